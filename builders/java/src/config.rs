@@ -1,0 +1,131 @@
+//! What an operator may set. Nothing in here changes what a build makes, only whether and where it runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of a [`JavaBuilder`](crate::JavaBuilder); every field has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JavaBuilderConfig {
+    /// Socket of the container engine (`/path` or `unix:///path`); none: the engine's own default.
+    pub engine: Option<String>,
+    /// Folder for sockets and locks, created if missing. Must be short (a socket's path has at most 108 bytes) and
+    /// visible to the engine under the same path.
+    pub runtime_dir: PathBuf,
+    /// Folder of the build-slot locks: one for all nodes of this machine.
+    pub slots_dir: PathBuf,
+    /// Builds that may run at the same time on this machine; none: one per processor.
+    pub slots: Option<usize>,
+    /// Folder for clones and source archives; none: the system's folder for temporary files.
+    pub temp_dir: Option<PathBuf>,
+    /// Where sources are cloned from instead of their own address; the longest prefix that fits wins.
+    pub source_mirrors: Vec<SourceMirror>,
+    /// Clone from addresses that are not on the public internet. Only for networks that a person runs for
+    /// themselves; mirrors are not affected.
+    pub private_sources: bool,
+    /// Limits of clones and sandboxes.
+    pub limits: Limits,
+}
+
+impl Default for JavaBuilderConfig {
+    fn default() -> Self {
+        let temp = std::env::temp_dir();
+        Self {
+            engine: None,
+            runtime_dir: temp.join("pyrsia-maven"),
+            slots_dir: temp.join("pyrsia-maven-slots"),
+            slots: None,
+            temp_dir: None,
+            source_mirrors: Vec::new(),
+            private_sources: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// One rule of the source map, like git's `insteadOf`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceMirror {
+    /// Beginning of a canonical repository address, for example `https://host/group/`.
+    pub prefix: String,
+    /// What is put in its place; `file://` and `ssh://` are allowed here.
+    pub replacement: String,
+}
+
+/// Limits; running into one is never attested as a build's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of a build's processes, MiB. What lies on its RAM disks comes on top.
+    pub memory_mib: u64,
+    /// Each RAM disk of a build (work folder, local repository, home, `/tmp`), MiB.
+    pub disk_mib: u64,
+    /// Processes and threads.
+    pub pids: i64,
+    /// Wall-clock time of one build, seconds.
+    pub build_seconds: u64,
+    /// Wall-clock time of one clone, seconds.
+    pub clone_seconds: u64,
+    /// Bytes that a clone may transfer, MiB.
+    pub clone_mib: u64,
+    /// Size of a source tree, MiB.
+    pub source_mib: u64,
+    /// Files of a source tree.
+    pub source_files: u64,
+    /// Log of one build, MiB; the rest is dropped.
+    pub log_mib: u64,
+    /// All outputs of one build, MiB.
+    pub output_mib: u64,
+    /// Files among the outputs.
+    pub output_files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_mib: 3072,
+            disk_mib: 3072,
+            pids: 2048,
+            build_seconds: 45 * 60,
+            clone_seconds: 10 * 60,
+            clone_mib: 2048,
+            source_mib: 1024,
+            source_files: 200_000,
+            log_mib: 64,
+            output_mib: 1024,
+            output_files: 5_000,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn build_time(&self) -> Duration {
+        Duration::from_secs(self.build_seconds)
+    }
+
+    pub(crate) fn clone_time(&self) -> Duration {
+        Duration::from_secs(self.clone_seconds)
+    }
+}
+
+/// MiB as bytes.
+pub(crate) fn bytes(mib: u64) -> u64 {
+    mib.saturating_mul(1024 * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_section_gives_the_defaults_and_a_typo_is_refused() {
+        let config: JavaBuilderConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(config, JavaBuilderConfig::default());
+        assert!(serde_json::from_str::<JavaBuilderConfig>(r#"{"runtime-dir": "/x"}"#).is_err());
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<JavaBuilderConfig>(&text).unwrap(), config);
+    }
+}

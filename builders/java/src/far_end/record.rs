@@ -1,0 +1,85 @@
+//! Record: ask the inputs, write down every answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use build_spec::{
+    BuildError, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId,
+};
+use maven_layout::RepoPath;
+use tokio::sync::OnceCell;
+
+use crate::far_end::{Answers, Held, Known, Routes, Withheld};
+
+type Cells = HashMap<(RepositoryId, RepoPath), Arc<OnceCell<Held>>>;
+
+/// The answers of a record. Each (repository, path) is asked of the inputs once, so that a file that changes
+/// upstream during the build cannot be two things in it.
+pub(crate) struct Recorder {
+    inputs: Arc<dyn Inputs>,
+    routes: Routes,
+    withheld: Withheld,
+    manifest: Mutex<InputManifest>,
+    cells: Mutex<Cells>,
+}
+
+impl Recorder {
+    pub(crate) fn new(inputs: Arc<dyn Inputs>, routes: Routes, withheld: Withheld) -> Self {
+        Self {
+            inputs,
+            routes,
+            withheld,
+            manifest: Mutex::new(InputManifest::new()),
+            cells: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Everything that was asked so far.
+    pub(crate) fn manifest(&self) -> InputManifest {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn write_down(&self, line: InputLine) -> Result<(), BuildError> {
+        Ok(self.manifest.lock().unwrap_or_else(PoisonError::into_inner).insert(line)?)
+    }
+
+    async fn ask_inputs(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Held, BuildError> {
+        let (held, status) = if self.withheld.covers(path) {
+            (Held::Absent, InputStatus::WithheldSelf)
+        } else {
+            // Metadata goes down as it came; cutting it to what was published before the release is the business of
+            // the `Inputs` that a round is given, which knows the release's date.
+            match self.inputs.get(repository, path).await {
+                Ok(Input::Found { file, digests }) => {
+                    let status = InputStatus::Found { size: digests.size, sha256: digests.sha256 };
+                    let size = digests.size;
+                    (Held::File { file, size, known: Known::All(Box::new(digests)) }, status)
+                }
+                Ok(Input::Absent) => (Held::Absent, InputStatus::Absent),
+                Err(InputError::UnknownRepository(id)) => return Err(BuildError::InputsUnavailable(id)),
+                Err(error) => return Err(BuildError::InputsUnavailable(error.to_string())),
+            }
+        };
+        self.write_down(InputLine { repository: repository.clone(), path: path.clone(), status })?;
+        Ok(held)
+    }
+}
+
+#[async_trait]
+impl Answers for Recorder {
+    fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    async fn ask(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Held, BuildError> {
+        let cell = {
+            let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            if cells.len() > build_spec::MAX_MANIFEST_LINES {
+                return Err(build_spec::ManifestError::TooLarge.into());
+            }
+            Arc::clone(cells.entry((repository.clone(), path.clone())).or_default())
+        };
+        cell.get_or_try_init(|| self.ask_inputs(repository, path)).await.cloned()
+    }
+}

@@ -1,0 +1,102 @@
+//! Recipes: data files that are part of the program.
+
+use serde::Deserialize;
+
+use crate::images::{ImageConfig, ImageError};
+
+/// What an image is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name, for example `jdk17`.
+    pub name: String,
+    /// Major version of the JDK in it.
+    pub jdk: u32,
+    /// Debian suite.
+    pub suite: String,
+    /// Variant of `mmdebstrap`: how much of Debian is in it beside the packages.
+    pub variant: String,
+    /// Packages.
+    pub packages: Vec<String>,
+    /// Path patterns that are left out (`dpkg --path-exclude`).
+    pub exclude: Vec<String>,
+    /// Where the JDK lies in the image.
+    pub java_home: String,
+    /// Latest time that a file of the layer may have, seconds since 1970.
+    pub source_date_epoch: u64,
+}
+
+const RECIPES: &[(&str, &str)] = &[("jdk17", include_str!("../../images/jdk17.toml"))];
+
+/// Reads all recipes of this program.
+///
+/// # Errors
+/// [`ImageError::Recipe`]; a test keeps it from happening.
+pub fn recipes() -> Result<Vec<Recipe>, ImageError> {
+    let read = |(name, text): &(&str, &str)| {
+        toml::from_str(text)
+            .map_err(|error| ImageError::Recipe { name: (*name).to_owned(), problem: error.to_string() })
+    };
+    RECIPES.iter().map(read).collect()
+}
+
+/// The recipe of this name.
+///
+/// # Errors
+/// [`ImageError::Recipe`].
+pub fn recipe(name: &str) -> Result<Option<Recipe>, ImageError> {
+    Ok(recipes()?.into_iter().find(|recipe| recipe.name == name))
+}
+
+impl Recipe {
+    /// The configuration of the image that comes out.
+    pub fn config(&self) -> ImageConfig {
+        ImageConfig {
+            name: self.name.clone(),
+            jdk: self.jdk,
+            os: "linux".to_owned(),
+            architecture: architecture().to_owned(),
+            java_home: self.java_home.clone(),
+        }
+    }
+
+    /// Arguments of `mmdebstrap`, the target file excepted. No mirror is named: the tool's default is used.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            format!("--variant={}", self.variant),
+            "--format=tar".to_owned(),
+            format!("--include={}", self.packages.join(",")),
+        ];
+        arguments.extend(self.exclude.iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}")));
+        arguments.push(self.suite.clone());
+        arguments
+    }
+}
+
+/// This machine's architecture as image configurations call it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_is_valid_and_named_as_its_file() {
+        let recipes = recipes().unwrap();
+        assert_eq!(recipes.len(), RECIPES.len());
+        for (recipe, (name, _)) in recipes.iter().zip(RECIPES) {
+            assert_eq!(recipe.name, *name);
+            assert!(recipe.java_home.contains(&recipe.jdk.to_string()), "{name}");
+            assert!(recipe.packages.iter().any(|package| package == "socat"), "{name} has no forwarder");
+            let arguments = recipe.arguments();
+            assert_eq!(arguments.last(), Some(&recipe.suite));
+            assert!(!arguments.iter().any(|argument| argument.contains("://")), "no mirror in the repository");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+# Runs in the sandbox, after assignments that the builder puts in front (see script.rs). stdout is for the outputs.
+set -eu
+exec 3>&1 1>&2
+
+# What comes in, one after the other, each as long as announced.
+umask 022
+mkdir -p "$control/tool" "$control/out"
+head -c "$args_bytes" > "$control/java.args"
+head -c "$settings_bytes" > "$control/settings.xml"
+head -c "$tool_bytes" | { tar -xz --strip-components=1 -C "$control/tool" && cat > /dev/null; }
+
+# Files get the modes that a checkout under this umask would have given them: all bits that it leaves.
+umask "$umask"
+head -c "$source_bytes" | { tar -x -C "$workdir" && cat > /dev/null; }
+chmod -R =rwX "$workdir"
+
+# The one way out. A connection to it says that it is ready.
+socat -b 65536 "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=64" \
+    "UNIX-CONNECT:$socket" < /dev/null > /dev/null 2>&1 3>&- &
+ready=0
+while [ "$ready" -lt 100 ]; do
+    if socat -u OPEN:/dev/null "TCP:127.0.0.1:$port" 2> /dev/null; then break; fi
+    ready=$((ready + 1))
+    sleep 0.05
+done
+[ "$ready" -lt 100 ] || { echo "the forwarder does not listen"; exit 70; }
+
+cd "$workdir"
+code=0
+"$control/tool/bin/mvn" -B -V -ntp -s "$control/settings.xml" "$@" < /dev/null 3>&- || code=$?
+
+# What the build put into the local repository for the wanted releases, and how full the RAM disks are.
+umask 022
+cd "$control/out"
+echo "$code" > status
+df -Pk "$workdir" "$repository" /tmp | while read -r _ _ _ free _; do echo "$free"; done > free
+: > byproducts
+: > files
+if [ "$code" -eq 0 ]; then
+    (cd "$workdir" && find . -type f -path '*/test-classes/*' -name '*.class' -print0 | LC_ALL=C sort -z |
+        xargs -0 -r sha256sum) > classes
+    if [ -s classes ]; then sha256sum < classes | cut -c 1-64 > byproducts; fi
+    for release in $releases; do
+        if [ -d "$repository/$release" ]; then
+            (cd "$repository" && find "$release" -maxdepth 1 -type f ! -name _remote.repositories \
+                ! -name 'maven-metadata*' ! -name '*.lastUpdated' ! -name resolver-status.properties)
+        fi
+    done | LC_ALL=C sort > files
+fi
+exec tar -c --format=gnu --no-recursion --owner=0 --group=0 --numeric-owner -C "$control/out" status free byproducts \
+    -C "$repository" --verbatim-files-from -T files >&3

@@ -1,0 +1,147 @@
+//! The outputs: a tar that a stranger's build wrote, so nothing in it is taken on trust.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+use std::str::FromStr as _;
+
+use build_spec::{BuildError, BuildLimit, Built, BuiltFile, ToolFailure};
+use maven_layout::{Coordinates, PathKind, Pom, RepoPath};
+use pyrsia_digest::{MultiHasher, Sha256};
+use tempfile::TempDir;
+
+use crate::log::Hints;
+
+/// The builder's own small files at the beginning of the tar.
+const MAX_NOTE: u64 = 4096;
+/// A RAM disk with less than this left, in KiB, was full.
+const FULL_KIB: u64 = 1024;
+
+/// Reads the tar into `scratch`, which is kept if all is well.
+pub(crate) fn collect(
+    scratch: TempDir,
+    archive: &Path,
+    wanted: &[Coordinates],
+    max_bytes: u64,
+    max_files: usize,
+    log_tail: Vec<String>,
+    hints: &Hints,
+) -> Result<Built, BuildError> {
+    let broken = |error: io::Error| BuildError::Engine(format!("the outputs cannot be read: {error}"));
+    let mut tar = tar::Archive::new(io::BufReader::new(File::open(archive).map_err(broken)?));
+    let mut notes: BTreeMap<String, String> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut left = max_bytes;
+    for entry in tar.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let bytes = entry.path_bytes().into_owned();
+        let name = String::from_utf8(bytes).map_err(|_| unexpected("a name that is not UTF-8"))?;
+        if entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(unexpected(&format!("{name}, which is no regular file")));
+        }
+        if matches!(name.as_str(), "status" | "free" | "byproducts") {
+            let mut text = String::new();
+            entry.by_ref().take(MAX_NOTE).read_to_string(&mut text).map_err(broken)?;
+            if notes.insert(name.clone(), text).is_some() {
+                return Err(unexpected(&format!("{name} twice")));
+            }
+            continue;
+        }
+        let Some((coordinates, name)) = place(&name, wanted)? else { continue };
+        if found.len() >= max_files {
+            return Err(BuildError::Limit(BuildLimit::Outputs));
+        }
+        left = left.checked_sub(entry.size()).ok_or(BuildError::Limit(BuildLimit::Outputs))?;
+        found.push(keep(&mut entry, coordinates, name, scratch.path()).map_err(broken)?);
+    }
+
+    let code = notes.get("status").and_then(|text| text.trim().parse::<i64>().ok());
+    match code {
+        None => return Err(unexpected("no status")),
+        Some(0) => {}
+        Some(exit_code) => return Err(why_failed(exit_code, &notes, log_tail, hints)),
+    }
+    found.sort_by(|a, b| (&a.coordinates, &a.name).cmp(&(&b.coordinates, &b.name)));
+    if let Some(pair) = found.windows(2).find(|pair| pair[0].path == pair[1].path) {
+        return Err(unexpected(&format!("{} twice", pair[0].name)));
+    }
+    for coordinates in wanted {
+        complete(coordinates, &found)?;
+    }
+    let byproducts = notes.get("byproducts").and_then(|text| Sha256::from_str(text.trim()).ok());
+    let _ = std::fs::remove_file(archive);
+    let _ = scratch.keep();
+    Ok(Built { files: found, byproducts })
+}
+
+fn unexpected(what: &str) -> BuildError {
+    BuildError::Engine(format!("the sandbox handed out {what}"))
+}
+
+/// Which release a file belongs to and its name; none for what is no output (checksums, signatures).
+fn place<'a>(name: &str, wanted: &'a [Coordinates]) -> Result<Option<(&'a Coordinates, String)>, BuildError> {
+    let path = RepoPath::from_str(name).map_err(|error| unexpected(&format!("a bad path: {error}")))?;
+    if matches!(path.kind(), PathKind::Checksum { .. } | PathKind::Signature { .. }) {
+        return Ok(None);
+    }
+    let folder = path.parent();
+    let owner = wanted.iter().find(|release| Some(release.dir()) == folder);
+    match owner {
+        Some(release) => Ok(Some((release, path.file_name().to_owned()))),
+        None => Err(unexpected(&format!("{name}, which nobody asked for"))),
+    }
+}
+
+fn keep(entry: &mut impl Read, coordinates: &Coordinates, name: String, root: &Path) -> io::Result<BuiltFile> {
+    let dir = root.join(coordinates.dir().as_str());
+    std::fs::create_dir_all(&dir)?;
+    let path = dir.join(&name);
+    let mut file = File::create(&path)?;
+    let mut hasher = MultiHasher::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match entry.read(&mut buffer)? {
+            0 => break,
+            read => {
+                hasher.update(&buffer[..read]);
+                file.write_all(&buffer[..read])?;
+            }
+        }
+    }
+    Ok(BuiltFile { coordinates: coordinates.clone(), name, path, digests: hasher.finish() })
+}
+
+/// A release needs its POM, and a main artifact unless the POM says that it is nothing but a POM.
+fn complete(coordinates: &Coordinates, files: &[BuiltFile]) -> Result<(), BuildError> {
+    let main = format!("{}-{}.", coordinates.artifact.as_str(), coordinates.version.as_str());
+    let own = || files.iter().filter(|file| file.coordinates == *coordinates);
+    let missing = |what: &str| Err(BuildError::NoOutput(format!("{what} of {coordinates}")));
+    let Some(pom) = own().find(|file| file.name == format!("{main}pom")) else { return missing("POM") };
+    let only_pom = std::fs::read(&pom.path)
+        .ok()
+        .and_then(|bytes| Pom::parse(&bytes).ok())
+        .is_some_and(|pom| pom.effective_packaging() == "pom");
+    let has_main = own().any(|file| file.name.starts_with(&main) && file.name != pom.name);
+    if only_pom || has_main { Ok(()) } else { missing("main artifact") }
+}
+
+fn why_failed(
+    exit_code: i64,
+    notes: &BTreeMap<String, String>,
+    log_tail: Vec<String>,
+    hints: &Hints,
+) -> BuildError {
+    let free = notes.get("free").map(String::as_str).unwrap_or_default();
+    let full = free.lines().filter_map(|line| line.trim().parse::<u64>().ok()).any(|kib| kib < FULL_KIB);
+    if full || hints.disk_full {
+        return BuildError::Limit(BuildLimit::Disk);
+    }
+    match &hints.unknown_host {
+        Some(host) => BuildError::NeedsNetwork(host.clone()),
+        None => ToolFailure { exit_code, log_tail }.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

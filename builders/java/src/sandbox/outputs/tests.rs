@@ -1,0 +1,116 @@
+use super::*;
+
+const POM: &[u8] = b"<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version></project>";
+
+type Entries<'a> = &'a [(&'a str, &'a [u8])];
+
+fn collected(entries: Entries<'_>, max_bytes: u64) -> Result<Built, BuildError> {
+    raw(entries, max_bytes, tar::EntryType::Regular, &Hints::default())
+}
+
+fn raw(entries: Entries<'_>, max_bytes: u64, kind: tar::EntryType, hints: &Hints) -> Result<Built, BuildError> {
+    let work = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir_in(work.path()).unwrap();
+    let archive = scratch.path().join("stdout.tar");
+    let mut tar = tar::Builder::new(File::create(&archive).unwrap());
+    for (name, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        // Written as it is: the library would refuse the names that are tried here.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(if name.starts_with("g/") { kind } else { tar::EntryType::Regular });
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        tar.append(&header, *content).unwrap();
+    }
+    tar.into_inner().unwrap();
+    let wanted = ["g:a:1".parse().unwrap()];
+    let built = collect(scratch, &archive, &wanted, max_bytes, 4, vec!["last line".to_owned()], hints);
+    if let Ok(built) = &built {
+        for file in &built.files {
+            assert_eq!(FileCheck::of(&file.path), FileCheck(file.digests.sha256, file.digests.size));
+        }
+    }
+    built
+}
+
+#[derive(Debug, PartialEq)]
+struct FileCheck(Sha256, u64);
+
+impl FileCheck {
+    fn of(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap();
+        Self(Sha256::of(&bytes), bytes.len() as u64)
+    }
+}
+
+#[test]
+fn files_are_sorted_and_checksums_are_left_out() {
+    let digest = Sha256::of(b"x").to_string();
+    let built = collected(
+        &[
+            ("status", b"0\n"),
+            ("byproducts", digest.as_bytes()),
+            ("g/a/1/a-1.pom", POM),
+            ("g/a/1/a-1.jar", b"jar"),
+            ("g/a/1/a-1.jar.sha512", b"00"),
+            ("g/a/1/a-1.jar.asc", b"sig"),
+        ],
+        1000,
+    )
+    .unwrap();
+    let names: Vec<_> = built.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["a-1.jar", "a-1.pom"]);
+    assert_eq!(built.byproducts, Some(Sha256::of(b"x")));
+}
+
+#[test]
+fn what_a_hostile_build_may_hand_out_is_refused() {
+    for name in ["g/a/1/../../../x", "/etc/passwd", "g/a/2/a-2.jar", "g/a/1/deep/er", "g/a/1/x\\y", "other"] {
+        let error = collected(&[("status", b"0"), (name, b"x")], 1000).unwrap_err();
+        assert!(matches!(error, BuildError::Engine(_)), "{name}: {error}");
+    }
+    let twice: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"")];
+    assert!(matches!(collected(twice, 1000), Err(BuildError::Engine(_))));
+    let link: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.jar", b"")];
+    assert!(matches!(raw(link, 1000, tar::EntryType::Symlink, &Hints::default()), Err(BuildError::Engine(_))));
+    assert!(matches!(collected(&[("g/a/1/a-1.pom", POM)], 1000), Err(BuildError::Engine(_))), "no status");
+}
+
+#[test]
+fn limits_of_size_and_count() {
+    let large: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.jar", &[0; 2000])];
+    assert!(matches!(collected(large, 1000), Err(BuildError::Limit(BuildLimit::Outputs))));
+    let names: Vec<String> = (0..5).map(|number| format!("g/a/1/a-1-{number}.jar")).collect();
+    let mut many: Vec<(&str, &[u8])> = vec![("status", b"0")];
+    many.extend(names.iter().map(|name| (name.as_str(), b"x".as_slice())));
+    assert!(matches!(collected(&many, 1000), Err(BuildError::Limit(BuildLimit::Outputs))));
+}
+
+#[test]
+fn a_release_needs_its_pom_and_main_artifact() {
+    let missing = |entries: Entries<'_>| match collected(entries, 1000) {
+        Err(BuildError::NoOutput(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(missing(&[("status", b"0"), ("g/a/1/a-1.jar", b"x")]), "POM of g:a:1");
+    assert_eq!(missing(&[("status", b"0"), ("g/a/1/a-1.pom", POM)]), "main artifact of g:a:1");
+    assert_eq!(missing(&[("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1-sources.jar", b"x")]), "main artifact of g:a:1");
+    let parent = b"<project><artifactId>a</artifactId><packaging>pom</packaging></project>";
+    assert!(collected(&[("status", b"0"), ("g/a/1/a-1.pom", parent)], 1000).is_ok());
+}
+
+#[test]
+fn why_a_build_failed() {
+    let failed = |free: &[u8], hints: Hints| {
+        raw(&[("status", b"1\n"), ("free", free)], 1000, tar::EntryType::Regular, &hints).unwrap_err()
+    };
+    let plain = failed(b"Available\n50000\n", Hints::default());
+    assert!(matches!(&plain, BuildError::ToolFailed(failure) if failure.exit_code == 1 && failure.log_tail == ["last line"]));
+    assert!(plain.is_attestable());
+    assert!(matches!(failed(b"Available\n12\n", Hints::default()), BuildError::Limit(BuildLimit::Disk)));
+    let full = Hints { disk_full: true, ..Hints::default() };
+    assert!(matches!(failed(b"50000\n", full), BuildError::Limit(BuildLimit::Disk)));
+    let host = Hints { unknown_host: Some("nodejs.org".to_owned()), ..Hints::default() };
+    assert!(matches!(failed(b"50000\n", host), BuildError::NeedsNetwork(host) if host == "nodejs.org"));
+}

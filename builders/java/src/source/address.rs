@@ -1,0 +1,125 @@
+//! Which addresses are cloned from at all.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use build_spec::SourceError;
+use url::{Host, Url};
+
+use crate::source::CloneAddress;
+
+/// Refuses everything but https without user info to a host of the public internet. An address that the operator's
+/// source map made is the operator's business.
+///
+/// The name is resolved once more by the transport; a name server that answers differently the second time gets a
+/// connection that speaks TLS and git, and no redirect is followed.
+pub(crate) async fn check(address: &CloneAddress, private_allowed: bool) -> Result<(), SourceError> {
+    if address.mirrored {
+        return Ok(());
+    }
+    let refuse = |problem: String| SourceError::Refused { repository: address.url.clone(), problem };
+    let url = Url::parse(&address.url).map_err(|error| refuse(error.to_string()))?;
+    if url.scheme() != "https" {
+        return Err(refuse(format!("only https is allowed, not {}", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it holds a user name or password".to_owned()));
+    }
+    if private_allowed {
+        return Ok(());
+    }
+    let port = url.port_or_known_default().unwrap_or(443);
+    let addresses: Vec<IpAddr> = match url.host() {
+        Some(Host::Ipv4(ip)) => vec![ip.into()],
+        Some(Host::Ipv6(ip)) => vec![ip.into()],
+        Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
+            Ok(found) => found.map(|socket| socket.ip()).collect(),
+            Err(error) => {
+                return Err(SourceError::Clone {
+                    repository: address.url.clone(),
+                    problem: format!("{name} cannot be resolved: {error}"),
+                });
+            }
+        },
+        None => return Err(refuse("it names no host".to_owned())),
+    };
+    match addresses.iter().find(|ip| !is_public(**ip)) {
+        Some(ip) => Err(refuse(format!("its host has the address {ip}, which is not public"))),
+        None if addresses.is_empty() => Err(refuse("its host has no address".to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => match embedded_v4(ip) {
+            Some(inner) => is_public_v4(inner),
+            // Global unicast is 2000::/3; 2001:db8::/32 is for documentation.
+            None => ip.segments()[0] & 0xe000 == 0x2000 && ip.segments()[..2] != [0x2001, 0x0db8],
+        },
+    }
+}
+
+/// IPv4 addresses in IPv6 clothes: mapped, NAT64, 6to4.
+fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let part = ip.segments();
+    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match part {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        _ => None,
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let shared = a == 100 && (64..128).contains(&b);
+    let benchmark = a == 198 && (18..20).contains(&b);
+    let protocol = a == 192 && b == 0 && c == 0;
+    !(ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_documentation()
+        || ip.is_multicast()
+        || a == 0
+        || a >= 240
+        || shared
+        || benchmark
+        || protocol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(url: &str) -> CloneAddress {
+        CloneAddress { url: url.to_owned(), mirrored: false }
+    }
+
+    #[tokio::test]
+    async fn only_plain_https_to_public_addresses() {
+        for url in [
+            "http://8.8.8.8/a",
+            "file:///etc",
+            "ssh://8.8.8.8/a",
+            "https://user@8.8.8.8/a",
+            "https://127.0.0.1/a",
+            "https://10.1.2.3/a",
+            "https://169.254.169.254/a",
+            "https://100.64.0.1/a",
+            "https://[::1]/a",
+            "https://[::ffff:127.0.0.1]/a",
+            "https://[64:ff9b::a00:1]/a",
+            "https://[fd00::1]/a",
+            "https://[fe80::1]/a",
+            "not a url",
+        ] {
+            assert!(matches!(check(&own(url), false).await, Err(SourceError::Refused { .. })), "{url}");
+        }
+        assert!(check(&own("https://8.8.8.8/a"), false).await.is_ok());
+        assert!(check(&own("https://[2606:4700::1111]/a"), false).await.is_ok());
+        assert!(check(&own("https://127.0.0.1/a"), true).await.is_ok());
+        let mapped = CloneAddress { url: "file:///srv/git/a".to_owned(), mirrored: true };
+        assert!(check(&mapped, false).await.is_ok());
+    }
+}

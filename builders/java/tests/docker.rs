@@ -1,0 +1,183 @@
+//! Builds in real containers. Needs a container engine, and the repository that this machine's Maven uses.
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use build_spec::{
+    BuildError, Builder as _, Built, InputManifest, InputStatus, Job, Mode, NoLog, RunId, SandboxProfile,
+    SourceRequest, Specification,
+};
+use maven_layout::Coordinates;
+use support::{Kept, Upstream};
+
+const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>org.example</groupId><artifactId>tiny</artifactId><version>1.0</version>
+  <scm><connection>scm:git:https://git.example/acme/tiny.git</connection></scm>
+  <properties>
+    <maven.compiler.release>17</maven.compiler.release>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+    <project.build.outputTimestamp>2024-01-01T00:00:00Z</project.build.outputTimestamp>
+  </properties>
+  DEPENDENCIES
+</project>
+"#;
+
+const JAVA: &str = "package org.example;\npublic class Tiny { public static int two() { return 2; } }\n";
+const TEST: &str = "package org.example;\nclass TinyTest { int three = Tiny.two() + 1; }\n";
+
+struct World {
+    builder: java_builder::JavaBuilder,
+    upstream: Arc<Upstream>,
+    job: Job,
+    _folder: tempfile::TempDir,
+}
+
+/// A world with a tiny project in it; none without an engine.
+async fn world(dependencies: &str) -> Option<World> {
+    let engine = support::engine().await?;
+    let image = support::image(&engine).await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("acme/tiny");
+    let pom = POM.replace("DEPENDENCIES", dependencies);
+    let files =
+        [("pom.xml", pom.as_str()), ("src/main/java/org/example/Tiny.java", JAVA), ("src/test/java/org/example/TinyTest.java", TEST)];
+    let commit = support::git_repository(&repository, &files);
+    let builder = support::builder(folder.path());
+    let coordinates: Coordinates = "org.example:tiny:1.0".parse().unwrap();
+    let request = SourceRequest {
+        coordinates: vec![coordinates.clone()],
+        repository: maven_layout::scm::canonical("https://git.example/acme/tiny").unwrap(),
+        tag: Some("v1.0".to_owned()),
+        commit: Some(commit.clone()),
+    };
+    let source = builder.resolve(&request, Arc::new(Kept::default())).await.unwrap();
+    assert_eq!(source.commit, commit);
+    assert!(source.mirrored);
+    assert_eq!(source.declared_scm.as_ref(), Some(&source.repository));
+    let work_dir = folder.path().join("work");
+    std::fs::create_dir(&work_dir).unwrap();
+    let job = Job {
+        run: RunId::new("test"),
+        coordinates: vec![coordinates],
+        mode: Mode::Native,
+        source,
+        specification: Specification::default_maven("3.9.9"),
+        image: image.digest,
+        profile: SandboxProfile::v1(),
+        work_dir,
+    };
+    Some(World { builder, upstream: Upstream::open(), job, _folder: folder })
+}
+
+fn digests(built: &Built) -> Vec<(String, pyrsia_digest::Sha256)> {
+    built.files.iter().map(|file| (file.name.clone(), file.digests.sha256)).collect()
+}
+
+fn without(manifest: &InputManifest, path: &str) -> InputManifest {
+    let mut rest = InputManifest::new();
+    for line in manifest.lines().filter(|line| line.path.as_str() != path) {
+        rest.insert(line).unwrap();
+    }
+    rest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_can_be_replayed_and_gives_the_same_files() {
+    let Some(world) = world("").await else { return };
+    let World { builder, upstream, job, .. } = &world;
+    let log = Arc::new(Kept::default());
+    let recorded = builder.record(job, upstream.clone(), log.clone()).await.unwrap();
+    let first = recorded.result.unwrap();
+    let names: Vec<_> = first.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["tiny-1.0.jar", "tiny-1.0.pom"]);
+    assert!(first.byproducts.is_some(), "test classes were compiled");
+    assert!(log.lines().iter().any(|line| line.contains("BUILD SUCCESS")));
+    let tool = "org/apache/maven/apache-maven/3.9.9/apache-maven-3.9.9-bin.tar.gz";
+    assert!(recorded.manifest.lines().any(|line| line.path.as_str() == tool));
+    assert!(!recorded.manifest.lines().any(|line| line.path.as_str().ends_with(".sha1")));
+
+    let manifest = InputManifest::parse(&recorded.manifest.to_text()).unwrap();
+    for _ in 0..2 {
+        let again = builder.replay(job, &manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap();
+        assert_eq!(digests(&again), digests(&first));
+        assert_eq!(again.byproducts, first.byproducts);
+    }
+
+    // One line less: the build ends and names it.
+    let missing = manifest
+        .lines()
+        .map(|line| line.path.to_string())
+        .find(|path| path.contains("maven-jar-plugin") && path.ends_with(".jar"))
+        .unwrap();
+    let error = builder.replay(job, &without(&manifest, &missing), upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(matches!(&error, BuildError::Undeclared { path, .. } if *path == missing), "{error}");
+
+    // Another image, or a JDK that is not in it, is refused before anything runs.
+    let mut other = job.clone();
+    other.image = pyrsia_digest::Sha256::of(b"no such image");
+    let error = builder.replay(&other, &manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(matches!(error, BuildError::Engine(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_never_gets_a_file_of_its_own_release() {
+    let dependency = "<dependencies><dependency><groupId>org.example</groupId><artifactId>tiny</artifactId>\
+         <version>1.0</version><classifier>published</classifier></dependency></dependencies>";
+    let Some(world) = world(dependency).await else { return };
+    let World { builder, upstream, job, .. } = &world;
+    upstream.plant("org/example/tiny/1.0/tiny-1.0-published.jar", b"the published file");
+    let recorded = builder.record(job, upstream.clone(), Arc::new(Kept::default())).await.unwrap();
+    let failure = recorded.result.unwrap_err();
+    assert_ne!(failure.exit_code, 0);
+    let line = recorded.manifest.lines().find(|line| line.path.as_str().ends_with("-published.jar")).unwrap();
+    assert_eq!(line.status, InputStatus::WithheldSelf);
+    assert!(!upstream.was_asked_below("org/example/tiny/1.0"));
+
+    // The replay finds the same failure.
+    let error = builder.replay(job, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(error.is_attestable(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_refused_by_name() {
+    let dependency = "<dependencies><dependency><groupId>org.other</groupId><artifactId>x</artifactId>\
+         <version>2-SNAPSHOT</version></dependency></dependencies>\
+         <repositories><repository><id>s</id><url>https://snapshots.example/</url></repository></repositories>";
+    let Some(world) = world(dependency).await else { return };
+    let error = world.builder.record(&world.job, world.upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(matches!(&error, BuildError::Snapshot(path) if path.contains("2-SNAPSHOT")), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_build_removes_its_container() {
+    let Some(world) = world("").await else { return };
+    let World { builder, upstream, job, .. } = &world;
+    let mut job = job.clone();
+    job.run = RunId::new("test-cancelled");
+    let log = Arc::new(Kept::default());
+    let build = builder.record(&job, upstream.clone(), log.clone());
+    let started = async {
+        while !log.lines().iter().any(|line| line.contains("Scanning for projects")) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        result = build => panic!("the build ended first: {result:?}"),
+        () = started => {}
+    }
+    let docker = bollard::Docker::connect_with_unix_defaults().unwrap().negotiate_version().await.unwrap();
+    let filters = std::collections::HashMap::from([("label", vec!["pyrsia.run=test-cancelled"])]);
+    let options = bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    for _ in 0..100 {
+        if docker.list_containers(Some(options.clone())).await.unwrap().is_empty() {
+            assert_eq!(std::fs::read_dir(&job.work_dir).unwrap().count(), 0);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the container is still there");
+}

@@ -1,0 +1,270 @@
+//! A build from the outside: what is asked for, what it is made from, what came out, what went wrong.
+
+use std::path::PathBuf;
+
+use maven_layout::{CanonicalRepository, Coordinates};
+use pyrsia_digest::{FileDigests, Sha256};
+
+use crate::manifest::{InputManifest, ManifestError};
+use crate::profile::SandboxProfile;
+use crate::specification::{Specification, SpecificationError};
+
+/// Whether a release is published only by rebuilding, or is compared with what an upstream has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Published only by rebuilding.
+    Native,
+    /// Already on an upstream repository.
+    Upstream,
+}
+
+/// A name for one run on one machine: `[a-z0-9-]`, at most 32 characters; containers are labelled with it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RunId(String);
+
+impl RunId {
+    /// Takes letters, digits and dashes of the text, at most 32.
+    pub fn new(text: &str) -> Self {
+        let keep = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-';
+        Self(text.chars().filter(keep).take(32).collect())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which source is wanted.
+#[derive(Debug, Clone)]
+pub struct SourceRequest {
+    /// The releases that one build makes; the build file at the commit must declare each of them.
+    pub coordinates: Vec<Coordinates>,
+    /// The repository as the release names it (canonical); the builder's mirror map may lead elsewhere.
+    pub repository: CanonicalRepository,
+    /// Tag under `refs/tags`, without that prefix.
+    pub tag: Option<String>,
+    /// Full hexadecimal commit id; must be what the tag resolves to when both are given.
+    pub commit: Option<String>,
+}
+
+/// A source, resolved, checked and frozen.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Canonical address.
+    pub repository: CanonicalRepository,
+    /// Whether the bytes came through a mirror map instead of that address.
+    pub mirrored: bool,
+    /// The tag that was resolved.
+    pub tag: Option<String>,
+    /// Full hexadecimal commit id.
+    pub commit: String,
+    /// Committer time, seconds since 1970.
+    pub commit_time: i64,
+    /// SHA-256 of the canonical tar of the tree.
+    pub tree: Sha256,
+    /// The canonical tar; the caller keeps it (or moves it into a store) as long as it builds from it.
+    pub archive: PathBuf,
+    /// Every release that the build files at this commit declare (the reactor), the requested ones included.
+    pub reactor: Vec<Coordinates>,
+    /// What the requested release's build file gives as its source, reduced to the canonical form.
+    pub declared_scm: Option<CanonicalRepository>,
+    /// The specification that lies in the commit, if there is one.
+    pub specification: Option<Specification>,
+    /// Sentences that say how commit and coordinates were established.
+    pub evidence: Vec<String>,
+}
+
+/// A build to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Name of the run.
+    pub run: RunId,
+    /// The releases whose files are wanted.
+    pub coordinates: Vec<Coordinates>,
+    /// Native or upstream.
+    pub mode: Mode,
+    /// The source.
+    pub source: Source,
+    /// How to build.
+    pub specification: Specification,
+    /// The builder image, by our digest.
+    pub image: Sha256,
+    /// The surroundings.
+    pub profile: SandboxProfile,
+    /// An existing folder of the caller's into which outputs are written.
+    pub work_dir: PathBuf,
+}
+
+/// What a record gave.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Every request and its answer.
+    pub manifest: InputManifest,
+    /// What this run made, or how its tool failed; only a replay's outcome counts.
+    pub result: Result<Built, ToolFailure>,
+}
+
+/// A build tool's own non-zero exit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the build tool ended with exit code {exit_code}")]
+pub struct ToolFailure {
+    /// The tool's exit code.
+    pub exit_code: i64,
+    /// The last lines of its log, oldest first, at most 40.
+    pub log_tail: Vec<String>,
+}
+
+/// One file that a build attached.
+#[derive(Debug, Clone)]
+pub struct BuiltFile {
+    /// The release it belongs to.
+    pub coordinates: Coordinates,
+    /// Its name in the release's folder of a Maven repository.
+    pub name: String,
+    /// Where it lies below the job's work folder.
+    pub path: PathBuf,
+    /// Its digests.
+    pub digests: FileDigests,
+}
+
+/// What a build made.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The files, sorted by coordinates and name.
+    pub files: Vec<BuiltFile>,
+    /// Digest over compiled test classes or other by-products: shows that work was done, never decides.
+    pub byproducts: Option<Sha256>,
+}
+
+/// No source could be established (exit code 22).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SourceError {
+    /// The address may not be cloned from.
+    #[error("{repository} cannot be used as a source: {problem}")]
+    Refused {
+        /// The address.
+        repository: String,
+        /// Why.
+        problem: String,
+    },
+    /// The clone failed.
+    #[error("{repository} could not be cloned: {problem}")]
+    Clone {
+        /// The address that was cloned.
+        repository: String,
+        /// What git said.
+        problem: String,
+    },
+    /// There is no such tag or commit, or they contradict each other.
+    #[error("{repository} has no {wanted}: {problem}")]
+    Revision {
+        /// The address.
+        repository: String,
+        /// `tag X` or `commit X`.
+        wanted: String,
+        /// Details.
+        problem: String,
+    },
+    /// The build files at the commit declare something else.
+    #[error("commit {commit} declares {declared}, not {wanted}: it is not this release's source")]
+    Coordinates {
+        /// The commit.
+        commit: String,
+        /// What its build files declare.
+        declared: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// The build file or specification at the commit cannot be read.
+    #[error("{file} at commit {commit} cannot be used: {problem}")]
+    BuildFile {
+        /// The commit.
+        commit: String,
+        /// Path in the tree.
+        file: String,
+        /// Why.
+        problem: String,
+    },
+    /// The tree holds something that this version does not take (submodules, escaping links), or is too large.
+    #[error("the tree of commit {commit} cannot be used: {problem}")]
+    Tree {
+        /// The commit.
+        commit: String,
+        /// Why.
+        problem: String,
+    },
+    /// This machine failed (disk, memory).
+    #[error("{0}")]
+    Local(String),
+}
+
+/// The limit that a build ran into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BuildLimit {
+    /// Wall-clock time.
+    #[error("time")]
+    Time,
+    /// Memory.
+    #[error("memory")]
+    Memory,
+    /// Disk (tmpfs) space.
+    #[error("disk")]
+    Disk,
+    /// Output size or count.
+    #[error("outputs")]
+    Outputs,
+}
+
+/// Why a build gave no outputs.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BuildError {
+    /// The build tool ended with a non-zero exit code: the only failure that may be attested (exit code 20).
+    #[error(transparent)]
+    ToolFailed(#[from] ToolFailure),
+    /// The tool ended well but a requested release has no main artifact or POM (exit code 20).
+    #[error("the build made no {0}")]
+    NoOutput(String),
+    /// A replay asked for something that is not in the manifest (exit code 21).
+    #[error("the build asked for an undeclared input: {repository} {path}")]
+    Undeclared {
+        /// The repository.
+        repository: String,
+        /// The path.
+        path: String,
+    },
+    /// The build wanted a host of the network (exit code 21).
+    #[error("needs-network: {0}")]
+    NeedsNetwork(String),
+    /// A repository or file that the build needs cannot be had (exit code 21).
+    #[error("inputs-unavailable: {0}")]
+    InputsUnavailable(String),
+    /// A SNAPSHOT was asked for: it is not one file (exit code 21).
+    #[error("the build asks for a SNAPSHOT, which is not one file: {0}")]
+    Snapshot(String),
+    /// An input is equal to an output or to the reference: the round is void.
+    #[error("input {0} is a file that this build is supposed to make")]
+    InputIsOutput(String),
+    /// The specification asks for something that this builder cannot do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The specification is not valid.
+    #[error(transparent)]
+    Specification(#[from] SpecificationError),
+    /// The manifest grew past its limits or contradicts itself.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A limit of the sandbox was reached; not attestable.
+    #[error("the build ran into its limit of {0}")]
+    Limit(BuildLimit),
+    /// The engine or this machine failed; trying again may help; not attestable.
+    #[error("the container engine failed: {0}")]
+    Engine(String),
+}
+
+impl BuildError {
+    /// Whether every builder would find the same, so that it may be attested as the round's result.
+    pub fn is_attestable(&self) -> bool {
+        matches!(self, Self::ToolFailed(_))
+    }
+}

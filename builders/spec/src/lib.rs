@@ -1,0 +1,33 @@
+//! What a rebuild is, apart from who does it: the seam between the network and the builders of one ecosystem.
+//!
+//! A rebuild turns coordinates and a git commit into files. This crate holds the words for that:
+//! the [`Specification`] (how to build), the [`SandboxProfile`] (in which surroundings), the [`InputManifest`]
+//! (from which files, every one by SHA-256), the [`Source`], the [`Built`] outputs, and the traits that connect
+//! them: [`Builder`] does the work, [`Inputs`] and [`ManifestBlobs`] hand it files.
+//!
+//! Invariants:
+//! - a specification, a profile and a manifest have exactly one canonical form, and their digest is over that form;
+//! - a manifest's lines are sorted and unique; every line that was found carries its size and SHA-256;
+//! - nothing here touches a file, a clock, a socket or randomness: paths are carried, never opened.
+//!
+//! What is not here: Docker, git, Maven (`builders/java`), comparing (`builders/jar-compare`), voting (`node/ledger`).
+
+mod job;
+mod manifest;
+mod profile;
+mod specification;
+mod structured;
+mod traits;
+
+pub use job::{
+    BuildError, BuildLimit, Built, BuiltFile, Job, Mode, Recorded, RunId, Source, SourceError, SourceRequest,
+    ToolFailure,
+};
+pub use manifest::{InputLine, InputManifest, InputStatus, ManifestError, MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES};
+pub use profile::SandboxProfile;
+pub use specification::{
+    ExtraInput, GitState, Newline, RemoteRepository, SourceDateEpoch, Specification, SpecificationError, Tool,
+    SPECIFICATION_FILE,
+};
+pub use structured::NotStructured;
+pub use traits::{BuildLog, Builder, Input, InputError, Inputs, ManifestBlobs, NoLog, Phase, RepositoryId};

@@ -1,0 +1,473 @@
+//! The specification of a build: TOML for people, one canonical digest for the ledger.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use pyrsia_digest::Sha256;
+use serde::{Deserialize, Serialize};
+
+/// Name of the file, in the root of a native release's commit, that holds its specification.
+pub const SPECIFICATION_FILE: &str = "pyrsia.toml";
+
+const DOMAIN: &[u8] = b"pyrsia-maven/specification/v1\0";
+const MAX_TOML_BYTES: usize = 64 * 1024;
+const MAX_LIST: usize = 64;
+const MAX_TEXT: usize = 512;
+
+/// Why a text is no specification. The message names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecificationError {
+    /// Not TOML, an unknown field, or a field of another type.
+    #[error("the specification is not valid: {0}")]
+    Toml(String),
+    /// A field holds a value that is not allowed.
+    #[error("specification field `{field}`: {problem}")]
+    Field {
+        /// Name of the field as in the TOML.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The build tool and its exact version. Text form: `maven-3.9.9`, `gradle-4.4.1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
+pub enum Tool {
+    /// Apache Maven of this version, from its own distribution by pinned digest.
+    Maven(String),
+    /// Gradle of this version.
+    Gradle(String),
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Maven(version) => write!(f, "maven-{version}"),
+            Self::Gradle(version) => write!(f, "gradle-{version}"),
+        }
+    }
+}
+
+impl FromStr for Tool {
+    type Err = SpecificationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, version) = text.split_once('-').unwrap_or((text, ""));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        let valid = !version.is_empty() && version.len() <= 32 && version.chars().all(plain);
+        match name {
+            "maven" if valid => Ok(Self::Maven(version.to_owned())),
+            "gradle" if valid => Ok(Self::Gradle(version.to_owned())),
+            _ => Err(field("tool", format!("expected `maven-VERSION` or `gradle-VERSION`, got `{text}`"))),
+        }
+    }
+}
+
+impl Serialize for Tool {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tool {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <String as Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Line ends of the checked-out sources and of `line.separator`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Newline {
+    /// `\n`
+    #[default]
+    Lf,
+    /// `\r\n`
+    Crlf,
+}
+
+/// What of `.git` the build may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GitState {
+    /// No `.git` at all.
+    #[default]
+    None,
+    /// The one commit, made deterministically.
+    Commit,
+    /// The history up to the commit.
+    History,
+}
+
+/// The value of `SOURCE_DATE_EPOCH` in the build's environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, BorshSerialize, BorshDeserialize)]
+pub enum SourceDateEpoch {
+    /// The commit's committer time for native builds, unset for upstream ones (Maven's archiver falls back to it).
+    #[default]
+    ByMode,
+    /// Not set.
+    Unset,
+    /// Seconds since 1970.
+    At(i64),
+}
+
+impl Serialize for SourceDateEpoch {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::ByMode => serializer.serialize_str("by-mode"),
+            Self::Unset => serializer.serialize_str("unset"),
+            Self::At(seconds) => serializer.serialize_i64(*seconds),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SourceDateEpoch {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Word(String),
+            Seconds(i64),
+        }
+        match <Form as Deserialize>::deserialize(deserializer)? {
+            Form::Word(word) if word == "by-mode" => Ok(Self::ByMode),
+            Form::Word(word) if word == "unset" => Ok(Self::Unset),
+            Form::Seconds(seconds) => Ok(Self::At(seconds)),
+            Form::Word(word) => Err(serde::de::Error::custom(format!(
+                "source_date_epoch is `by-mode`, `unset` or seconds since 1970, got `{word}`"
+            ))),
+        }
+    }
+}
+
+/// A repository beside Maven Central that the build may ask, by the id that the network knows it by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteRepository {
+    /// The id.
+    pub id: String,
+    /// Group prefixes that are asked there; none means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+}
+
+/// A single file that the build may fetch, pinned by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraInput {
+    /// Where it comes from (https).
+    pub url: String,
+    /// What it must be.
+    pub sha256: Sha256,
+    /// Where the build finds it, below the work directory.
+    pub path: String,
+}
+
+/// How a release is built. Every field takes part in the digest.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Specification {
+    /// Version of this format: 1.
+    pub version: u32,
+    /// Build tool and version.
+    pub tool: Tool,
+    /// Major version of the JDK: 8, 11, 17, 21, 25.
+    pub jdk: u32,
+    /// Phases or goals, in order.
+    pub goals: Vec<String>,
+    /// Profiles to activate (`!name` deactivates).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
+    /// Modules to build (`-pl`, with `-am`); none means the whole reactor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
+    /// User properties; an empty value is passed as `-Dname`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
+    /// Properties of the JVM itself (`-D` on the `java` command line, before the tool's own).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub system_properties: BTreeMap<String, String>,
+    /// File mode mask, octal digits.
+    #[serde(default = "default_umask")]
+    pub umask: String,
+    /// Line ends.
+    #[serde(default)]
+    pub newline: Newline,
+    /// IANA time zone.
+    #[serde(default = "default_timezone")]
+    pub timezone: String,
+    /// POSIX locale without the encoding (UTF-8 is always added).
+    #[serde(default = "default_locale")]
+    pub locale: String,
+    /// Where the source lies in the sandbox.
+    #[serde(default = "default_workdir")]
+    pub workdir: String,
+    /// `user.name` as the JVM sees it; none leaves the sandbox profile's account name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// `SOURCE_DATE_EPOCH`.
+    #[serde(default)]
+    pub source_date_epoch: SourceDateEpoch,
+    /// `project.build.outputTimestamp` given on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_timestamp: Option<String>,
+    /// What of `.git` the build sees.
+    #[serde(default)]
+    pub git: GitState,
+    /// Repositories beside the default one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<RemoteRepository>,
+    /// Single files.
+    #[serde(default, rename = "input", skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<ExtraInput>,
+}
+
+fn default_umask() -> String {
+    "0022".to_owned()
+}
+fn default_timezone() -> String {
+    "UTC".to_owned()
+}
+fn default_locale() -> String {
+    "en_US".to_owned()
+}
+fn default_workdir() -> String {
+    "/var/maven/app".to_owned()
+}
+
+pub(crate) fn field(field: &'static str, problem: impl Into<String>) -> SpecificationError {
+    SpecificationError::Field { field, problem: problem.into() }
+}
+
+impl Specification {
+    /// The specification that is used where none is given: Maven of the given version on JDK 17, `clean package`
+    /// without running tests (tests prove the source, not the artifact, and are the commonest cause of failure).
+    pub fn default_maven(version: &str) -> Self {
+        let properties = ["skipTests", "maven.javadoc.skip", "gpg.skip"];
+        Self {
+            version: 1,
+            tool: Tool::Maven(version.to_owned()),
+            jdk: 17,
+            goals: vec!["clean".to_owned(), "package".to_owned()],
+            profiles: Vec::new(),
+            modules: Vec::new(),
+            properties: properties.into_iter().map(|name| (name.to_owned(), String::new())).collect(),
+            system_properties: BTreeMap::new(),
+            umask: default_umask(),
+            newline: Newline::Lf,
+            timezone: default_timezone(),
+            locale: default_locale(),
+            workdir: default_workdir(),
+            user_name: None,
+            source_date_epoch: SourceDateEpoch::ByMode,
+            output_timestamp: None,
+            git: GitState::None,
+            repositories: Vec::new(),
+            inputs: Vec::new(),
+        }
+    }
+
+    /// Reads the TOML form and checks every field.
+    pub fn from_toml(text: &str) -> Result<Self, SpecificationError> {
+        if text.len() > MAX_TOML_BYTES {
+            return Err(SpecificationError::Toml(format!("longer than {MAX_TOML_BYTES} bytes")));
+        }
+        let specification: Self =
+            toml::from_str(text).map_err(|error| SpecificationError::Toml(error.to_string()))?;
+        specification.check()?;
+        Ok(specification)
+    }
+
+    /// Writes the TOML form.
+    pub fn to_toml(&self) -> String {
+        // Every field is a string, a number, a list or a map with string keys: TOML can hold all of them.
+        toml::to_string(self).expect("a specification has a TOML form")
+    }
+
+    /// The digest that the ledger knows the specification by: SHA-256 over a domain and the canonical (borsh) form.
+    pub fn digest(&self) -> Sha256 {
+        let mut bytes = DOMAIN.to_vec();
+        bytes.extend(borsh::to_vec(self).expect("writing to a vector cannot fail"));
+        Sha256::of(&bytes)
+    }
+
+    /// Checks every field against its limits; [`Self::from_toml`] has done it already.
+    pub fn check(&self) -> Result<(), SpecificationError> {
+        if self.version != 1 {
+            return Err(field("version", format!("this program knows version 1, got {}", self.version)));
+        }
+        if ![8, 11, 17, 21, 25].contains(&self.jdk) {
+            return Err(field("jdk", format!("one of 8, 11, 17, 21, 25, got {}", self.jdk)));
+        }
+        if self.goals.is_empty() {
+            return Err(field("goals", "at least one phase or goal is needed"));
+        }
+        list("goals", &self.goals, |c| c.is_ascii_alphanumeric() || ".:_@-".contains(c))?;
+        list("profiles", &self.profiles, |c| c.is_ascii_alphanumeric() || "._!+-".contains(c))?;
+        list("modules", &self.modules, |c| c.is_ascii_alphanumeric() || "._/:!-".contains(c))?;
+        map("properties", &self.properties)?;
+        map("system_properties", &self.system_properties)?;
+        self.umask_bits()?;
+        text("timezone", &self.timezone, |c| c.is_ascii_alphanumeric() || "/_+-".contains(c))?;
+        text("locale", &self.locale, |c| c.is_ascii_alphanumeric() || c == '_')?;
+        text("workdir", &self.workdir, |c| c.is_ascii_alphanumeric() || "/._-".contains(c))?;
+        let inside = self.workdir.starts_with("/var/") || self.workdir.starts_with("/home/");
+        if !inside || self.workdir.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
+            return Err(field("workdir", "an absolute path below /var or /home without `.` or `..`"));
+        }
+        if let Some(name) = &self.user_name {
+            text("user_name", name, |c| c.is_ascii_graphic() || c == ' ')?;
+        }
+        if let Some(time) = &self.output_timestamp {
+            text("output_timestamp", time, |c| c.is_ascii_alphanumeric() || ":+.-".contains(c))?;
+        }
+        if self.inputs.len() > MAX_LIST || self.repositories.len() > MAX_LIST {
+            return Err(field("input", format!("at most {MAX_LIST} inputs and repositories")));
+        }
+        for input in &self.inputs {
+            if !input.url.starts_with("https://") || input.url.len() > MAX_TEXT {
+                return Err(field("input", "`url` must be an https address"));
+            }
+            let parts = input.path.split('/');
+            if input.path.len() > MAX_TEXT || parts.into_iter().any(|part| matches!(part, "" | "." | "..")) {
+                return Err(field("input", "`path` must lie below the work directory"));
+            }
+        }
+        for repository in &self.repositories {
+            text("repositories", &repository.id, |c| c.is_ascii_alphanumeric() || "._-".contains(c))?;
+            list("repositories", &repository.include, |c| c.is_ascii_alphanumeric() || "._-".contains(c))?;
+        }
+        Ok(())
+    }
+
+    /// The umask as a number.
+    pub fn umask_bits(&self) -> Result<u32, SpecificationError> {
+        let digits = self.umask.len() >= 3 && self.umask.len() <= 4;
+        match u32::from_str_radix(&self.umask, 8) {
+            Ok(bits) if digits && bits <= 0o777 && !self.umask.starts_with('+') => Ok(bits),
+            _ => Err(field("umask", format!("three or four octal digits, got `{}`", self.umask))),
+        }
+    }
+}
+
+fn text(name: &'static str, value: &str, allowed: impl Fn(char) -> bool) -> Result<(), SpecificationError> {
+    if value.is_empty() || value.len() > MAX_TEXT {
+        return Err(field(name, format!("1 to {MAX_TEXT} characters")));
+    }
+    // A leading dash would be read as an option by the tool.
+    if value.starts_with('-') {
+        return Err(field(name, format!("`{value}` must not begin with a dash")));
+    }
+    match value.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(field(name, format!("character {c:?} is not allowed in `{}`", value.escape_debug()))),
+        None => Ok(()),
+    }
+}
+
+fn list(name: &'static str, values: &[String], allowed: impl Fn(char) -> bool) -> Result<(), SpecificationError> {
+    if values.len() > MAX_LIST {
+        return Err(field(name, format!("at most {MAX_LIST} entries")));
+    }
+    values.iter().try_for_each(|value| text(name, value, &allowed))
+}
+
+fn map(name: &'static str, values: &BTreeMap<String, String>) -> Result<(), SpecificationError> {
+    if values.len() > MAX_LIST {
+        return Err(field(name, format!("at most {MAX_LIST} entries")));
+    }
+    for (key, value) in values {
+        text(name, key, |c| c.is_ascii_alphanumeric() || "._-".contains(c))?;
+        if value.len() > MAX_TEXT || value.chars().any(char::is_control) {
+            return Err(field(name, format!("value of `{key}`: at most {MAX_TEXT} bytes, no control characters")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MINIMAL: &str = "version = 1\ntool = \"maven-3.6.3\"\njdk = 17\ngoals = [\"clean\", \"package\"]\n";
+
+    #[test]
+    fn minimal_form_gets_defaults() {
+        let spec = Specification::from_toml(MINIMAL).unwrap();
+        assert_eq!(spec.tool, Tool::Maven("3.6.3".to_owned()));
+        assert_eq!(spec.umask_bits().unwrap(), 0o022);
+        assert_eq!(spec.source_date_epoch, SourceDateEpoch::ByMode);
+        assert_eq!(Specification::from_toml(&spec.to_toml()).unwrap(), spec);
+    }
+
+    #[test]
+    fn digest_covers_every_field() {
+        let base = Specification::from_toml(MINIMAL).unwrap();
+        let changes: Vec<fn(&mut Specification)> = vec![
+            |s| s.jdk = 21,
+            |s| s.tool = Tool::Maven("3.8.8".to_owned()),
+            |s| s.goals.push("verify".to_owned()),
+            |s| s.profiles.push("x".to_owned()),
+            |s| s.modules.push("x".to_owned()),
+            |s| drop(s.properties.insert("x".to_owned(), String::new())),
+            |s| drop(s.system_properties.insert("x".to_owned(), String::new())),
+            |s| s.umask = "0002".to_owned(),
+            |s| s.newline = Newline::Crlf,
+            |s| s.timezone = "Europe/Paris".to_owned(),
+            |s| s.locale = "de_DE".to_owned(),
+            |s| s.workdir = "/var/maven/other".to_owned(),
+            |s| s.user_name = Some("x".to_owned()),
+            |s| s.source_date_epoch = SourceDateEpoch::At(0),
+            |s| s.output_timestamp = Some("0".to_owned()),
+            |s| s.git = GitState::Commit,
+            |s| s.repositories.push(RemoteRepository { id: "x".to_owned(), include: vec![] }),
+        ];
+        let mut seen = std::collections::BTreeSet::from([base.digest()]);
+        for change in changes {
+            let mut spec = base.clone();
+            change(&mut spec);
+            assert!(seen.insert(spec.digest()), "a change left the digest as it was");
+        }
+    }
+
+    #[test]
+    fn hostile_fields_are_refused() {
+        for (name, line) in [
+            ("goals", "goals = [\"package; rm -rf /\"]"),
+            ("goals", "goals = [\"-Dx=y\"]"),
+            ("goals", "goals = []"),
+            ("workdir", "goals = [\"package\"]\nworkdir = \"/var/../etc\""),
+            ("workdir", "goals = [\"package\"]\nworkdir = \"/etc\""),
+            ("umask", "goals = [\"package\"]\numask = \"9\""),
+            ("timezone", "goals = [\"package\"]\ntimezone = \"$(id)\""),
+        ] {
+            let toml = format!("version = 1\ntool = \"maven-3.6.3\"\njdk = 17\n{line}\n");
+            match Specification::from_toml(&toml) {
+                Err(SpecificationError::Field { field, .. }) => assert_eq!(field, name),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert!(matches!(
+            Specification::from_toml(&format!("{MINIMAL}unknown = 1\n")),
+            Err(SpecificationError::Toml(_))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = Specification::from_toml(&text);
+        }
+
+        #[test]
+        fn toml_round_trips(umask in 0u32..=0o777, key in "[a-z.]{1,20}", value in "[ -~]{0,40}") {
+            let mut spec = Specification::from_toml(MINIMAL).unwrap();
+            spec.umask = format!("{umask:04o}");
+            spec.properties.insert(key, value);
+            prop_assert_eq!(Specification::from_toml(&spec.to_toml()).unwrap(), spec);
+        }
+    }
+}

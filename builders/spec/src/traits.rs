@@ -1,0 +1,177 @@
+//! The seams: who builds, and where the files of a build come from.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use maven_layout::RepoPath;
+use pyrsia_digest::{FileDigests, Sha256};
+
+use crate::job::{BuildError, Built, Job, Recorded, Source, SourceError, SourceRequest};
+use crate::manifest::InputManifest;
+
+/// The id of a repository that a build asks: `central`, or one that the specification lists.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepositoryId(String);
+
+impl RepositoryId {
+    /// Maven's default repository.
+    pub fn central() -> Self {
+        Self("central".to_owned())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is no repository id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a repository id has 1 to 64 letters, digits, dots, dashes and underscores")]
+pub struct RepositoryIdError;
+
+impl FromStr for RepositoryId {
+    type Err = RepositoryIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
+            return Err(RepositoryIdError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// What a repository answered.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The file lies here, immutable, with these digests (they have been verified).
+    Found {
+        /// A file that nobody changes or removes while the build runs.
+        file: PathBuf,
+        /// Its digests.
+        digests: FileDigests,
+    },
+    /// The repository says that there is no such file.
+    Absent,
+}
+
+/// An input could not be had, which is neither "found" nor "absent".
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InputError {
+    /// The network or the repository failed; trying again may help.
+    #[error("repository {repository} did not answer for {path}: {problem}")]
+    Unavailable {
+        /// The repository.
+        repository: String,
+        /// The path in it.
+        path: String,
+        /// What happened.
+        problem: String,
+    },
+    /// This node's policy or the ledger refuses the file.
+    #[error("{path} is withheld: {problem}")]
+    Withheld {
+        /// The path.
+        path: String,
+        /// Why.
+        problem: String,
+    },
+    /// The specification names no such repository.
+    #[error("inputs-unavailable: {0}")]
+    UnknownRepository(String),
+}
+
+/// Where the files of a *record* come from: the node's store, the ledger's native files, upstream.
+///
+/// Contract: may be called from many tasks at once for the same path and answers all alike; a `Found` file is
+/// verified before it is returned and stays readable until the build has ended.
+#[async_trait]
+pub trait Inputs: Send + Sync {
+    /// Asks one repository for one path.
+    async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError>;
+}
+
+/// Where the files of a *replay* come from: blobs by digest, and nothing else.
+#[async_trait]
+pub trait ManifestBlobs: Send + Sync {
+    /// The file with this digest, or none if this node does not hold it.
+    async fn blob(&self, sha256: &Sha256) -> Option<PathBuf>;
+}
+
+/// The part of a build that is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Clone, resolve the tag, check the coordinates.
+    Source,
+    /// First run, with a recording endpoint.
+    Record,
+    /// Run from the manifest alone.
+    Replay,
+    /// Comparing outputs.
+    Compare,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Record => "record",
+            Self::Replay => "replay",
+            Self::Compare => "compare",
+        })
+    }
+}
+
+/// Where a build's log goes. Implementations bound what they keep; calls never block for long.
+pub trait BuildLog: Send + Sync {
+    /// A line that the build (or the builder about it) wrote, without its newline, lossily decoded.
+    fn line(&self, phase: Phase, line: &str);
+}
+
+/// Drops everything.
+pub struct NoLog;
+
+impl BuildLog for NoLog {
+    fn line(&self, _phase: Phase, _line: &str) {}
+}
+
+/// One ecosystem's builder.
+///
+/// Contract: calls may run at the same time; dropping the returned future cancels the work and leaves no
+/// container, mount, process or file behind; only a build tool's own non-zero exit is [`BuildError::ToolFailed`].
+#[async_trait]
+pub trait Builder: Send + Sync {
+    /// Finds the commit, checks that its build file declares exactly the coordinates, freezes the tree.
+    async fn resolve(&self, request: &SourceRequest, log: Arc<dyn BuildLog>) -> Result<Source, SourceError>;
+
+    /// Runs the build with an endpoint that asks `inputs` and writes down every answer. A tool that fails still
+    /// leaves a manifest (in [`Recorded`]), so that others can find the same failure.
+    async fn record(
+        &self,
+        job: &Job,
+        inputs: Arc<dyn Inputs>,
+        log: Arc<dyn BuildLog>,
+    ) -> Result<Recorded, BuildError>;
+
+    /// Runs the build in a new sandbox that is answered from the manifest alone.
+    async fn replay(
+        &self,
+        job: &Job,
+        manifest: &InputManifest,
+        blobs: Arc<dyn ManifestBlobs>,
+        log: Arc<dyn BuildLog>,
+    ) -> Result<Built, BuildError>;
+
+    /// Whether the builder can work now; the text says what is missing and what to do.
+    async fn available(&self) -> Result<(), String>;
+}

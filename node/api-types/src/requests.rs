@@ -1,0 +1,74 @@
+//! What an operator asks the network to decide. Every call needs the node's token.
+
+use serde::{Deserialize, Serialize};
+
+/// Answer to a proposal that needs others (202): the entry that was submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Digest of the entry that was submitted.
+    pub entry: String,
+    /// Whether it holds already (a network of one decides at once).
+    #[serde(default)]
+    pub effective: bool,
+}
+
+/// `POST /api/v1/namespaces`: who may publish under a group, or give the source of its upstream releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceSubmission {
+    /// Group, matched at dot boundaries; the longest match wins.
+    pub group: String,
+    /// Canonical repositories.
+    pub repositories: Vec<String>,
+    /// Publisher keys, 64 hexadecimal digits each.
+    #[serde(default)]
+    pub publishers: Vec<String>,
+    /// The power to publish natively: the group is then never asked upstream.
+    #[serde(default)]
+    pub native: bool,
+    /// The power to give the source of upstream releases.
+    #[serde(default)]
+    pub upstream_source: bool,
+}
+
+/// `POST /api/v1/images/approve`: builds may run in this image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageApproval {
+    /// The network's own digest of the image.
+    pub image: String,
+    /// What it is, in a few words.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// `POST /api/v1/specifications/approve`: builds may follow this specification, although it is not a structured one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecificationApproval {
+    /// The specification as TOML text.
+    pub specification: String,
+}
+
+/// `POST /api/v1/withdrawals`: the verdict of a release no longer stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawalSubmission {
+    /// The release.
+    pub coordinates: String,
+    /// Why, at most 512 bytes.
+    pub reason: String,
+}
+
+/// `POST /api/v1/blocks`: withhold a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockSubmission {
+    /// The release.
+    pub coordinates: String,
+    /// Why, at most 512 bytes.
+    pub reason: String,
+    /// `true` lifts an earlier block.
+    #[serde(default)]
+    pub lift: bool,
+}

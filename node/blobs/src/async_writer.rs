@@ -1,0 +1,195 @@
+//! A network body on its way to disk.
+
+use bytes::{Bytes, BytesMut};
+use pyrsia_digest::FileDigests;
+
+use crate::writer::{BlobWriter, SealedBlob, StoredBlob};
+use crate::{BlobError, BlobStore, Expected};
+
+/// Bytes collected before they are hashed and written on a blocking thread; also, with the chunk at hand, all the
+/// memory that one writer needs.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// A [`BlobWriter`] for asynchronous sources.
+///
+/// Chunks are collected and handed to one of tokio's blocking threads a batch at a time, so a slow source holds no
+/// thread, and a fast one waits here until the disk has taken its bytes.
+///
+/// Cancel safety: if the future of a call is dropped before it ends, bytes may be lost, so the writer refuses all
+/// further calls with [`BlobError::Interrupted`]. Dropping the writer removes its temporary file, at the latest when
+/// the batch under way has been written.
+pub struct AsyncBlobWriter {
+    /// Absent while a batch is under way, hence also after a call that was cancelled or failed.
+    writer: Option<BlobWriter>,
+    batch: BytesMut,
+    size: u64,
+}
+
+impl AsyncBlobWriter {
+    pub(crate) async fn start(store: BlobStore) -> Result<Self, BlobError> {
+        let writer = blocking(move || store.writer()).await?;
+        Ok(Self {
+            writer: Some(writer),
+            batch: BytesMut::new(),
+            size: 0,
+        })
+    }
+
+    /// Appends a chunk.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`], perhaps of an earlier chunk; [`BlobError::Interrupted`].
+    pub async fn write(&mut self, chunk: Bytes) -> Result<(), BlobError> {
+        if self.writer.is_none() {
+            return Err(BlobError::Interrupted);
+        }
+        self.size = self.size.saturating_add(chunk.len() as u64);
+        if self.batch.len() + chunk.len() <= BATCH_BYTES {
+            self.batch.extend_from_slice(&chunk);
+            return Ok(());
+        }
+        let batch = self.batch.split().freeze();
+        let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
+        let writer = blocking(move || {
+            writer.write(&batch)?;
+            writer.write(&chunk)?;
+            Ok(writer)
+        })
+        .await?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// Bytes taken so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Ends the stream: digests known, nothing visible yet.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`], [`BlobError::Interrupted`].
+    pub async fn seal(mut self) -> Result<AsyncSealedBlob, BlobError> {
+        let batch = std::mem::take(&mut self.batch);
+        let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
+        let sealed = blocking(move || {
+            writer.write(&batch)?;
+            writer.seal()
+        })
+        .await?;
+        Ok(AsyncSealedBlob(sealed))
+    }
+
+    /// Ends the stream and makes the blob visible.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`], [`BlobError::Interrupted`]; nothing is visible then.
+    pub async fn finish(self) -> Result<StoredBlob, BlobError> {
+        self.finish_expecting(Expected::default()).await
+    }
+
+    /// Ends the stream and makes the blob visible if it is the expected one.
+    ///
+    /// # Errors
+    /// [`BlobError::Unexpected`], [`BlobError::Io`], [`BlobError::Interrupted`]; nothing is visible then.
+    pub async fn finish_expecting(self, expected: Expected) -> Result<StoredBlob, BlobError> {
+        let sealed = self.seal().await?;
+        expected.check(sealed.digests())?;
+        sealed.commit().await
+    }
+}
+
+/// A [`SealedBlob`] of an [`AsyncBlobWriter`]. Dropping it removes the bytes.
+pub struct AsyncSealedBlob(SealedBlob);
+
+impl AsyncSealedBlob {
+    /// Size and digests of the bytes.
+    pub fn digests(&self) -> &FileDigests {
+        self.0.digests()
+    }
+
+    /// Makes the bytes durable and visible.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`], [`BlobError::Interrupted`].
+    pub async fn commit(self) -> Result<StoredBlob, BlobError> {
+        blocking(move || self.0.commit()).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The runtime is shutting down, or the closure panicked.
+        Err(_) => Err(BlobError::Interrupted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files_in(folder: std::path::PathBuf) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn chunks_of_any_size_become_the_blob() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(dir.path()).unwrap();
+        let mut writer = store.async_writer().await.unwrap();
+        let mut all = Vec::new();
+        for size in [0usize, 1, 400_000, 200_000, 2_000_000, 3] {
+            let chunk: Vec<u8> = (0..size).map(|i| (i * 7 + size) as u8).collect();
+            all.extend_from_slice(&chunk);
+            writer.write(chunk.into()).await.unwrap();
+        }
+        assert_eq!(writer.size(), all.len() as u64);
+        let stored = writer
+            .finish_expecting(Expected::exactly(&FileDigests::of(&all)))
+            .await
+            .unwrap();
+        assert_eq!(std::fs::read(&stored.path).unwrap(), all);
+        assert_eq!(files_in(dir.path().join("tmp")), 0);
+    }
+
+    #[tokio::test]
+    async fn unexpected_bytes_and_dropped_writers_leave_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(dir.path()).unwrap();
+        let mut writer = store.async_writer().await.unwrap();
+        writer.write(Bytes::from_static(b"evil")).await.unwrap();
+        let expected = Expected::sha256(pyrsia_digest::Sha256::of(b"good"));
+        assert!(matches!(
+            writer.finish_expecting(expected).await,
+            Err(BlobError::Unexpected(_))
+        ));
+
+        let mut writer = store.async_writer().await.unwrap();
+        writer.write(vec![1; 2 * BATCH_BYTES].into()).await.unwrap();
+        drop(writer);
+        assert_eq!(files_in(dir.path().join("tmp")), 0);
+        assert_eq!(store.digests().unwrap().count(), 0);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_cancelled_write_spoils_the_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(dir.path()).unwrap();
+        let mut writer = store.async_writer().await.unwrap();
+        // Polled once: the batch is on its way to a blocking thread and the future is dropped.
+        let write = writer.write(vec![1; 2 * BATCH_BYTES].into());
+        tokio::select! {
+            biased;
+            _ = write => panic!("the blocking thread cannot have answered within one poll"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(matches!(
+            writer.write(Bytes::from_static(b"x")).await,
+            Err(BlobError::Interrupted)
+        ));
+        assert!(matches!(writer.finish().await, Err(BlobError::Interrupted)));
+    }
+}

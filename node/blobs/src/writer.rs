@@ -1,0 +1,142 @@
+//! From a stream of bytes to a visible blob, in steps that cannot be taken in the wrong order:
+//! [`BlobWriter`] (bytes arrive) -> [`SealedBlob`] (digests known, not visible) -> [`StoredBlob`].
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use pyrsia_digest::{FileDigests, MultiHasher};
+use tempfile::NamedTempFile;
+
+use crate::store::BlobStore;
+use crate::{BlobError, Expected};
+
+/// A blob that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBlob {
+    /// Size and digests of the bytes, as computed while they were written.
+    pub digests: FileDigests,
+    /// The file that holds them.
+    pub path: PathBuf,
+}
+
+/// A blob that is being written to a temporary file of the store. Dropping it removes the file.
+pub struct BlobWriter {
+    store: BlobStore,
+    file: BufWriter<NamedTempFile>,
+    hasher: MultiHasher,
+}
+
+/// Complete bytes with known digests that nobody can see yet. Dropping it removes them.
+pub struct SealedBlob {
+    store: BlobStore,
+    file: NamedTempFile,
+    digests: FileDigests,
+}
+
+impl BlobWriter {
+    pub(crate) fn new(store: BlobStore, file: NamedTempFile) -> Self {
+        Self {
+            store,
+            file: BufWriter::with_capacity(64 * 1024, file),
+            hasher: MultiHasher::new(),
+        }
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`], after which the writer is of no further use.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+        self.hasher.update(bytes);
+        self.file.write_all(bytes).map_err(|source| BlobError::Io {
+            action: "write to",
+            path: self.file.get_ref().path().to_path_buf(),
+            source,
+        })
+    }
+
+    /// Bytes taken so far.
+    pub fn size(&self) -> u64 {
+        self.hasher.size()
+    }
+
+    /// Ends the stream. The digests are known then, and the caller may still decide against the bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`] if the last bytes cannot be written.
+    pub fn seal(self) -> Result<SealedBlob, BlobError> {
+        let path = self.file.get_ref().path().to_path_buf();
+        let file = self
+            .file
+            .into_inner()
+            .map_err(|e| BlobError::io("write to", path)(e.into_error()))?;
+        Ok(SealedBlob {
+            store: self.store,
+            file,
+            digests: self.hasher.finish(),
+        })
+    }
+
+    /// Seals and commits without expectations.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`]; nothing is visible then.
+    pub fn finish(self) -> Result<StoredBlob, BlobError> {
+        self.seal()?.commit()
+    }
+
+    /// Seals, checks and commits.
+    ///
+    /// # Errors
+    /// [`BlobError::Unexpected`] or [`BlobError::Io`]; nothing is visible then.
+    pub fn finish_expecting(self, expected: &Expected) -> Result<StoredBlob, BlobError> {
+        let sealed = self.seal()?;
+        expected.check(&sealed.digests)?;
+        sealed.commit()
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl SealedBlob {
+    /// Size and digests of the bytes.
+    pub fn digests(&self) -> &FileDigests {
+        &self.digests
+    }
+
+    /// The temporary file, for a look at the bytes before the decision.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Makes the bytes durable and visible: fsync of the file, rename to its digest, fsync of the directory.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`]. If the error is about the last fsync the blob may be visible already; it is complete even so.
+    pub fn commit(self) -> Result<StoredBlob, BlobError> {
+        let path = self.store.path_of(&self.digests.sha256);
+        self.file
+            .as_file()
+            .sync_all()
+            .map_err(BlobError::io("fsync", self.file.path()))?;
+        let folder = self.store.make_folder_of(&self.digests.sha256)?;
+        self.file
+            .persist(&path)
+            .map_err(|e| BlobError::io("rename a new blob to", &path)(e.error))?;
+        crate::store::fsync_folder(&folder)?;
+        Ok(StoredBlob {
+            digests: self.digests,
+            path,
+        })
+    }
+}

@@ -1,0 +1,531 @@
+//! The units of a session on disk, and the marker that says that this member has signed units in it.
+//!
+//! Layout of the directory: `lock`; `voted/<session>`, the marker, which names a generation; `backups/<session>.<generation>`,
+//! the units as [`frames`]; `pending` (see `journal`).
+//!
+//! Each start of a session copies the intact units of the generation that the marker names to a file of the next
+//! generation, syncs it, and then renames the new marker into place: a torn tail disappears in the copy, and whatever
+//! happens in between leaves either the old file named or the new one. The marker exists before the first unit is signed.
+//!
+//! **A marker without the file it names, or with a file damaged elsewhere than at its end, means that units may be lost
+//! that others have seen.** Going on would sign a second unit for the same round, so such a session is
+//! [`Opened::Lost`]: it is never entered again. What then happens is decided in `supervisor`.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::io::AsyncWrite;
+use pyrsia_digest::Sha256;
+use tokio::task::JoinHandle;
+
+use crate::error::{ConsensusError, IoContext as _};
+use crate::frames;
+
+const HEADER: &[u8] = b"pyrsia-maven consensus backup 1\n";
+const MARKER: &[u8] = b"pyrsia-maven consensus voted 1\n";
+
+/// The directory of an orderer. One process at a time.
+pub(crate) struct Dir {
+    path: PathBuf,
+    /// Locked while it is open.
+    _lock: File,
+}
+
+/// The backup of a session, opened.
+pub(crate) enum Opened {
+    /// The session can be run.
+    Ready {
+        /// Encoded units in their order, one behind the other, as AlephBFT's loader wants them.
+        units: Vec<u8>,
+        /// How many units these are.
+        count: usize,
+        /// Where further units go.
+        writer: BackupWriter,
+    },
+    /// This member has signed units in the session that it no longer has.
+    Lost {
+        /// What is missing.
+        reason: String,
+    },
+}
+
+impl Dir {
+    /// Opens the directory, creating it if needed, and locks it.
+    pub(crate) fn open(path: &Path) -> Result<Arc<Self>, ConsensusError> {
+        for folder in [path.to_owned(), path.join("voted"), path.join("backups")] {
+            fs::create_dir_all(&folder).at("create", &folder)?;
+        }
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .at("open", &lock_path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(ConsensusError::Locked {
+                    path: path.to_owned(),
+                });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(source).at("lock", &lock_path),
+        }
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        }))
+    }
+
+    /// Where the journal of pending entries lies.
+    pub(crate) fn journal_path(&self) -> PathBuf {
+        self.path.join("pending")
+    }
+
+    fn marker_path(&self, session: u64) -> PathBuf {
+        self.path.join("voted").join(session.to_string())
+    }
+
+    fn backup_path(&self, session: u64, generation: u64) -> PathBuf {
+        self.path
+            .join("backups")
+            .join(format!("{session}.{generation}"))
+    }
+
+    /// Opens the backup of `session` and marks the session as voted in.
+    ///
+    /// `was_seen`: the ledger holds batches of this session, so that without a marker the whole directory is missing.
+    pub(crate) fn open_session(
+        self: &Arc<Self>,
+        session: u64,
+        was_seen: bool,
+    ) -> Result<Opened, ConsensusError> {
+        let (units, generation) = match self.read_marker(session)? {
+            Marker::Absent if was_seen => {
+                return Ok(Opened::Lost {
+                    reason: "the ledger holds batches of the session, but its marker and backup are gone".to_owned(),
+                });
+            }
+            Marker::Absent => (Vec::new(), 0),
+            Marker::Damaged => {
+                return Ok(Opened::Lost {
+                    reason: "the marker of the session is damaged".to_owned(),
+                });
+            }
+            Marker::Generation(generation) => match self.read_units(session, generation)? {
+                Ok(units) => (units, generation.saturating_add(1)),
+                Err(reason) => return Ok(Opened::Lost { reason }),
+            },
+        };
+        let writer = self.start_generation(session, generation, &units)?;
+        Ok(Opened::Ready {
+            count: units.len(),
+            units: units.concat(),
+            writer,
+        })
+    }
+
+    /// Removes everything about sessions before `session`. Only for sessions whose batches the ledger has stored.
+    pub(crate) fn remove_sessions_before(&self, session: u64) -> Result<(), ConsensusError> {
+        // Backups first: a marker without a backup sits a session out, the reverse would enter it again.
+        self.remove_if("backups", |number| number < session)?;
+        self.remove_if("voted", |number| number < session)
+    }
+
+    /// Removes the files in `folder` whose number (the part of the name before a dot) is chosen.
+    fn remove_if(&self, folder: &str, chosen: impl Fn(u64) -> bool) -> Result<(), ConsensusError> {
+        let folder = self.path.join(folder);
+        for entry in fs::read_dir(&folder).at("list", &folder)? {
+            let path = entry.at("list", &folder)?.path();
+            if session_of(&path).is_some_and(&chosen) {
+                fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_marker(&self, session: u64) -> Result<Marker, ConsensusError> {
+        let path = self.marker_path(session);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Marker::Absent),
+            Err(error) => return Err(error).at("read", &path),
+        };
+        let generation = frames::read(&bytes).ok().and_then(|frames| {
+            let [content] = frames.contents.as_slice() else {
+                return None;
+            };
+            let (named, generation) = content.strip_prefix(MARKER)?.split_first_chunk::<8>()?;
+            (u64::from_le_bytes(*named) == session)
+                .then(|| generation.try_into().ok().map(u64::from_le_bytes))
+                .flatten()
+        });
+        Ok(generation.map_or(Marker::Damaged, Marker::Generation))
+    }
+
+    /// The units of one generation, or why some may be missing.
+    fn read_units(
+        &self,
+        session: u64,
+        generation: u64,
+    ) -> Result<Result<Vec<Vec<u8>>, String>, ConsensusError> {
+        let path = self.backup_path(session, generation);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err("the backup that the marker names is gone".to_owned()));
+            }
+            Err(error) => return Err(error).at("read", &path),
+        };
+        Ok(match frames::read(&bytes) {
+            Ok(frames) => {
+                if frames.torn_bytes > 0 {
+                    tracing::warn!(
+                        consensus.session = session,
+                        torn_bytes = frames.torn_bytes,
+                        "dropped a torn write at the end of the consensus backup"
+                    );
+                }
+                let mut contents = frames.contents;
+                if contents.first() == Some(&header(session)) {
+                    contents.remove(0);
+                    Ok(contents)
+                } else {
+                    Err("the backup does not start with the header of its session".to_owned())
+                }
+            }
+            Err(error) => Err(format!("the backup is damaged: {error}")),
+        })
+    }
+
+    fn start_generation(
+        self: &Arc<Self>,
+        session: u64,
+        generation: u64,
+        units: &[Vec<u8>],
+    ) -> Result<BackupWriter, ConsensusError> {
+        let path = self.backup_path(session, generation);
+        let mut content = Vec::new();
+        for frame in std::iter::once(&header(session)).chain(units) {
+            frames::append(&mut content, frame).ok_or_else(|| ConsensusError::Damaged {
+                path: path.clone(),
+                reason: "a unit is longer than a frame may be".to_owned(),
+            })?;
+        }
+        let mut file = File::create(&path).at("create", &path)?;
+        file.write_all(&content).at("write", &path)?;
+        file.sync_all().at("sync", &path)?;
+        self.sync_folder("backups")?;
+        self.write_marker(session, generation)?;
+        for other in (0..generation).rev() {
+            match fs::remove_file(self.backup_path(session, other)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error).at("remove", &self.backup_path(session, other)),
+            }
+        }
+        Ok(BackupWriter {
+            buffer: Vec::new(),
+            stored: units.iter().map(|unit| Sha256::of(unit)).collect(),
+            state: State::Idle(Sink {
+                file,
+                _dir: Arc::clone(self),
+            }),
+        })
+    }
+
+    fn write_marker(&self, session: u64, generation: u64) -> Result<(), ConsensusError> {
+        let path = self.marker_path(session);
+        let temporary = self.path.join("voted").join("new");
+        let mut content = MARKER.to_vec();
+        content.extend_from_slice(&session.to_le_bytes());
+        content.extend_from_slice(&generation.to_le_bytes());
+        let mut framed = Vec::new();
+        // The content has a fixed length, far below a frame's.
+        let _ = frames::append(&mut framed, &content);
+        let mut file = File::create(&temporary).at("create", &temporary)?;
+        file.write_all(&framed).at("write", &temporary)?;
+        file.sync_all().at("sync", &temporary)?;
+        fs::rename(&temporary, &path).at("rename", &path)?;
+        self.sync_folder("voted")
+    }
+
+    fn sync_folder(&self, folder: &str) -> Result<(), ConsensusError> {
+        let folder = self.path.join(folder);
+        File::open(&folder)
+            .and_then(|file| file.sync_all())
+            .at("sync", &folder)
+    }
+}
+
+enum Marker {
+    Absent,
+    Damaged,
+    Generation(u64),
+}
+
+fn header(session: u64) -> Vec<u8> {
+    let mut header = HEADER.to_vec();
+    header.extend_from_slice(&session.to_le_bytes());
+    header
+}
+
+fn session_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    name.split('.').next()?.parse().ok()
+}
+
+/// Stores units: AlephBFT writes one encoded unit and flushes; after the flush the unit is on disk. Units that were in
+/// the file from the start (AlephBFT saves what it loaded again) are not written twice.
+pub(crate) struct BackupWriter {
+    buffer: Vec<u8>,
+    stored: HashSet<Sha256>,
+    state: State,
+}
+
+struct Sink {
+    file: File,
+    /// Keeps the directory locked until the last write has ended, however consensus was stopped.
+    _dir: Arc<Dir>,
+}
+
+enum State {
+    Idle(Sink),
+    Writing(JoinHandle<(Sink, io::Result<()>)>),
+    Failed,
+}
+
+impl AsyncWrite for BackupWriter {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.buffer.len() + bytes.len() > frames::MAX_CONTENT {
+            return Poll::Ready(Err(io::Error::other(
+                "a unit is longer than a frame may be",
+            )));
+        }
+        self.buffer.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        loop {
+            match &mut this.state {
+                State::Writing(job) => {
+                    let joined = ready!(Pin::new(job).poll(context));
+                    let (sink, result) = match joined {
+                        Ok(done) => done,
+                        Err(error) => {
+                            this.state = State::Failed;
+                            return Poll::Ready(Err(io::Error::other(error)));
+                        }
+                    };
+                    if let Err(error) = result {
+                        // What the file holds now is unknown: nothing may be appended to it.
+                        this.state = State::Failed;
+                        return Poll::Ready(Err(error));
+                    }
+                    this.state = State::Idle(sink);
+                }
+                State::Failed => {
+                    return Poll::Ready(Err(io::Error::other(
+                        "an earlier write of the backup failed",
+                    )));
+                }
+                State::Idle(_) if this.buffer.is_empty() => return Poll::Ready(Ok(())),
+                State::Idle(_) => {
+                    let unit = std::mem::take(&mut this.buffer);
+                    if this.stored.remove(&Sha256::of(&unit)) {
+                        continue;
+                    }
+                    let mut frame = Vec::with_capacity(unit.len() + frames::OVERHEAD);
+                    if frames::append(&mut frame, &unit).is_none() {
+                        return Poll::Ready(Err(io::Error::other(
+                            "a unit is longer than a frame may be",
+                        )));
+                    }
+                    if let State::Idle(sink) = std::mem::replace(&mut this.state, State::Failed) {
+                        this.state = State::Writing(tokio::task::spawn_blocking(move || {
+                            write_frame(sink, &frame)
+                        }));
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
+    }
+}
+
+fn write_frame(mut sink: Sink, frame: &[u8]) -> (Sink, io::Result<()>) {
+    let result = sink
+        .file
+        .write_all(frame)
+        .and_then(|()| sink.file.sync_data());
+    (sink, result)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    async fn write(writer: &mut BackupWriter, unit: &[u8]) {
+        writer.write_all(unit).await.unwrap();
+        writer.flush().await.unwrap();
+    }
+
+    fn ready(opened: Opened) -> (Vec<u8>, BackupWriter) {
+        match opened {
+            Opened::Ready { units, writer, .. } => (units, writer),
+            Opened::Lost { reason } => panic!("lost: {reason}"),
+        }
+    }
+
+    fn is_lost(opened: &Opened) -> bool {
+        matches!(opened, Opened::Lost { .. })
+    }
+
+    fn only_backup(dir: &Path) -> PathBuf {
+        let mut files: Vec<_> = fs::read_dir(dir.join("backups"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.remove(0)
+    }
+
+    #[tokio::test]
+    async fn units_survive_restarts_and_are_stored_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut expected = Vec::new();
+        for restart in 0..4u8 {
+            let dir = Dir::open(temp.path()).unwrap();
+            let (units, mut writer) = ready(dir.open_session(3, restart > 0).unwrap());
+            assert_eq!(units, expected);
+            // What AlephBFT does after loading: it saves everything again.
+            for unit in expected.chunks(4) {
+                write(&mut writer, unit).await;
+            }
+            let unit = [restart; 4];
+            write(&mut writer, &unit).await;
+            expected.extend_from_slice(&unit);
+        }
+        let bytes = fs::read(only_backup(temp.path())).unwrap();
+        assert_eq!(frames::read(&bytes).unwrap().contents.len(), 1 + 4);
+    }
+
+    #[tokio::test]
+    async fn a_torn_tail_loses_the_last_unit_only() {
+        let temp = tempfile::tempdir().unwrap();
+        {
+            let dir = Dir::open(temp.path()).unwrap();
+            let (_, mut writer) = ready(dir.open_session(0, false).unwrap());
+            write(&mut writer, &[1; 100]).await;
+            write(&mut writer, &[2; 100]).await;
+        }
+        let path = only_backup(temp.path());
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 13]).unwrap();
+        {
+            let dir = Dir::open(temp.path()).unwrap();
+            let (units, mut writer) = ready(dir.open_session(0, true).unwrap());
+            assert_eq!(units, vec![1; 100]);
+            write(&mut writer, &[3; 100]).await;
+        }
+        let dir = Dir::open(temp.path()).unwrap();
+        let (units, _) = ready(dir.open_session(0, true).unwrap());
+        assert_eq!(units, [[1; 100], [3; 100]].concat());
+    }
+
+    #[tokio::test]
+    async fn a_session_without_its_backup_is_lost_for_ever() {
+        let temp = tempfile::tempdir().unwrap();
+        {
+            let dir = Dir::open(temp.path()).unwrap();
+            let (_, mut writer) = ready(dir.open_session(0, false).unwrap());
+            write(&mut writer, &[1; 100]).await;
+        }
+        fs::remove_file(only_backup(temp.path())).unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        assert!(is_lost(&dir.open_session(0, false).unwrap()));
+        assert!(is_lost(&dir.open_session(0, false).unwrap()));
+        assert!(!is_lost(&dir.open_session(1, false).unwrap()));
+    }
+
+    #[tokio::test]
+    async fn damage_before_the_end_is_a_lost_backup() {
+        let temp = tempfile::tempdir().unwrap();
+        {
+            let dir = Dir::open(temp.path()).unwrap();
+            let (_, mut writer) = ready(dir.open_session(0, false).unwrap());
+            write(&mut writer, &[1; 100]).await;
+            write(&mut writer, &[2; 100]).await;
+        }
+        let path = only_backup(temp.path());
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() - 150;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        assert!(is_lost(&dir.open_session(0, false).unwrap()));
+    }
+
+    #[test]
+    fn a_wiped_directory_is_noticed_when_the_ledger_has_batches_of_the_session() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        assert!(is_lost(&dir.open_session(5, true).unwrap()));
+        assert!(!is_lost(&dir.open_session(5, false).unwrap()));
+    }
+
+    #[test]
+    fn a_file_of_an_interrupted_start_is_ignored() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        // Crash after the backup of generation 0 was begun and before the marker named it.
+        fs::write(dir.backup_path(0, 0), b"garbage").unwrap();
+        let (units, _) = ready(dir.open_session(0, false).unwrap());
+        assert!(units.is_empty());
+        // Crash after generation 1 was begun: the marker still names 0.
+        fs::write(dir.backup_path(0, 1), b"garbage").unwrap();
+        let (units, _) = ready(dir.open_session(0, true).unwrap());
+        assert!(units.is_empty());
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        assert!(matches!(
+            Dir::open(temp.path()),
+            Err(ConsensusError::Locked { .. })
+        ));
+        drop(dir);
+        Dir::open(temp.path()).unwrap();
+    }
+
+    #[test]
+    fn old_sessions_are_removed_with_their_markers() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        for session in 0..3 {
+            ready(dir.open_session(session, false).unwrap());
+        }
+        dir.remove_sessions_before(2).unwrap();
+        only_backup(temp.path());
+        assert!(matches!(dir.read_marker(1).unwrap(), Marker::Absent));
+        assert!(matches!(dir.read_marker(2).unwrap(), Marker::Generation(0)));
+    }
+}

@@ -1,0 +1,54 @@
+//! Agreement of the authorities on the order of entries, by AlephBFT.
+//!
+//! [`ConsensusOrderer`] takes entries from this member ([`pyrsia_replica::Orderer`]) and hands out
+//! [`pyrsia_replica::OrderedBatch`]es, the same on every member. Work is divided into *sessions*; a session is cut
+//! after an agreed number of batches or of bytes, whichever comes first, and the next one goes on.
+//!
+//! Contract with whoever receives the batches:
+//! - after a restart every batch of the session at the resume position is handed over **again**, from its first one:
+//!   the receiver must be idempotent on `(session, index)` and should assert that the content is what it stored;
+//! - an entry may come in several batches: two members submitted it, or its submitter crashed between agreement and
+//!   bookkeeping, or submitted it anew. The receiver decides what that means;
+//! - bytes are not interpreted here beyond their length; the receiver verifies them.
+//!
+//! Invariants:
+//! - **a unit is on disk (fdatasync) before any other member can see it**, and a session whose backup is gone is never
+//!   entered again with the same key (see `backup`);
+//! - cuts depend only on agreed batches, so that all members cut at the same place, long before AlephBFT's own last
+//!   round, where it would drop the tail;
+//! - **an idle network creates no units**: the gate is in the provider of data (see `core`);
+//! - every queue has a bound, in messages or in bytes. The one unbounded channel, from agreement to delivery, is bounded
+//!   by the length of a session;
+//! - the end of a session that this crate did not ask for is a fault: it is reported and nothing more is taken.
+//!
+//! What is not here: networking (see [`Transport`]), entries' meaning, catching up with sessions that this member did
+//! not take part in (the replica's follower does that from certificates), changes of the committee (the composition
+//! root starts an orderer for each committee).
+
+mod backup;
+mod config;
+mod core;
+mod error;
+mod frames;
+mod gate;
+mod journal;
+mod keychain;
+mod lifecycle;
+mod network;
+mod orderer;
+mod pool;
+mod router;
+mod session;
+mod supervisor;
+pub mod testing;
+mod transport;
+mod types;
+mod wire;
+
+pub use config::ConsensusConfig;
+pub use error::ConsensusError;
+pub use keychain::Membership;
+pub use orderer::{ConsensusOrderer, Resume};
+pub use supervisor::{Condition, Status};
+pub use transport::{Incoming, Transport};
+pub use types::{MAX_ENTRY_BYTES, MAX_MEMBERS, MAX_MESSAGE_BYTES};

@@ -1,0 +1,213 @@
+//! Checksum files and headers: what to ask for, what they say, whether the bytes agree.
+
+use std::fmt;
+
+use maven_layout::{ChecksumAlgorithm, PathKind, RepoPath};
+use pyrsia_blobs::Mismatch;
+use pyrsia_digest::FileDigests;
+
+/// Largest checksum file, in bytes.
+pub(crate) const MAX_CHECKSUM_BYTES: u64 = 4096;
+
+/// What a file's bytes were verified against.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChecksumReport {
+    /// A strong digest that the caller knew beforehand (SHA-256, SHA-512 or BLAKE3) matched, so the origin was not
+    /// asked.
+    pub expected: bool,
+    /// Checksums of the origin that matched.
+    pub verified: Vec<(ChecksumAlgorithm, ChecksumSource)>,
+    /// Checksum files that the origin does not have.
+    pub missing: Vec<ChecksumAlgorithm>,
+    /// Checksum files without a checksum in them, beside others that matched.
+    pub unreadable: Vec<ChecksumAlgorithm>,
+}
+
+/// Where a checksum of the origin was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumSource {
+    /// An `X-Checksum-*` header of the answer itself.
+    Header,
+    /// The checksum file beside the file.
+    File,
+}
+
+impl ChecksumReport {
+    /// True if there was nothing to verify the bytes against.
+    pub fn is_unverified(&self) -> bool {
+        !self.expected && self.verified.is_empty()
+    }
+}
+
+/// `expected`, `sha1,sha512`, or nothing: what goes into a record.
+impl fmt::Display for ChecksumReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        if self.expected {
+            f.write_str("expected")?;
+            separator = ",";
+        }
+        for (algorithm, _) in &self.verified {
+            write!(f, "{separator}{}", algorithm.extension())?;
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+/// What the origin says of one algorithm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Says(String),
+    Missing,
+    Unreadable,
+}
+
+/// Which checksum files are asked for beside a file, MD5 aside, which is asked for when none of these is there.
+pub(crate) fn wanted(path: &RepoPath) -> &'static [ChecksumAlgorithm] {
+    match path.kind() {
+        // A checksum has none of its own.
+        PathKind::Checksum { .. } => &[],
+        // Small files for which repositories seldom have more.
+        PathKind::Metadata(_) | PathKind::Signature { .. } => &[ChecksumAlgorithm::Sha1],
+        PathKind::Artifact { .. } | PathKind::Other => &[
+            ChecksumAlgorithm::Sha1,
+            ChecksumAlgorithm::Sha256,
+            ChecksumAlgorithm::Sha512,
+        ],
+    }
+}
+
+/// The response header in which some servers state a checksum.
+pub(crate) fn header(algorithm: ChecksumAlgorithm) -> &'static str {
+    match algorithm {
+        ChecksumAlgorithm::Md5 => "x-checksum-md5",
+        ChecksumAlgorithm::Sha1 => "x-checksum-sha1",
+        ChecksumAlgorithm::Sha256 => "x-checksum-sha256",
+        ChecksumAlgorithm::Sha512 => "x-checksum-sha512",
+    }
+}
+
+/// Finds the checksum in the text of a checksum file, as lower-case hexadecimal: alone, before a file name, or after
+/// one (`file: ab...`, `SHA1(file)= ab...`). A word of another length is not one.
+pub(crate) fn parse(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<String> {
+    let digits = match algorithm {
+        ChecksumAlgorithm::Md5 => 32,
+        ChecksumAlgorithm::Sha1 => 40,
+        ChecksumAlgorithm::Sha256 => 64,
+        ChecksumAlgorithm::Sha512 => 128,
+    };
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.trim_start_matches('\u{feff}')
+        .split(|c: char| c.is_whitespace() || c == '=' || c == '\0')
+        .find(|word| word.len() == digits && word.bytes().all(|b| b.is_ascii_hexdigit()))
+        .map(str::to_ascii_lowercase)
+}
+
+/// Compares the bytes with one claim.
+pub(crate) fn check(
+    algorithm: ChecksumAlgorithm,
+    says: &str,
+    digests: &FileDigests,
+) -> Result<(), Mismatch> {
+    let actual = digests.checksum(algorithm);
+    if actual == says {
+        return Ok(());
+    }
+    let what = match algorithm {
+        ChecksumAlgorithm::Md5 => "MD5",
+        ChecksumAlgorithm::Sha1 => "SHA-1",
+        ChecksumAlgorithm::Sha256 => "SHA-256",
+        ChecksumAlgorithm::Sha512 => "SHA-512",
+    };
+    Err(Mismatch {
+        what,
+        expected: says.to_owned(),
+        actual,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
+
+    #[test]
+    fn the_forms_that_repositories_have() {
+        for text in [
+            SHA1.to_owned(),
+            format!("{SHA1}\n"),
+            format!("{SHA1}\r\n"),
+            format!("\u{feff}{SHA1}"),
+            SHA1.to_uppercase(),
+            format!("{SHA1}  lib-1.0.jar\n"),
+            format!("{SHA1} *lib-1.0.jar"),
+            format!("lib-1.0.jar: {SHA1}"),
+            format!("SHA1(lib-1.0.jar)= {SHA1}\n"),
+            format!("SHA1 (lib-1.0.jar) = {SHA1}"),
+        ] {
+            assert_eq!(
+                parse(ChecksumAlgorithm::Sha1, text.as_bytes()).as_deref(),
+                Some(SHA1),
+                "{text:?}"
+            );
+            assert_eq!(
+                parse(ChecksumAlgorithm::Sha256, text.as_bytes()),
+                None,
+                "{text:?}"
+            );
+        }
+        for text in [
+            "",
+            "<html>404</html>",
+            &SHA1[1..],
+            &format!("{SHA1}0"),
+            &SHA1.replace('a', "g"),
+        ] {
+            assert_eq!(
+                parse(ChecksumAlgorithm::Sha1, text.as_bytes()),
+                None,
+                "{text:?}"
+            );
+        }
+        assert_eq!(parse(ChecksumAlgorithm::Sha1, &[0xff, 0xfe]), None);
+    }
+
+    #[test]
+    fn only_equal_digests_pass() {
+        let digests = FileDigests::of(b"abc");
+        for algorithm in ChecksumAlgorithm::ALL {
+            assert_eq!(
+                check(algorithm, &digests.checksum(algorithm), &digests),
+                Ok(())
+            );
+            assert!(
+                check(
+                    algorithm,
+                    &FileDigests::of(b"abd").checksum(algorithm),
+                    &digests
+                )
+                .is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for() {
+        let wanted = |path: &str| wanted(&path.parse().unwrap()).len();
+        assert_eq!(wanted("g/a/1.0/a-1.0.jar"), 3);
+        assert_eq!(wanted("g/a/1.0/a-1.0.jar.sha1"), 0);
+        assert_eq!(wanted("g/a/1.0/a-1.0.jar.asc"), 1);
+        assert_eq!(wanted("g/a/maven-metadata.xml"), 1);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_file_panics(bytes: Vec<u8>) {
+            for algorithm in ChecksumAlgorithm::ALL {
+                let _ = parse(algorithm, &bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Where files come from.
+
+use async_trait::async_trait;
+use maven_layout::RepoPath;
+use pyrsia_blobs::{BlobStore, Expected, StoredBlob};
+
+use crate::{ChecksumReport, FetchError};
+
+/// Somebody who has files of a repository: an upstream, a peer, a fake in a test.
+///
+/// Contract: [`Origin::fetch`] puts the file into the store only when its bytes are complete and verified, by
+/// `expected` and by whatever else the origin knows. It may be called for many paths at once; that it is called once
+/// for a path is the caller's business ([`crate::SingleFlight`]). Dropping the future leaves nothing behind.
+#[async_trait]
+pub trait Origin: Send + Sync {
+    /// A short name for people, logs and records; stable between runs.
+    fn id(&self) -> &str;
+
+    /// Gets a file. `expected` is what the caller knows of it, from the ledger for instance.
+    ///
+    /// # Errors
+    /// [`FetchError`]. That the origin does not have the file is no error.
+    async fn fetch(
+        &self,
+        path: &RepoPath,
+        expected: &Expected,
+        blobs: &BlobStore,
+    ) -> Result<OriginAnswer, FetchError>;
+}
+
+/// What an origin has at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each download, and nearly always the large one"
+)]
+pub enum OriginAnswer {
+    /// The file; it is in the store now.
+    Found {
+        /// Its digests and where its bytes are.
+        stored: StoredBlob,
+        /// When the origin says it was changed, seconds since 1970.
+        last_modified: Option<u64>,
+        /// What its bytes were verified against.
+        checksums: ChecksumReport,
+    },
+    /// The origin says that it has no such file.
+    Absent,
+}

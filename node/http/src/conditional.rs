@@ -1,0 +1,323 @@
+//! Preconditions and ranges ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110), sections 13 and 14), as pure functions.
+
+use std::time::{Duration, SystemTime};
+
+use axum::http::{HeaderMap, Method, header};
+
+/// What identifies the present version of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Version<'a> {
+    /// The strong tag, with its quotes.
+    pub(crate) etag: &'a str,
+    /// Seconds since 1970.
+    pub(crate) last_modified: Option<u64>,
+    /// Size in bytes.
+    pub(crate) size: u64,
+}
+
+/// Which answer the conditions ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// 200 with everything.
+    All,
+    /// 206 with `length` bytes from `start`; both lie inside the file and `length` is not 0.
+    Part {
+        /// First byte.
+        start: u64,
+        /// How many.
+        length: u64,
+    },
+    /// 304.
+    NotModified,
+    /// 416.
+    Unsatisfiable,
+}
+
+/// Reads the conditions of a GET or HEAD.
+pub(crate) fn select(method: &Method, headers: &HeaderMap, version: Version<'_>) -> Selection {
+    if !modified(headers, version) {
+        return Selection::NotModified;
+    }
+    // Ranges are defined for GET alone; of several ranges the whole file is a correct answer.
+    if *method != Method::GET || !range_applies(headers, version) {
+        return Selection::All;
+    }
+    let mut values = headers.get_all(header::RANGE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Selection::All;
+    };
+    value
+        .to_str()
+        .map_or(Selection::All, |range| part(range, version.size))
+}
+
+fn modified(headers: &HeaderMap, version: Version<'_>) -> bool {
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        // The date is not looked at then, whatever it says.
+        return !headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|list| {
+                list.split(',')
+                    .map(str::trim)
+                    .any(|tag| tag == "*" || tag.trim_start_matches("W/") == version.etag)
+            });
+    }
+    let since = headers
+        .get(header::IF_MODIFIED_SINCE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(parse_date);
+    match (since, version.last_modified) {
+        (Some(since), Some(last_modified)) => last_modified > since,
+        _ => true,
+    }
+}
+
+fn range_applies(headers: &HeaderMap, version: Version<'_>) -> bool {
+    match headers.get(header::IF_RANGE).map(|value| value.to_str()) {
+        None => true,
+        Some(Ok(tag)) if tag.starts_with('"') => tag == version.etag,
+        // A date is a strong validator here: bytes of a path change together with their date.
+        Some(Ok(date)) => parse_date(date).is_some_and(|date| version.last_modified == Some(date)),
+        Some(Err(_)) => false,
+    }
+}
+
+fn part(range: &str, size: u64) -> Selection {
+    let Some(spec) = range.strip_prefix("bytes=") else {
+        return Selection::All;
+    };
+    let Some((first, last)) = spec.trim().split_once('-') else {
+        return Selection::All;
+    };
+    let number = |text: &str| {
+        // Digits only: `parse` alone would take a plus sign.
+        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    let (start, end) = match (number(first), number(last)) {
+        (Some(first), Some(last)) if last < first => return Selection::All,
+        (Some(first), Some(last)) => (first, last.saturating_add(1).min(size)),
+        (Some(first), None) if last.is_empty() => (first, size),
+        (None, Some(last)) if first.is_empty() => {
+            if last == 0 {
+                return Selection::Unsatisfiable;
+            }
+            (size.saturating_sub(last), size)
+        }
+        _ => return Selection::All,
+    };
+    if start >= size {
+        return Selection::Unsatisfiable;
+    }
+    Selection::Part {
+        start,
+        length: end - start,
+    }
+}
+
+/// Seconds since 1970 of an HTTP date; `None` for anything else, which is then ignored.
+fn parse_date(text: &str) -> Option<u64> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .map(|since| since.as_secs())
+}
+
+/// The HTTP date of a time; `None` for times that HTTP dates cannot express (after the year 9999).
+pub(crate) fn http_date(seconds: u64) -> Option<String> {
+    const END_OF_9999: u64 = 253_402_300_800;
+    (seconds < END_OF_9999)
+        .then(|| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn ask(method: &Method, pairs: &[(header::HeaderName, &str)], size: u64) -> Selection {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect();
+        select(
+            method,
+            &headers,
+            Version {
+                etag: "\"aa\"",
+                last_modified: Some(NOW),
+                size,
+            },
+        )
+    }
+
+    #[test]
+    fn ranges() {
+        use Selection::{All, Part, Unsatisfiable};
+        for (range, expected) in [
+            (
+                "bytes=0-0",
+                Part {
+                    start: 0,
+                    length: 1,
+                },
+            ),
+            (
+                "bytes=0-9",
+                Part {
+                    start: 0,
+                    length: 10,
+                },
+            ),
+            (
+                "bytes=0-99",
+                Part {
+                    start: 0,
+                    length: 10,
+                },
+            ),
+            (
+                "bytes=4-",
+                Part {
+                    start: 4,
+                    length: 6,
+                },
+            ),
+            (
+                "bytes=9-18446744073709551615",
+                Part {
+                    start: 9,
+                    length: 1,
+                },
+            ),
+            (
+                "bytes=9-99999999999999999999999",
+                Part {
+                    start: 9,
+                    length: 1,
+                },
+            ),
+            (
+                "bytes=-3",
+                Part {
+                    start: 7,
+                    length: 3,
+                },
+            ),
+            (
+                "bytes=-30",
+                Part {
+                    start: 0,
+                    length: 10,
+                },
+            ),
+            ("bytes=10-", Unsatisfiable),
+            ("bytes=10-12", Unsatisfiable),
+            ("bytes=99999999999999999999999-", Unsatisfiable),
+            ("bytes=-0", Unsatisfiable),
+            ("bytes=5-4", All),
+            ("bytes=0-1,3-4", All),
+            ("bytes=-", All),
+            ("bytes=", All),
+            ("bytes=+1-2", All),
+            ("bytes=a-b", All),
+            ("bytes=--1", All),
+            ("lines=0-1", All),
+        ] {
+            assert_eq!(
+                ask(&Method::GET, &[(header::RANGE, range)], 10),
+                expected,
+                "{range}"
+            );
+            assert_eq!(
+                ask(&Method::HEAD, &[(header::RANGE, range)], 10),
+                All,
+                "HEAD {range}"
+            );
+        }
+        assert_eq!(
+            ask(&Method::GET, &[(header::RANGE, "bytes=0-")], 0),
+            Unsatisfiable
+        );
+        assert_eq!(
+            ask(&Method::GET, &[(header::RANGE, "bytes=-1")], 0),
+            Unsatisfiable
+        );
+    }
+
+    #[test]
+    fn if_range() {
+        let part = Selection::Part {
+            start: 0,
+            length: 1,
+        };
+        let date = http_date(NOW).unwrap();
+        let other = http_date(NOW - 1).unwrap();
+        for (validator, expected) in [
+            ("\"aa\"", part),
+            ("\"bb\"", Selection::All),
+            ("W/\"aa\"", Selection::All),
+            (date.as_str(), part),
+            (other.as_str(), Selection::All),
+            ("yesterday", Selection::All),
+        ] {
+            let headers = [(header::RANGE, "bytes=0-0"), (header::IF_RANGE, validator)];
+            assert_eq!(ask(&Method::GET, &headers, 10), expected, "{validator}");
+        }
+    }
+
+    #[test]
+    fn conditions() {
+        use Selection::{All, NotModified};
+        let (same, older, newer) = (http_date(NOW), http_date(NOW - 1), http_date(NOW + 1));
+        let (same, older, newer) = (same.unwrap(), older.unwrap(), newer.unwrap());
+        for (headers, expected) in [
+            (vec![(header::IF_NONE_MATCH, "\"aa\"")], NotModified),
+            (vec![(header::IF_NONE_MATCH, "W/\"aa\"")], NotModified),
+            (vec![(header::IF_NONE_MATCH, "\"x\", \"aa\"")], NotModified),
+            (vec![(header::IF_NONE_MATCH, "*")], NotModified),
+            (vec![(header::IF_NONE_MATCH, "aa")], All),
+            (
+                vec![
+                    (header::IF_NONE_MATCH, "\"x\""),
+                    (header::IF_MODIFIED_SINCE, same.as_str()),
+                ],
+                All,
+            ),
+            (
+                vec![(header::IF_MODIFIED_SINCE, same.as_str())],
+                NotModified,
+            ),
+            (
+                vec![(header::IF_MODIFIED_SINCE, newer.as_str())],
+                NotModified,
+            ),
+            (vec![(header::IF_MODIFIED_SINCE, older.as_str())], All),
+            (vec![(header::IF_MODIFIED_SINCE, "garbage")], All),
+        ] {
+            assert_eq!(ask(&Method::GET, &headers, 10), expected, "{headers:?}");
+            assert_eq!(ask(&Method::HEAD, &headers, 10), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn dates_beyond_http_are_left_out() {
+        assert_eq!(
+            http_date(0).as_deref(),
+            Some("Thu, 01 Jan 1970 00:00:00 GMT")
+        );
+        assert_eq!(http_date(u64::MAX), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_part_lies_inside_the_file(range in "(bytes=)?[0-9]{0,21}-?[0-9]{0,21}.{0,3}", size: u64) {
+            if let Selection::Part { start, length } = part(&range, size) {
+                proptest::prop_assert!(length > 0 && start.checked_add(length).is_some_and(|end| end <= size));
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The node's HTTP face: the Maven repository at `/maven2/`, the JSON API at `/api/v1/`, the log at `/log/`, pages at `/`.
+//!
+//! The only crate that knows axum. What it tells comes through three seams that the binary fills: [`Files`] (the
+//! repository), [`NodeView`] (questions) and [`NodeControl`] (what changes something).
+//!
+//! Invariants:
+//! - a request with a foreign `Host`, a cross-site `Origin` or `Sec-Fetch-Site` reaches no handler; no CORS header is ever
+//!   sent, so a page of another site can neither read nor cause anything;
+//! - every call that changes something needs the node's token, whatever it is and wherever it comes from;
+//! - a repository path is decoded exactly once, into a [`maven_layout::RepoPath`], and what does not fit that type is refused:
+//!   nothing else of a request ever becomes part of a file name;
+//! - every answer with foreign bytes carries `Content-Security-Policy: sandbox` and `nosniff`; every page escapes all text;
+//! - 404 is said only for [`Answer::Absent`](pyrsia_repository::Answer::Absent); failures are problem documents (RFC 9457);
+//! - bodies, headers, connections and waits are bounded.
+//!
+//! What is not here: what to serve (`pyrsia-repository`), what is true (`pyrsia-ledger`), an HTTP client, TLS.
+
+mod api;
+mod bind;
+mod conditional;
+mod file_body;
+mod guard;
+mod log;
+mod maven;
+mod pages;
+mod problem;
+mod router;
+mod serve;
+mod tile;
+mod view;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use axum::Router;
+pub use bind::{BindError, check_bind};
+pub use guard::{GuardConfig, Token, TokenError};
+pub use pyrsia_repository::Files;
+pub use router::{App, router};
+pub use serve::{Limits, serve};
+pub use view::{NodeControl, NodeView, ViewError};

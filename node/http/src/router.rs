@@ -1,0 +1,89 @@
+//! The table of routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{any, get, post};
+use pyrsia_repository::Files;
+
+use crate::file_body::BodyCache;
+use crate::guard::{self, GuardConfig};
+use crate::view::{NodeControl, NodeView};
+use crate::{api, log, maven, pages};
+
+/// Largest body of a request, in bytes.
+pub(crate) const BODY_LIMIT: usize = 256 * 1024;
+/// Longest time for a request's body to arrive.
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
+/// Longest `wait` that is honoured.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What the face is made of.
+pub struct App {
+    /// The Maven repository.
+    pub files: Arc<dyn Files>,
+    /// Questions.
+    pub view: Arc<dyn NodeView>,
+    /// Calls that change something.
+    pub control: Arc<dyn NodeControl>,
+    /// Names and token.
+    pub guard: GuardConfig,
+}
+
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) view: Arc<dyn NodeView>,
+    pub(crate) control: Arc<dyn NodeControl>,
+    pub(crate) bodies: Arc<BodyCache>,
+}
+
+/// All routes behind the guards.
+pub fn router(app: App) -> Router {
+    let shared = Shared {
+        files: app.files,
+        view: app.view,
+        control: app.control,
+        bodies: Arc::new(BodyCache::default()),
+    };
+    Router::new()
+        .route("/maven2", any(maven::root))
+        .route("/maven2/", any(maven::root))
+        .route("/maven2/{*path}", any(maven::file))
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/builds", get(api::builds).post(api::submit_build))
+        .route("/api/v1/builds/{id}", get(api::build))
+        .route("/api/v1/builds/{id}/events", get(api::build_events))
+        .route("/api/v1/inspect/{gav}", get(api::inspect))
+        .route("/api/v1/log", get(api::log))
+        .route("/api/v1/receipts/{gav}", get(api::receipt))
+        .route("/api/v1/network", get(api::network))
+        .route("/api/v1/peers", get(api::peers))
+        .route("/api/v1/namespaces", post(api::submit_namespace))
+        .route("/api/v1/builds/{id}/signature", post(api::sign_build))
+        .route(
+            "/api/v1/specifications/approve",
+            post(api::approve_specification),
+        )
+        .route("/api/v1/images/approve", post(api::approve_image))
+        .route("/api/v1/withdrawals", post(api::withdraw))
+        .route("/api/v1/blocks", post(api::block))
+        .route("/log/checkpoint", get(log::checkpoint))
+        .route("/log/tile/{*tile}", get(log::tile))
+        .route("/", get(pages::home))
+        .route("/setup", get(pages::setup))
+        .route("/release", get(pages::release))
+        .route("/builds/{id}", get(pages::build))
+        .route("/style.css", get(pages::style))
+        .fallback(api::no_such_page)
+        .method_not_allowed_fallback(api::wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(app.guard),
+            guard::layer,
+        ))
+        .with_state(shared)
+}

@@ -1,0 +1,6 @@
+//! The real router, in-process, and the real server over a socket.
+
+mod api;
+mod maven;
+mod pages;
+mod socket;

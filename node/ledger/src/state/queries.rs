@@ -1,0 +1,179 @@
+//! What can be read from the state.
+
+use maven_layout::{Coordinates, GroupId, PathKind, RepoPath};
+use pyrsia_digest::Sha256;
+use serde::Serialize;
+
+use super::{Namespace, RULES_SUPPORTED, State};
+use crate::{
+    Committee, Constants, EntryBody, FileVerdict, NetworkId, PublicKey, ReleaseBlock, Round,
+    RoundKey, Subject, Verdict,
+};
+
+/// A builder image that a quorum decided about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageRecord {
+    /// Name for people.
+    pub name: String,
+    /// Serial of the decision in force.
+    pub serial: u32,
+    /// Whether requests may name it.
+    pub allowed: bool,
+}
+
+impl State {
+    /// The network.
+    pub fn network_id(&self) -> NetworkId {
+        self.network
+    }
+
+    /// The constants of the genesis.
+    pub fn constants(&self) -> &Constants {
+        &self.constants
+    }
+
+    /// The committee in office.
+    pub fn committee(&self) -> &Committee {
+        &self.committee
+    }
+
+    /// Leaves of the log so far.
+    pub fn log_size(&self) -> u64 {
+        self.log_size
+    }
+
+    /// Number of the rules in force.
+    pub fn rules(&self) -> u32 {
+        self.rules
+    }
+
+    /// Whether the network runs rules that this program does not have. It must then stop signing and say so.
+    pub fn is_halted(&self) -> bool {
+        self.rules > RULES_SUPPORTED
+    }
+
+    /// One round.
+    pub fn round(&self, key: &RoundKey) -> Option<&Round> {
+        self.rounds.get(key).map(AsRef::as_ref)
+    }
+
+    /// All rounds, by key.
+    pub fn rounds(&self) -> impl Iterator<Item = &Round> {
+        self.rounds.values().map(AsRef::as_ref)
+    }
+
+    /// The rounds that are not over, by key.
+    pub fn open_rounds(&self) -> impl Iterator<Item = &Round> {
+        self.open.iter().filter_map(|key| self.round(key))
+    }
+
+    /// The latest round of a release.
+    pub fn latest_round(&self, coordinates: &Coordinates) -> Option<&Round> {
+        self.latest.get(coordinates).and_then(|key| self.round(key))
+    }
+
+    /// The strongest verdict on a release that was found and not withdrawn.
+    pub fn verdict(&self, coordinates: &Coordinates) -> Option<&Verdict> {
+        self.standing
+            .get(coordinates)
+            .map(|standing| standing.verdict.as_ref())
+    }
+
+    /// All standing verdicts, by coordinates.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.standing
+            .values()
+            .map(|standing| standing.verdict.as_ref())
+    }
+
+    /// The strongest verdict on the file at a path that was found and not withdrawn.
+    pub fn file_verdict(&self, path: &RepoPath) -> Option<&FileVerdict> {
+        match path.kind() {
+            PathKind::Artifact {
+                coordinates,
+                file_name,
+            } => self
+                .standing
+                .get(&coordinates)
+                .and_then(|standing| standing.files.get(&file_name)),
+            _ => None,
+        }
+    }
+
+    /// The first published digest of a native file. It survives a withdrawal: the path never gets other bytes.
+    pub fn final_digest(&self, coordinates: &Coordinates, name: &str) -> Option<Sha256> {
+        self.finals
+            .get(coordinates)
+            .and_then(|files| files.get(name))
+            .copied()
+    }
+
+    /// The grant in force for a group: the longest one on a dot boundary.
+    pub fn namespace_for(&self, group: &GroupId) -> Option<&Namespace> {
+        let text = group.to_string();
+        let mut prefix = text.as_str();
+        loop {
+            if let Some(namespace) = self.namespaces.get(prefix) {
+                return Some(namespace);
+            }
+            prefix = prefix.rsplit_once('.')?.0;
+        }
+    }
+
+    /// Whether releases of this group are native. Such a group is never asked upstream.
+    pub fn is_native(&self, group: &GroupId) -> bool {
+        self.namespace_for(group)
+            .is_some_and(|namespace| namespace.native)
+    }
+
+    /// All grants in force, by group.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.namespaces.values().map(AsRef::as_ref)
+    }
+
+    /// Whether a release is withheld.
+    pub fn is_blocked(&self, coordinates: &Coordinates) -> bool {
+        self.blocks
+            .get(coordinates)
+            .is_some_and(|block| block.blocked)
+    }
+
+    /// The latest decision to withhold a release or not.
+    pub fn block(&self, coordinates: &Coordinates) -> Option<&ReleaseBlock> {
+        self.blocks.get(coordinates)
+    }
+
+    /// The images that requests may name.
+    pub fn approved_images(&self) -> impl Iterator<Item = Sha256> + '_ {
+        self.images
+            .iter()
+            .filter(|(_, record)| record.allowed)
+            .map(|(image, _)| *image)
+    }
+
+    /// The decision about an image.
+    pub fn image(&self, image: &Sha256) -> Option<&ImageRecord> {
+        self.images.get(image)
+    }
+
+    /// Whether requests may name this image.
+    pub fn is_image_approved(&self, image: &Sha256) -> bool {
+        self.image(image).is_some_and(|record| record.allowed)
+    }
+
+    /// Whether a quorum approved this free specification. Structured ones need no approval.
+    pub fn is_specification_approved(&self, specification: &Sha256) -> bool {
+        self.specifications.contains(specification)
+    }
+
+    /// Proposals without a quorum yet: subject, content (none for a specification), and who approved.
+    pub fn pending(&self) -> impl Iterator<Item = (Subject, Option<&EntryBody>, Vec<PublicKey>)> {
+        self.pending.iter().map(|(subject, pending)| {
+            (
+                *subject,
+                pending.body.as_deref(),
+                pending.votes.iter().copied().collect(),
+            )
+        })
+    }
+}

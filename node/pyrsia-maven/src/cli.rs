@@ -1,0 +1,373 @@
+//! The command line: names and flags are a contract with scripts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A Maven repository node that rebuilds releases from source and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "pyrsia-maven", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Configuration file [default: config.toml in the data directory]
+    #[arg(long, global = true, value_name = "FILE", env = "PYRSIA_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// Data directory [default: $XDG_DATA_HOME/pyrsia-maven or ~/.local/share/pyrsia-maven]
+    #[arg(long, global = true, value_name = "DIR", env = "PYRSIA_DATA_DIR", hide_env_values = true)]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the node to ask
+    #[arg(long, global = true, value_name = "URL", env = "PYRSIA_NODE", default_value = "http://127.0.0.1:7888", hide_env_values = true)]
+    pub node: String,
+    /// Folder of builder images [default: images in the data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "PYRSIA_IMAGES", hide_env_values = true)]
+    pub images: Option<PathBuf>,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node: Maven repository at /maven2/, JSON API at /api/v1/, pages at /
+    Node(NodeArgs),
+    /// Ask the network to rebuild a release
+    Build(BuildArgs),
+    /// Rebuild a release here and now, without a network
+    Rebuild(RebuildArgs),
+    /// Does this artifact match what the ledger says?
+    Verify(VerifyArgs),
+    /// Write the offline receipt of a release
+    Receipt(ReceiptArgs),
+    /// The story of a release: request, source, builders, digests, verdict
+    Inspect(InspectArgs),
+    /// The ledger itself
+    Log(LogArgs),
+    /// Typed comparison of two archives
+    Compare(CompareArgs),
+    /// What the node is doing
+    Status,
+    /// Builds of the node, or one of them
+    Builds(BuildsArgs),
+    /// Builder images
+    #[command(subcommand)]
+    Images(ImagesCommand),
+    /// Who may publish which group, from which repositories
+    #[command(subcommand)]
+    Namespace(NamespaceCommand),
+    /// Approve a build specification that is not on the list of structured ones
+    Approve(ApproveArgs),
+    /// Withdraw the verdict of a release: it becomes unknown again
+    Withdraw(ReasonArgs),
+    /// Withhold a release from every client
+    Block(ReasonArgs),
+    /// The network that this node belongs to
+    #[command(subcommand)]
+    Network(NetworkCommand),
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check what a node needs on this machine
+    Doctor,
+    /// Shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `PREFIX=REPLACEMENT`, like git's insteadOf.
+#[derive(Debug, Clone)]
+pub struct SourceMirror {
+    /// What a repository's address begins with.
+    pub prefix: String,
+    /// What takes its place.
+    pub replacement: String,
+}
+
+impl std::str::FromStr for SourceMirror {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((prefix, replacement)) if !prefix.is_empty() && !replacement.is_empty() => {
+                Ok(Self { prefix: prefix.to_owned(), replacement: replacement.to_owned() })
+            }
+            _ => Err("expected PREFIX=REPLACEMENT".to_owned()),
+        }
+    }
+}
+
+/// `node`
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    /// Address to listen at [default: 127.0.0.1:7888]
+    #[arg(long, value_name = "ADDRESS", env = "PYRSIA_LISTEN", hide_env_values = true)]
+    pub listen: Option<SocketAddr>,
+    /// Maven Central or a mirror of it; `none` for no upstream [default: found as Maven finds it]
+    #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true)]
+    pub upstream: Option<String>,
+    /// Clone sources whose address begins with PREFIX from REPLACEMENT
+    #[arg(long, value_name = "PREFIX=REPLACEMENT")]
+    pub source_mirror: Vec<SourceMirror>,
+    /// Do not rebuild, only serve
+    #[arg(long)]
+    pub no_builder: bool,
+    /// Write {"url", "pid"} to FILE once the node serves
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Stop when standard input is closed
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
+/// How a source is named; shared by `build` and `rebuild`.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// Repository, as the release names it [default: what its POM names]
+    #[arg(long, value_name = "URL")]
+    pub source: Option<String>,
+    /// Tag of the release [default: tried by the usual patterns]
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// Commit, in full
+    #[arg(long, value_name = "COMMIT")]
+    pub commit: Option<String>,
+    /// Build specification (TOML) [default: pyrsia.toml at the commit, else Maven's ordinary build]
+    #[arg(long, value_name = "FILE")]
+    pub spec: Option<PathBuf>,
+}
+
+/// `build`
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// groupId:artifactId:version
+    pub coordinates: maven_layout::Coordinates,
+    /// Source and specification.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Show progress up to the verdict, and exit as `verify` would
+    #[arg(long)]
+    pub wait: bool,
+    /// With --wait: exit 0 for a verdict of a network that tolerates no liar
+    #[arg(long)]
+    pub accept_self: bool,
+    /// With --wait: exit 0 for `equivalent`
+    #[arg(long)]
+    pub allow_equivalent: bool,
+}
+
+/// `rebuild`
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// groupId:artifactId:version
+    pub coordinates: maven_layout::Coordinates,
+    /// Source and specification.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Clone sources whose address begins with PREFIX from REPLACEMENT
+    #[arg(long, value_name = "PREFIX=REPLACEMENT")]
+    pub source_mirror: Vec<SourceMirror>,
+    /// Write files, provenance, manifest and log to DIR
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Compare with this file or address instead of the upstream's
+    #[arg(long, value_name = "FILE|URL", conflicts_with = "no_reference")]
+    pub reference: Option<String>,
+    /// Compare with nothing
+    #[arg(long)]
+    pub no_reference: bool,
+    /// Maven Central or a mirror of it [default: found as Maven finds it]
+    #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true)]
+    pub upstream: Option<String>,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// groupId:artifactId:version[:classifier][@extension]
+    #[arg(value_name = "G:A:V[:CLASSIFIER][@EXT]")]
+    pub artifacts: Vec<maven_layout::ArtifactRef>,
+    /// Verify this file (of the one artifact that is named, or of whichever release it belongs to)
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Read artifacts from standard input, one in a line
+    #[arg(long)]
+    pub stdin: bool,
+    /// Verify every artifact of a local repository
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
+    /// Local Maven repository in which the artifacts are looked up [default: ~/.m2/repository]
+    #[arg(long, value_name = "DIR", env = "PYRSIA_MAVEN_REPO", hide_env_values = true)]
+    pub maven_repo: Option<PathBuf>,
+    /// Verify offline with this receipt
+    #[arg(long, value_name = "FILE", requires = "network")]
+    pub receipt: Option<PathBuf>,
+    /// The network to trust: a network.json, or with a running node a network id
+    #[arg(long, value_name = "FILE|ID")]
+    pub network: Option<String>,
+    /// Exit 0 for a verdict of a network that tolerates no liar
+    #[arg(long)]
+    pub accept_self: bool,
+    /// Exit 0 for `equivalent`
+    #[arg(long)]
+    pub allow_equivalent: bool,
+    /// Exit 19 if the newest certified checkpoint is older than this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub max_age: Option<u64>,
+}
+
+/// `receipt`
+#[derive(Debug, Args)]
+pub struct ReceiptArgs {
+    /// groupId:artifactId:version
+    pub coordinates: maven_layout::Coordinates,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// groupId:artifactId:version
+    pub coordinates: maven_layout::Coordinates,
+}
+
+/// `log`
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// First leaf to show
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub from: u64,
+    /// Go on as the ledger grows
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// `compare`
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The rebuilt archive
+    pub left: PathBuf,
+    /// The reference
+    pub right: PathBuf,
+}
+
+/// `builds`
+#[derive(Debug, Args)]
+pub struct BuildsArgs {
+    /// One build, by id
+    pub id: Option<String>,
+    /// Show its log as it grows, up to the end
+    #[arg(long, requires = "id")]
+    pub follow: bool,
+}
+
+/// `images`
+#[derive(Debug, Subcommand)]
+pub enum ImagesCommand {
+    /// Make a builder image from its recipe
+    Build {
+        /// Name of the recipe
+        #[arg(value_enum)]
+        name: ImageName,
+        /// Make it again even if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Images that have been made here
+    List,
+}
+
+/// Recipes of builder images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImageName {
+    /// OpenJDK 17 on Debian bookworm
+    Jdk17,
+}
+
+impl ImageName {
+    /// The recipe's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jdk17 => "jdk17",
+        }
+    }
+}
+
+/// `namespace`
+#[derive(Debug, Subcommand)]
+pub enum NamespaceCommand {
+    /// Let a publisher publish a group (and those below it) from a repository
+    Grant {
+        /// groupId
+        group: maven_layout::GroupId,
+        /// Repository that sources may come from; may be given several times
+        #[arg(long, required = true, value_name = "URL")]
+        repository: Vec<String>,
+        /// Public key of the publisher [default: the key of this data directory]
+        #[arg(long, value_name = "KEY")]
+        publisher: Vec<String>,
+    },
+}
+
+/// `approve`
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The specification (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub spec: PathBuf,
+}
+
+/// `withdraw`, `block`
+#[derive(Debug, Args)]
+pub struct ReasonArgs {
+    /// groupId:artifactId:version
+    pub coordinates: maven_layout::Coordinates,
+    /// Why; goes into the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// `network`
+#[derive(Debug, Subcommand)]
+pub enum NetworkCommand {
+    /// The genesis of the node's network (what `verify --network` takes)
+    Show,
+}
+
+/// `config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// The configuration as it is in effect
+    Show,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_argument_parser_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_receipt_needs_a_network() {
+        assert!(Cli::try_parse_from(["pyrsia-maven", "verify", "--receipt", "r"]).is_err());
+        assert!(Cli::try_parse_from(["pyrsia-maven", "verify", "--receipt", "r", "--network", "n"]).is_ok());
+    }
+}

@@ -1,0 +1,81 @@
+//! `namespace`, `approve`, `withdraw`, `block`: what an operator asks the network to decide.
+
+use anyhow::Context as _;
+use build_spec::Specification;
+use pyrsia_api_types::{
+    Accepted, BlockSubmission, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission,
+};
+use pyrsia_ledger::PublisherKey;
+
+use crate::cli::{ApproveArgs, Global, NamespaceCommand, ReasonArgs};
+use crate::client::Client;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::terminal;
+
+/// `namespace grant`
+pub async fn namespace(global: &Global, command: &NamespaceCommand) -> anyhow::Result<Exit> {
+    let NamespaceCommand::Grant { group, repository, publisher } = command;
+    let context = Context::load(global)?;
+    let mut publishers = publisher.clone();
+    if publishers.is_empty() {
+        context.data.create()?;
+        publishers.push(PublisherKey::from_seed(&context.data.secret("publisher.key")?).public().to_string());
+    }
+    let submission = NamespaceSubmission {
+        group: group.to_string(),
+        repositories: repository.clone(),
+        publishers,
+        native: true,
+        upstream_source: false,
+    };
+    say(global, &context, "/api/v1/namespaces", &submission, &format!("namespace {group}")).await
+}
+
+/// `approve --spec FILE`
+pub async fn approve(global: &Global, args: &ApproveArgs) -> anyhow::Result<Exit> {
+    let context = Context::load(global)?;
+    let path = args.spec.display();
+    let text = std::fs::read_to_string(&args.spec).with_context(|| format!("cannot read {path}"))?;
+    let specification = Specification::from_toml(&text).with_context(|| format!("{path} is no specification"))?;
+    let digest = specification.digest();
+    let submission = SpecificationApproval { specification: text };
+    say(global, &context, "/api/v1/specifications/approve", &submission, &format!("specification {digest}")).await
+}
+
+/// `withdraw`
+pub async fn withdraw(global: &Global, args: &ReasonArgs) -> anyhow::Result<Exit> {
+    let context = Context::load(global)?;
+    let coordinates = args.coordinates.to_string();
+    let what = format!("withdrawal of {coordinates}");
+    let submission = WithdrawalSubmission { coordinates, reason: args.reason.clone() };
+    say(global, &context, "/api/v1/withdrawals", &submission, &what).await
+}
+
+/// `block`
+pub async fn block(global: &Global, args: &ReasonArgs) -> anyhow::Result<Exit> {
+    let context = Context::load(global)?;
+    let coordinates = args.coordinates.to_string();
+    let what = format!("block of {coordinates}");
+    let submission = BlockSubmission { coordinates, reason: args.reason.clone(), lift: false };
+    say(global, &context, "/api/v1/blocks", &submission, &what).await
+}
+
+async fn say<B: serde::Serialize + Sync>(
+    global: &Global,
+    context: &Context,
+    path: &str,
+    body: &B,
+    what: &str,
+) -> anyhow::Result<Exit> {
+    let client = Client::new(&global.node, context.data.existing_api_token()?)?;
+    let accepted: Accepted = client.post(path, body).await?;
+    if global.json {
+        terminal::json(&accepted)?;
+    } else if accepted.effective {
+        terminal::line(&format!("{what}: in force"));
+    } else {
+        terminal::line(&format!("{what}: proposed; it holds once a quorum of authorities has approved it"));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,141 @@
+//! Which local files `verify` is about.
+
+use std::fs::File;
+use std::io::{BufRead as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use maven_layout::{ArtifactRef, PathKind, RepoPath};
+use pyrsia_digest::{FileDigests, MultiHasher};
+
+use crate::cli::VerifyArgs;
+
+/// Files that `verify --repo` looks at before it gives up, so that a wrong folder does not run for hours.
+const MAX_FILES: usize = 1_000_000;
+
+/// One thing to verify.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The artifact, where it is known.
+    pub artifact: Option<ArtifactRef>,
+    /// The local file; none: what the node serves is hashed.
+    pub file: Option<PathBuf>,
+}
+
+/// Everything that the arguments name.
+pub fn subjects(args: &VerifyArgs) -> anyhow::Result<Vec<Subject>> {
+    let mut artifacts = args.artifacts.clone();
+    if args.stdin {
+        for line in std::io::stdin().lock().lines().take(100_000) {
+            let line = line.context("cannot read standard input")?;
+            if !line.trim().is_empty() {
+                artifacts.push(line.trim().parse().with_context(|| format!("`{}` is no artifact", line.trim()))?);
+            }
+        }
+    }
+    if let Some(file) = &args.file {
+        return match artifacts.as_slice() {
+            [] => Ok(vec![Subject { artifact: None, file: Some(file.clone()) }]),
+            [one] => Ok(vec![Subject { artifact: Some(one.clone()), file: Some(file.clone()) }]),
+            _ => bail!("--file goes with one artifact; {} are named", artifacts.len()),
+        };
+    }
+    let local = args.maven_repo.clone().or_else(default_repository);
+    let mut subjects: Vec<Subject> = artifacts
+        .into_iter()
+        .map(|artifact| {
+            let file = local.as_ref().map(|folder| folder.join(artifact.path().as_str())).filter(|file| file.is_file());
+            Subject { artifact: Some(artifact), file }
+        })
+        .collect();
+    if let Some(folder) = &args.repo {
+        scan(folder, &mut subjects)?;
+    }
+    if subjects.is_empty() {
+        bail!("nothing to verify: name artifacts, or use --file, --stdin or --repo");
+    }
+    Ok(subjects)
+}
+
+fn default_repository() -> Option<PathBuf> {
+    Some(std::env::home_dir()?.join(".m2/repository"))
+}
+
+/// Every artifact of a local repository; Maven's own bookkeeping files are none.
+fn scan(root: &Path, subjects: &mut Vec<Subject>) -> anyhow::Result<()> {
+    let mut folders = vec![root.to_owned()];
+    let mut seen = 0usize;
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+            let kind = entry.file_type()?;
+            seen += 1;
+            if seen > MAX_FILES {
+                bail!("{} holds more than {MAX_FILES} files", root.display());
+            }
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                let path = entry.path();
+                if let Some(artifact) = artifact_of(root, &path) {
+                    subjects.push(Subject { artifact: Some(artifact), file: Some(path) });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn artifact_of(root: &Path, file: &Path) -> Option<ArtifactRef> {
+    let relative: RepoPath = file.strip_prefix(root).ok()?.to_str()?.parse().ok()?;
+    let name = relative.file_name().to_owned();
+    let bookkeeping = name.starts_with('_') || name.starts_with("maven-metadata") || name.ends_with(".lastUpdated");
+    match relative.kind() {
+        PathKind::Artifact { coordinates, .. } if !bookkeeping => {
+            let rest = name.strip_prefix(&format!("{}-{}", coordinates.artifact, coordinates.version))?;
+            let text = match rest.strip_prefix('-') {
+                Some(rest) => {
+                    let (classifier, extension) = rest.split_once('.')?;
+                    format!("{coordinates}:{classifier}@{extension}")
+                }
+                None => format!("{coordinates}@{}", rest.strip_prefix('.')?),
+            };
+            text.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// Size and digests of a file on disk.
+pub fn digests(path: &Path) -> anyhow::Result<FileDigests> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut hasher = MultiHasher::new();
+    let mut buffer = vec![0u8; 256 << 10];
+    loop {
+        match file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_repository_is_read_as_artifacts() {
+        let folder = tempfile::tempdir().unwrap();
+        let release = folder.path().join("org/acme/lib/1.0");
+        std::fs::create_dir_all(&release).unwrap();
+        for name in ["lib-1.0.jar", "lib-1.0-sources.jar", "lib-1.0.pom", "_remote.repositories", "lib-1.0.jar.sha1"] {
+            std::fs::write(release.join(name), name).unwrap();
+        }
+        let mut subjects = Vec::new();
+        scan(folder.path(), &mut subjects).unwrap();
+        let mut names: Vec<_> = subjects.iter().map(|s| s.artifact.as_ref().unwrap().file_name().to_string()).collect();
+        names.sort();
+        assert_eq!(names, ["lib-1.0-sources.jar", "lib-1.0.jar", "lib-1.0.pom"]);
+    }
+}

@@ -1,0 +1,18 @@
+//! One file for each command.
+
+pub mod build;
+pub mod builds;
+pub mod compare;
+pub mod doctor;
+pub mod governance;
+pub mod images;
+pub mod inspect;
+pub mod judge;
+pub mod local_files;
+pub mod log;
+pub mod network;
+pub mod node;
+pub mod rebuild;
+pub mod receipt;
+pub mod status;
+pub mod verify;

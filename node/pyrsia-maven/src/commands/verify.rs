@@ -1,0 +1,289 @@
+//! `verify`: does this artifact match what the ledger says? The node's word is not taken: its receipt is checked here
+//! against the network that the user trusts.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use maven_layout::{ArtifactRef, Coordinates};
+use pyrsia_api_types::{Inspection, LogPosition, SourceDocument, VerifyReport};
+use pyrsia_digest::{MultiHasher, Sha256};
+use pyrsia_ledger::{Genesis, Receipt, VerifiedReceipt};
+use serde::Serialize;
+
+use super::judge::{Accept, Candidate, Judged, hint, judge, unknown};
+use super::local_files::{self, Subject, digests};
+use crate::cli::{Global, VerifyArgs};
+use crate::client::{CallError, Client};
+use crate::context::Context;
+use crate::exit::{CommandError, Exit};
+use crate::{network_file, terminal};
+
+/// What is known about a release, after the proof was checked.
+struct Release {
+    proven: Option<VerifiedReceipt>,
+    withdrawn: bool,
+    /// The proof does not hold, and why.
+    broken: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Several {
+    exit_code: i32,
+    releases: Vec<VerifyReport>,
+}
+
+/// Runs the command.
+pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let context = Context::load(global)?;
+    let subjects = local_files::subjects(args)?;
+    let client = Client::new(&global.node, None)?;
+    let genesis = genesis(&context, args, &client).await?;
+    let mut releases: BTreeMap<Coordinates, Release> = BTreeMap::new();
+    let mut judged: Vec<(Coordinates, Judged, Option<VerifiedReceipt>)> = Vec::new();
+    for subject in &subjects {
+        let artifact = match &subject.artifact {
+            Some(artifact) => artifact.clone(),
+            None => identify(subject, args, &genesis)?,
+        };
+        let coordinates = artifact.coordinates.clone();
+        if !releases.contains_key(&coordinates) {
+            let release = match &args.receipt {
+                Some(path) => offline(path, &genesis, &coordinates)?,
+                None => online(&client, &genesis, &coordinates).await?,
+            };
+            releases.insert(coordinates.clone(), release);
+        }
+        let release = &releases[&coordinates];
+        let candidate = candidate(subject, &artifact, args, &client).await?;
+        let verdict = judge_release(release, &candidate, &genesis, args);
+        judged.push((coordinates, verdict, release.proven.clone()));
+    }
+    report(global, judged)
+}
+
+async fn genesis(context: &Context, args: &VerifyArgs, client: &Client) -> anyhow::Result<Genesis> {
+    if args.receipt.is_some() {
+        return network_file::pinned(&context.data, args.network.as_deref(), None);
+    }
+    // The pinned network decides; the node's own word is only the first contact, or what an id is compared with.
+    match network_file::pinned(&context.data, args.network.as_deref(), None) {
+        Ok(genesis) => Ok(genesis),
+        Err(error) if crate::exit::of(&error) == Exit::Usage => {
+            let bytes = client.find_bytes("/api/v1/network").await?.context("the node has no network document")?;
+            network_file::pinned(&context.data, args.network.as_deref(), Some(&bytes))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A file alone: which artifact it is, the receipt says.
+fn identify(subject: &Subject, args: &VerifyArgs, genesis: &Genesis) -> anyhow::Result<ArtifactRef> {
+    let file = subject.file.as_ref().context("nothing to verify")?;
+    let digest = digests(file)?.sha256;
+    if let Some(path) = &args.receipt
+        && let Some(proven) = offline_receipt(path, genesis)?.proven
+    {
+        let named = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let hit = proven.verdict.files.iter().find(|known| known.sha256 == Some(digest) || known.name == named);
+        if let Some(known) = hit {
+            return artifact_of(&proven.verdict.coordinates, &known.name);
+        }
+    }
+    let text = format!("{}: name the artifact that it should be, as G:A:V[:CLASSIFIER][@EXT]", file.display());
+    Err(CommandError::new(Exit::Unknown, text).into())
+}
+
+fn artifact_of(coordinates: &Coordinates, name: &str) -> anyhow::Result<ArtifactRef> {
+    let stem = format!("{}-{}", coordinates.artifact, coordinates.version);
+    let rest = name.strip_prefix(&stem).context("the file is named unlike its release")?;
+    let text = match rest.strip_prefix('-') {
+        Some(rest) => {
+            let (classifier, extension) = rest.split_once('.').context("the file has no extension")?;
+            format!("{coordinates}:{classifier}@{extension}")
+        }
+        None => format!("{coordinates}@{}", rest.trim_start_matches('.')),
+    };
+    Ok(text.parse()?)
+}
+
+fn check(text: &str, genesis: &Genesis) -> Result<VerifiedReceipt, String> {
+    let receipt = Receipt::parse(text).map_err(|error| chain(&error))?;
+    receipt.verify(genesis).map_err(|error| chain(&error))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+fn offline_receipt(path: &std::path::Path, genesis: &Genesis) -> anyhow::Result<Release> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    let limit = pyrsia_ledger::receipt::MAX_RECEIPT_BYTES as u64;
+    anyhow::ensure!(size <= limit, "{} is no receipt: it has {size} bytes", path.display());
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(match String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| check(&text, genesis)) {
+        Ok(proven) => Release { proven: Some(proven), withdrawn: false, broken: None },
+        Err(broken) => Release { proven: None, withdrawn: false, broken: Some(broken) },
+    })
+}
+
+fn offline(path: &std::path::Path, genesis: &Genesis, coordinates: &Coordinates) -> anyhow::Result<Release> {
+    let mut release = offline_receipt(path, genesis)?;
+    if let Some(proven) = &release.proven
+        && proven.verdict.coordinates != *coordinates
+    {
+        let other = &proven.verdict.coordinates;
+        release.broken = Some(format!("the receipt is about {other}, not about {coordinates}"));
+        release.proven = None;
+    }
+    Ok(release)
+}
+
+async fn online(client: &Client, genesis: &Genesis, coordinates: &Coordinates) -> anyhow::Result<Release> {
+    let inspection: Option<Inspection> = client.find(&format!("/api/v1/inspect/{coordinates}")).await?;
+    let withdrawn = inspection.is_some_and(|inspection| inspection.blocked || inspection.withdrawn);
+    let Some(bytes) = client.find_bytes(&format!("/api/v1/receipts/{coordinates}")).await? else {
+        return Ok(Release { proven: None, withdrawn, broken: None });
+    };
+    let checked = String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| check(&text, genesis));
+    Ok(match checked {
+        Ok(proven) if proven.verdict.coordinates == *coordinates => {
+            Release { proven: Some(proven), withdrawn, broken: None }
+        }
+        Ok(proven) => {
+            let broken = format!("the node sent a receipt for {}", proven.verdict.coordinates);
+            Release { proven: None, withdrawn, broken: Some(broken) }
+        }
+        Err(broken) => Release { proven: None, withdrawn, broken: Some(broken) },
+    })
+}
+
+/// The bytes to judge: the local file, else what the node serves.
+async fn candidate(
+    subject: &Subject,
+    artifact: &ArtifactRef,
+    args: &VerifyArgs,
+    client: &Client,
+) -> anyhow::Result<Candidate> {
+    let name = artifact.file_name().to_string();
+    if let Some(file) = &subject.file {
+        let sha256 = Some(digests(file)?.sha256);
+        return Ok(Candidate { name, path: Some(file.display().to_string()), sha256 });
+    }
+    if args.receipt.is_some() {
+        let text = format!("there is no local copy of {artifact} to verify offline; name it with --file");
+        return Err(CommandError::new(Exit::Failed, text).into());
+    }
+    let path = artifact.path();
+    terminal::note(&format!("no local copy of {artifact}: verifying what the node serves"));
+    let mut hasher = MultiHasher::new();
+    let served = client.stream(&format!("/maven2/{}", path.to_url_path()), |chunk| hasher.update(chunk)).await;
+    let sha256: Option<Sha256> = match served {
+        Ok(Some(())) => Some(hasher.finish().sha256),
+        // Withheld: there is nothing to hash, and the verdict says why.
+        Ok(None) | Err(CallError::Refused(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Candidate { name, path: None, sha256 })
+}
+
+fn judge_release(release: &Release, candidate: &Candidate, genesis: &Genesis, args: &VerifyArgs) -> Judged {
+    if let Some(broken) = &release.broken {
+        let mut judged = unknown(candidate, 0, "");
+        judged.exit = Exit::BadProof;
+        judged.report.verdict = "bad-proof".to_owned();
+        judged.sentence = format!("THE PROOF DOES NOT HOLD: {broken}");
+        return judged;
+    }
+    let accept = Accept { self_verified: args.accept_self, equivalent: args.allow_equivalent };
+    let Some(proven) = &release.proven else {
+        let mut judged = unknown(candidate, 0, "the ledger has no verdict for this artifact");
+        if release.withdrawn {
+            judged.exit = Exit::Withdrawn;
+            judged.report.verdict = "withdrawn".to_owned();
+            judged.sentence = "WITHDRAWN or blocked: do not use this release".to_owned();
+        }
+        return judged;
+    };
+    let mut judged = judge(&proven.verdict, candidate, genesis, release.withdrawn, accept);
+    if let Some(max_age) = args.max_age {
+        let age = crate::clock::now().saturating_sub(proven.time);
+        if age > max_age {
+            judged.exit = Exit::worst([judged.exit, Exit::Stale]);
+            judged.sentence = format!("{}; STALE: the checkpoint is {age} s old", judged.sentence);
+        }
+    }
+    judged
+}
+
+fn report(
+    global: &Global,
+    judged: Vec<(Coordinates, Judged, Option<VerifiedReceipt>)>,
+) -> anyhow::Result<Exit> {
+    let exit = Exit::worst(judged.iter().map(|(_, judged, _)| judged.exit));
+    let count = judged.len();
+    let mut good = 0usize;
+    let mut by_release: BTreeMap<Coordinates, VerifyReport> = BTreeMap::new();
+    let mut codes: BTreeMap<Coordinates, Vec<Exit>> = BTreeMap::new();
+    let mut hints: Vec<String> = Vec::new();
+    for (coordinates, judged, proven) in judged {
+        if !global.json {
+            let sentence = terminal::plain(&judged.sentence);
+            terminal::line(&format!("{coordinates} {}: {sentence}", judged.report.name));
+        }
+        good += usize::from(judged.exit == Exit::Done);
+        if judged.exit == Exit::Unknown && hints.len() < 3 {
+            let text = hint(&coordinates);
+            if !hints.contains(&text) {
+                hints.push(text);
+            }
+        }
+        codes.entry(coordinates.clone()).or_default().push(judged.exit);
+        let report = by_release.entry(coordinates.clone()).or_insert_with(|| empty(&coordinates, proven.as_ref()));
+        report.files.push(judged.report);
+    }
+    for (coordinates, report) in &mut by_release {
+        report.exit_code = Exit::worst(codes[coordinates].iter().copied()).code().into();
+    }
+    if global.json {
+        let mut reports: Vec<VerifyReport> = by_release.into_values().collect();
+        match (reports.len(), reports.pop()) {
+            (1, Some(report)) => terminal::json(&report)?,
+            (_, last) => {
+                reports.extend(last);
+                terminal::json(&Several { exit_code: exit.code().into(), releases: reports })?;
+            }
+        }
+    } else if count > 1 {
+        terminal::line(&format!("{good} of {count} files verified"));
+    }
+    if exit == Exit::Unknown {
+        for text in hints {
+            terminal::note(&text);
+        }
+    }
+    Ok(exit)
+}
+
+fn empty(coordinates: &Coordinates, proven: Option<&VerifiedReceipt>) -> VerifyReport {
+    VerifyReport {
+        gav: coordinates.to_string(),
+        exit_code: 0,
+        files: Vec::new(),
+        source: proven.map_or_else(SourceDocument::default, |proven| SourceDocument {
+            repository: Some(proven.verdict.repository.to_string()),
+            commit: Some(proven.verdict.commit.to_string()),
+            tag: proven.verdict.tag.clone(),
+        }),
+        log: proven.map_or_else(LogPosition::default, |proven| LogPosition {
+            index: Some(proven.index),
+            size: Some(proven.log_size),
+            checkpoint_time: Some(proven.time),
+        }),
+    }
+}

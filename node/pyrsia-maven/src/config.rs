@@ -1,0 +1,151 @@
+//! Configuration: one TOML file, typed sections, unknown fields refused.
+//!
+//! Precedence: flag, `PYRSIA_*`, file, default. The first two are merged by the argument parser ([`crate::cli`]),
+//! which then overwrites what stands here.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use java_builder::JavaBuilderConfig;
+use pyrsia_consensus::ConsensusConfig;
+use serde::{Deserialize, Serialize};
+
+/// Where the file lies when `--config` is not given.
+pub const FILE_NAME: &str = "config.toml";
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The node itself.
+    pub node: NodeConfig,
+    /// What is served under which provenance.
+    pub policy: PolicyConfig,
+    /// Where sources are cloned from: `"https://host/path/" = "file:///mirror/"`; the longest prefix wins.
+    pub source_mirrors: BTreeMap<String, String>,
+    /// Rebuilding.
+    pub builder: BuilderConfig,
+    /// Agreeing on the order of entries.
+    pub consensus: ConsensusConfig,
+}
+
+/// Section `[node]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// Address of the HTTP face. Only loopback is allowed as long as there is no TLS and authentication.
+    pub listen: SocketAddr,
+    /// Host names, beside loopback's, that clients may use in the `Host` header.
+    pub allowed_hosts: Vec<String>,
+    /// Maven Central or a mirror of it; `none` for no upstream; nothing: found as the user's Maven finds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7888)),
+            allowed_hosts: Vec::new(),
+            upstream: None,
+        }
+    }
+}
+
+/// Section `[policy]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// For groups that no pattern names.
+    pub default: PolicyName,
+    /// Whether `verified` also serves files whose verdict is `equivalent`.
+    pub allow_equivalent: bool,
+    /// `"org.acme.*" = "verified"`: the longest matching pattern wins.
+    pub groups: BTreeMap<String, PolicyName>,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        Self { default: PolicyName::PreferVerified, allow_equivalent: false, groups: BTreeMap::new() }
+    }
+}
+
+/// A policy by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyName {
+    /// Only files with a good verdict.
+    Verified,
+    /// Everything, marked with its provenance; blocked releases are withheld.
+    PreferVerified,
+    /// A plain cache.
+    Mirror,
+}
+
+/// Section `[builder]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuilderConfig {
+    /// Whether this node rebuilds when it can.
+    pub enabled: bool,
+    /// Where builder images are kept; nothing: `images` in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// Engine, limits and folders of the Java builder.
+    pub java: JavaBuilderConfig,
+}
+
+impl Default for BuilderConfig {
+    fn default() -> Self {
+        Self { enabled: true, images: None, java: JavaBuilderConfig::default() }
+    }
+}
+
+impl Config {
+    /// Reads `path`; a missing file is the default only where it was not named by the user.
+    pub fn load(path: &Path, named_by_user: bool) -> anyhow::Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named_by_user => {
+                return Ok(Self::default());
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the configuration file {}", path.display()));
+            }
+        };
+        toml::from_str(&text).with_context(|| format!("the configuration file {} is not valid", path.display()))
+    }
+
+    /// The TOML form.
+    pub fn to_toml(&self) -> anyhow::Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_field_is_refused_by_name() {
+        let error = toml::from_str::<Config>("[node]\nlistne = \"127.0.0.1:1\"\n").unwrap_err().to_string();
+        assert!(error.contains("listne"), "{error}");
+    }
+
+    #[test]
+    fn the_default_round_trips() {
+        let config = Config::default();
+        assert_eq!(toml::from_str::<Config>(&config.to_toml().unwrap()).unwrap(), config);
+        assert_eq!(toml::from_str::<Config>("").unwrap(), config);
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_only_when_it_was_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.toml");
+        assert_eq!(Config::load(&path, false).unwrap(), Config::default());
+        assert!(Config::load(&path, true).is_err());
+    }
+}

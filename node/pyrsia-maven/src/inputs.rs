@@ -1,0 +1,43 @@
+//! Where the files of a record come from: this node's own repository (ledger, store, upstream).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use build_spec::{Input, InputError, Inputs, RepositoryId};
+use maven_layout::RepoPath;
+use pyrsia_blobs::BlobStore;
+use pyrsia_repository::{Answer, Files};
+
+/// Inputs from the node's repository.
+pub struct RepositoryInputs {
+    /// The repository.
+    pub files: Arc<dyn Files>,
+    /// Where generated documents are put, since an input is always a file.
+    pub blobs: Arc<BlobStore>,
+}
+
+#[async_trait]
+impl Inputs for RepositoryInputs {
+    async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
+        if *repository != RepositoryId::central() {
+            return Err(InputError::UnknownRepository(repository.to_string()));
+        }
+        let unavailable = |problem: String| InputError::Unavailable {
+            repository: repository.to_string(),
+            path: path.to_string(),
+            problem,
+        };
+        match self.files.get(path).await {
+            Ok(Answer::File(file)) => Ok(Input::Found { file: file.blob_path, digests: file.digests }),
+            Ok(Answer::Generated(document)) => {
+                let stored = self.blobs.put_bytes(&document.bytes).map_err(|error| unavailable(error.to_string()))?;
+                Ok(Input::Found { file: stored.path, digests: stored.digests })
+            }
+            Ok(Answer::Absent) => Ok(Input::Absent),
+            Ok(Answer::Withheld(withheld)) => {
+                Err(InputError::Withheld { path: path.to_string(), problem: withheld.detail })
+            }
+            Err(error) => Err(unavailable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The program: command line, configuration, and the composition of a node.
+//!
+//! One file per command in `commands/`, exit codes in [`exit`], the parts of a node put together in `compose` and
+//! nowhere else.
+//!
+//! Invariants:
+//! - a number that ends a process stands in [`exit`] only; errors of the libraries are translated once, here;
+//! - results go to standard output, everything else to standard error; with `--json` standard output is one document;
+//! - the command line believes no node: `verify` and `receipt` check proofs against a pinned network.
+//!
+//! What is not here: any rule of the ledger, of the repository or of a build.
+
+mod cli;
+mod client;
+mod clock;
+mod commands;
+mod compose;
+mod config;
+mod context;
+mod data_dir;
+pub mod exit;
+mod image_store;
+mod inputs;
+mod network_file;
+mod no_ledger;
+mod service;
+mod terminal;
+mod upstream;
+
+use clap::Parser as _;
+use cli::{Cli, Command, ConfigCommand, NetworkCommand};
+use exit::Exit;
+
+/// Parses the command line, runs the command, says what went wrong.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a usage error is code 2 by the contract.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PYRSIA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal::decorated())
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::note(&format!("error: cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let result = runtime.block_on(dispatch(&cli));
+    // A blocked read of standard input must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            terminal::note(&format!("error: {}", terminal::plain_lines(&format!("{error:#}"))));
+            exit::of(&error)
+        }
+    }
+}
+
+async fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Node(args) => commands::node::run(global, args).await,
+        Command::Build(args) => commands::build::run(global, args).await,
+        Command::Rebuild(args) => commands::rebuild::run(global, args).await,
+        Command::Verify(args) => commands::verify::run(global, args).await,
+        Command::Receipt(args) => commands::receipt::run(global, args).await,
+        Command::Inspect(args) => commands::inspect::run(global, args).await,
+        Command::Log(args) => commands::log::run(global, args).await,
+        Command::Compare(args) => commands::compare::run(global, args),
+        Command::Status => commands::status::run(global).await,
+        Command::Builds(args) => commands::builds::run(global, args).await,
+        Command::Images(command) => commands::images::run(global, command).await,
+        Command::Namespace(command) => commands::governance::namespace(global, command).await,
+        Command::Approve(args) => commands::governance::approve(global, args).await,
+        Command::Withdraw(args) => commands::governance::withdraw(global, args).await,
+        Command::Block(args) => commands::governance::block(global, args).await,
+        Command::Network(NetworkCommand::Show) => commands::network::show(global).await,
+        Command::Config(ConfigCommand::Show) => commands::network::config(global),
+        Command::Doctor => commands::doctor::run(global).await,
+        Command::Completions { shell } => Ok(commands::network::completions(*shell)),
+    }
+}

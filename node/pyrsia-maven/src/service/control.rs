@@ -1,0 +1,161 @@
+//! Calls that change something.
+
+use async_trait::async_trait;
+use build_spec::Specification;
+use maven_layout::{CanonicalRepository, Coordinates};
+use pyrsia_api_types::{
+    Accepted, BlockSubmission, BuildAccepted, BuildMode, BuildSubmission, ImageApproval, NamespaceSubmission,
+    PublisherProof, SpecificationApproval, WithdrawalSubmission,
+};
+use pyrsia_digest::Sha256;
+use pyrsia_http::{NodeControl, ViewError};
+use pyrsia_ledger::{
+    Approval, EntryBody, ImageProposal, Mode, NamespaceGrant, PublicKey, PublisherSignature, ReleaseBlock, Subject,
+    Withdrawal,
+};
+use pyrsia_rebuilds::{Intake, Submission, SubmissionError};
+use std::sync::Arc;
+
+use super::{NodeService, invalid};
+
+#[async_trait]
+impl NodeControl for NodeService {
+    async fn submit_build(&self, submission: BuildSubmission) -> Result<BuildAccepted, ViewError> {
+        let intake = self.intake()?;
+        let submission = Submission {
+            coordinates: parse_all(&submission.coordinates)?,
+            mode: submission.mode.map(|mode| match mode {
+                BuildMode::Native => Mode::Native,
+                BuildMode::Upstream => Mode::Upstream,
+            }),
+            repository: submission.source.as_deref().map(repository).transpose()?,
+            tag: submission.tag,
+            commit: submission.commit,
+            specification: match submission.specification {
+                Some(text) => Some(Specification::from_toml(&text).map_err(invalid)?),
+                None => None,
+            },
+        };
+        let mut random = [0u8; 5];
+        getrandom::fill(&mut random).map_err(super::internal)?;
+        let id = format!("b{}", random.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        intake.start(id.clone(), submission).map_err(submission_error)?;
+        Ok(BuildAccepted { id, existing: false })
+    }
+
+    async fn sign_build(&self, id: &str, proof: PublisherProof) -> Result<Accepted, ViewError> {
+        let signature = PublisherSignature {
+            key: proof.key.parse().map_err(invalid)?,
+            signature: proof.signature.parse().map_err(invalid)?,
+        };
+        self.intake()?.sign(id, signature).await.map_err(submission_error)?;
+        Ok(Accepted { entry: id.to_owned(), effective: true })
+    }
+
+    async fn submit_namespace(&self, submission: NamespaceSubmission) -> Result<Accepted, ViewError> {
+        let group: maven_layout::GroupId = submission.group.parse().map_err(invalid)?;
+        let mut repositories: Vec<CanonicalRepository> =
+            submission.repositories.iter().map(|raw| repository(raw)).collect::<Result<_, _>>()?;
+        let mut publishers: Vec<PublicKey> =
+            submission.publishers.iter().map(|key| key.parse().map_err(invalid)).collect::<Result<_, _>>()?;
+        let state = self.replica.state();
+        // What is granted already stays: one more repository of a group is an addition, not a replacement.
+        let known = state.namespaces().find(|namespace| namespace.group == group);
+        if let Some(known) = known {
+            repositories.extend(known.repositories.iter().cloned());
+            publishers.extend(known.publishers.iter().copied());
+        }
+        repositories.sort_by_key(ToString::to_string);
+        repositories.dedup();
+        publishers.sort();
+        publishers.dedup();
+        let grant = NamespaceGrant {
+            serial: known.map_or(1, |known| known.serial + 1),
+            native: submission.native || known.is_some_and(|known| known.native),
+            upstream_source: submission.upstream_source || known.is_some_and(|known| known.upstream_source),
+            group,
+            repositories,
+            publishers,
+        };
+        let unchanged = known.is_some_and(|known| NamespaceGrant { serial: grant.serial, ..known.clone() } == grant);
+        if unchanged {
+            return Ok(Accepted { entry: String::new(), effective: true });
+        }
+        self.propose(EntryBody::NamespaceGrant(grant)).await
+    }
+
+    async fn approve_image(&self, approval: ImageApproval) -> Result<Accepted, ViewError> {
+        let image: Sha256 = approval.image.parse().map_err(invalid)?;
+        let serial = self.replica.state().image(&image).map_or(1, |record| record.serial + 1);
+        let proposal = ImageProposal { serial, ..ImageProposal::allow(image, approval.description) };
+        self.propose(EntryBody::ImageProposal(proposal)).await
+    }
+
+    async fn approve_specification(&self, approval: SpecificationApproval) -> Result<Accepted, ViewError> {
+        let specification = Specification::from_toml(&approval.specification).map_err(invalid)?;
+        let digest = specification.digest();
+        self.entries.keep_specification(&specification).map_err(super::internal)?;
+        if self.replica.state().is_specification_approved(&digest) {
+            return Ok(Accepted { entry: String::new(), effective: true });
+        }
+        self.propose(EntryBody::Approval(Approval { subject: Subject::Specification(digest) })).await
+    }
+
+    async fn withdraw(&self, submission: WithdrawalSubmission) -> Result<Accepted, ViewError> {
+        let coordinates: Coordinates = submission.coordinates.parse().map_err(invalid)?;
+        let state = self.replica.state();
+        let verdict = state.verdict(&coordinates).ok_or_else(|| ViewError::NotFound {
+            detail: format!("{coordinates} has no verdict to withdraw"),
+            next: String::new(),
+        })?;
+        let round = verdict.round;
+        self.propose(EntryBody::Withdrawal(Withdrawal { coordinates, round, reason: submission.reason })).await
+    }
+
+    async fn block(&self, submission: BlockSubmission) -> Result<Accepted, ViewError> {
+        let coordinates: Coordinates = submission.coordinates.parse().map_err(invalid)?;
+        let serial = self.replica.state().block(&coordinates).map_or(1, |block| block.serial + 1);
+        let blocked = !submission.lift;
+        self.propose(EntryBody::Block(ReleaseBlock { coordinates, blocked, serial, reason: submission.reason })).await
+    }
+}
+
+impl NodeService {
+    fn intake(&self) -> Result<&Arc<Intake>, ViewError> {
+        match &self.intake {
+            Ok(intake) => Ok(intake),
+            Err(reason) => Err(ViewError::Unavailable {
+                detail: format!("this node does not rebuild: {reason}"),
+                next: "pyrsia-maven doctor".to_owned(),
+            }),
+        }
+    }
+
+    /// Proposes or approves; in force at once where one authority is a quorum.
+    async fn propose(&self, body: EntryBody) -> Result<Accepted, ViewError> {
+        let entry = body.proposal_id().map(|id| id.to_string()).unwrap_or_default();
+        self.entries
+            .submit(body)
+            .await
+            .map_err(|detail| ViewError::Refused { detail, next: String::new() })?;
+        let effective = self.replica.state().committee().quorum() == 1;
+        Ok(Accepted { entry, effective })
+    }
+}
+
+fn parse_all(texts: &[String]) -> Result<Vec<Coordinates>, ViewError> {
+    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
+}
+
+fn repository(raw: &str) -> Result<CanonicalRepository, ViewError> {
+    maven_layout::scm::canonical(raw).map_err(invalid)
+}
+
+fn submission_error(error: SubmissionError) -> ViewError {
+    let detail = error.to_string();
+    match error {
+        SubmissionError::Busy => ViewError::Unavailable { detail, next: String::new() },
+        SubmissionError::NotWaiting(_) => ViewError::NotFound { detail, next: String::new() },
+        SubmissionError::Nothing | SubmissionError::Signature => ViewError::Invalid { detail, next: String::new() },
+    }
+}

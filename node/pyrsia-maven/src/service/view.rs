@@ -1,0 +1,220 @@
+//! Questions.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use maven_layout::Coordinates;
+use pyrsia_api_types::{
+    Build, BuildCounts, BuildEvent, BuildEvents, BuildList, Inspection, LogPage, LogStatus, NetworkStatus, Peer,
+    PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
+};
+use pyrsia_digest::Sha256;
+use pyrsia_http::{NodeView, ViewError};
+use pyrsia_ledger::{RoundState, Stage};
+use pyrsia_rebuilds::BoardBuild;
+
+use super::{NodeService, internal, story};
+
+/// A checkpoint that is older than this many seconds is called stale (it is renewed hourly).
+const STALE_S: u64 = 2 * 3600;
+
+#[async_trait]
+impl NodeView for NodeService {
+    async fn status(&self) -> Result<Status, ViewError> {
+        let state = self.replica.state();
+        let committee = state.committee();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let checkpoint = self.replica.certificate().await.map_err(internal)?;
+        let time = checkpoint.as_ref().and_then(|found| found.cosignatures.iter().map(|signed| signed.time).min());
+        let head = self.store.run(|store| store.head()).await.map_err(internal)?;
+        let (files, bytes) = self.index.run(|index| index.totals()).await.map_err(internal)?;
+        let quarantined = self.index.run(|index| index.quarantined()).await.map_err(internal)?;
+        let open = state.open_rounds().count() as u64;
+        let running = self.board.list().iter().filter(|build| matches!(build.stage, "recording" | "replaying")).count();
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role: "authority".to_owned(),
+            name: Some(self.facts.name.clone()),
+            uptime_s: self.started.elapsed().as_secs(),
+            network: NetworkStatus {
+                name: self.replica.genesis().name.clone(),
+                id: self.replica.network_id().to_string(),
+                authorities: count(committee.size()),
+                threshold: count(committee.quorum()),
+                tolerates: count(committee.faulty()),
+            },
+            log: LogStatus {
+                size: state.log_size(),
+                root: checkpoint.map_or_else(|| pyrsia_merkle::empty_root().to_string(), |found| found.checkpoint.root.to_string()),
+                height: head.map(|head| head.height),
+                checkpoint_time: time,
+                stale: time.is_some_and(|time| crate::clock::now().saturating_sub(time) > STALE_S),
+            },
+            builds: BuildCounts { open, closed: state.rounds().count() as u64 - open, running_here: running as u64 },
+            repository: RepositoryStatus {
+                url: self.facts.maven_url.clone(),
+                policy: self.facts.policy.clone(),
+                upstreams: self
+                    .facts
+                    .upstream
+                    .iter()
+                    .map(|(url, found)| UpstreamStatus { id: "central".to_owned(), url: url.clone(), found: found.clone() })
+                    .collect(),
+                quarantined: quarantined.len() as u64,
+            },
+            storage: StorageStatus { files, bytes, data_dir: self.facts.data_dir.clone() },
+            peers: 0,
+            warnings: self.facts.warnings.clone(),
+        })
+    }
+
+    async fn builds(&self, skip: u64, max: u64) -> Result<BuildList, ViewError> {
+        let all = self.all_builds();
+        let total = all.len() as u64;
+        let take = usize::try_from(max).unwrap_or(usize::MAX);
+        let state = self.replica.state();
+        let page = all.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(take);
+        Ok(BuildList { builds: page.map(|build| story::build(&build, &state)).collect(), total })
+    }
+
+    async fn build(&self, id: &str) -> Result<Build, ViewError> {
+        let build = self.find_build(id)?;
+        Ok(story::build(&build, &self.replica.state()))
+    }
+
+    async fn build_events(&self, id: &str, after: u64, wait: Duration) -> Result<BuildEvents, ViewError> {
+        let build = self.find_build(id)?;
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut changes = self.board.changes();
+        loop {
+            changes.mark_unchanged();
+            // A build from before the last start is known from the ledger alone: it has no events, and is over.
+            let (events, next, done) = self.board.events(&build.id, after).unwrap_or((Vec::new(), after, true));
+            if !events.is_empty() || done || tokio::time::Instant::now() >= deadline {
+                let events = events
+                    .into_iter()
+                    .map(|event| BuildEvent {
+                        sequence: event.sequence,
+                        time: event.time,
+                        kind: event.kind.to_owned(),
+                        text: event.text,
+                    })
+                    .collect();
+                return Ok(BuildEvents { id: build.id, events, next, done });
+            }
+            let _ = tokio::time::timeout_at(deadline, changes.changed()).await;
+        }
+    }
+
+    async fn inspect(&self, coordinates: &Coordinates) -> Result<Inspection, ViewError> {
+        let state = self.replica.state();
+        let verdict = state.verdict(coordinates);
+        let decided = state.rounds().any(|round| {
+            matches!(round.stage, Stage::Closed(RoundState::Decided(_))) && round.request.coordinates.contains(coordinates)
+        });
+        let namespace = state.namespace_for(&coordinates.group).map(|namespace| {
+            let word = if namespace.native { "native" } else { "upstream" };
+            let repositories: Vec<String> = namespace.repositories.iter().map(ToString::to_string).collect();
+            format!("{} ({word}) from {}", namespace.group, repositories.join(", "))
+        });
+        let builds = self.all_builds().into_iter().filter(|build| build.coordinates.contains(coordinates));
+        Ok(Inspection {
+            gav: coordinates.to_string(),
+            verdict: verdict.map(|verdict| story::verdict(verdict, state.committee())),
+            blocked: state.is_blocked(coordinates),
+            withdrawn: verdict.is_none() && decided,
+            namespace,
+            builds: builds.map(|build| build.id).collect(),
+        })
+    }
+
+    async fn log(&self, from: u64, max: u64, wait: Duration) -> Result<LogPage, ViewError> {
+        let mut changes = self.replica.subscribe();
+        let deadline = tokio::time::Instant::now() + wait;
+        while *changes.borrow_and_update() <= from {
+            if !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+                break;
+            }
+        }
+        let max = usize::try_from(max).unwrap_or(usize::MAX).min(1000);
+        let records = self.store.run(move |store| store.leaves(from, max)).await.map_err(internal)?;
+        let state = self.replica.state();
+        let leaves: Vec<_> =
+            records.iter().map(|record| story::leaf(record.index, &record.bytes, state.committee())).collect();
+        let next = leaves.last().map_or(from, |leaf| leaf.index + 1);
+        Ok(LogPage { from, leaves, next, size: state.log_size().max(next) })
+    }
+
+    async fn receipt(&self, coordinates: &Coordinates) -> Result<String, ViewError> {
+        if self.replica.state().verdict(coordinates).is_none() {
+            return Err(ViewError::NotFound {
+                detail: format!("the ledger has no standing verdict for {coordinates}"),
+                next: format!("pyrsia-maven build {coordinates} --wait"),
+            });
+        }
+        let receipt = self.replica.receipt(coordinates).await.map_err(|error| ViewError::Unavailable {
+            detail: error.to_string(),
+            next: "try again once the newest checkpoint is certified".to_owned(),
+        })?;
+        Ok(receipt.to_text())
+    }
+
+    async fn network(&self) -> Result<serde_json::Value, ViewError> {
+        Ok(self.network.clone())
+    }
+
+    async fn peers(&self) -> Result<PeerList, ViewError> {
+        let state = self.replica.state();
+        let peers = state.committee().authorities.iter().map(|authority| Peer {
+            id: authority.name.clone(),
+            addresses: Vec::new(),
+            authority: Some(authority.name.clone()),
+            state: if authority.name == self.facts.name { "self" } else { "unreachable" }.to_owned(),
+            log_size: (authority.name == self.facts.name).then(|| state.log_size()),
+        });
+        Ok(PeerList { peers: peers.collect() })
+    }
+
+    async fn checkpoint(&self) -> Result<String, ViewError> {
+        match self.replica.certificate().await.map_err(internal)? {
+            Some(certificate) => Ok(certificate.to_text()),
+            None => Err(ViewError::NotFound { detail: "the ledger is empty".to_owned(), next: String::new() }),
+        }
+    }
+
+    async fn tree_nodes(&self, level: u8, from: u64, count: u16) -> Result<Vec<Sha256>, ViewError> {
+        self.store.run(move |store| store.nodes(level, from, count.into())).await.map_err(internal)
+    }
+
+    async fn leaves(&self, from: u64, count: u16) -> Result<Vec<Vec<u8>>, ViewError> {
+        let records = self.store.run(move |store| store.leaves(from, count.into())).await.map_err(internal)?;
+        Ok(records.into_iter().map(|record| record.bytes).collect())
+    }
+}
+
+impl NodeService {
+    /// Builds on the board, then those that only the ledger remembers (from before the last start), newest first.
+    fn all_builds(&self) -> Vec<BoardBuild> {
+        let mut builds = self.board.list();
+        let state = self.replica.state();
+        let mut older: Vec<_> =
+            state.rounds().filter(|round| !builds.iter().any(|build| build.round == Some(round.key))).collect();
+        older.sort_by_key(|round| std::cmp::Reverse(round.index));
+        let older: Vec<BoardBuild> = older.into_iter().map(BoardBuild::of_round).collect();
+        builds.extend(older);
+        builds
+    }
+
+    fn find_build(&self, id: &str) -> Result<BoardBuild, ViewError> {
+        let by_round = || {
+            let mut all = self.all_builds().into_iter();
+            all.find(|build| {
+                build.id == id || (id.len() >= 8 && build.round.is_some_and(|key| key.to_string().starts_with(id)))
+            })
+        };
+        self.board.find(id).or_else(by_round).ok_or_else(|| ViewError::NotFound {
+            detail: format!("this node knows no build {id}"),
+            next: "pyrsia-maven builds".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! This authority's hand: signs what it says, waits until it is in the ledger, remembers what it must not forget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use build_spec::{SandboxProfile, Specification};
+use pyrsia_digest::Sha256;
+use pyrsia_ledger::{AuthorityKey, EntryBody, NetworkId, PublicKey, RoundKey, RoundResult, SignedEntry, State};
+use pyrsia_replica::{ReplicaHandle, SubmissionOutcome};
+use pyrsia_store::LedgerStore;
+
+/// How long a submitter waits for the authorities to agree on the order.
+const AGREEMENT: Duration = Duration::from_secs(120);
+
+/// The authority of this node.
+pub struct Entries {
+    network: NetworkId,
+    key: AuthorityKey,
+    replica: ReplicaHandle,
+    store: LedgerStore,
+    profile: SandboxProfile,
+}
+
+impl Entries {
+    /// An authority that signs with `key`.
+    pub fn new(key: AuthorityKey, replica: ReplicaHandle, store: LedgerStore, profile: SandboxProfile) -> Arc<Self> {
+        Arc::new(Self { network: replica.network_id(), key, replica, store, profile })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &NetworkId {
+        &self.network
+    }
+
+    /// This authority.
+    pub fn me(&self) -> PublicKey {
+        self.key.public()
+    }
+
+    /// The sandbox profile that this authority builds in.
+    pub fn profile(&self) -> &SandboxProfile {
+        &self.profile
+    }
+
+    /// The ledger as this node has it.
+    pub fn state(&self) -> Arc<State> {
+        self.replica.state()
+    }
+
+    /// Is told whenever the ledger has grown.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.replica.subscribe()
+    }
+
+    /// Signs, submits, and waits until the ledger has taken or refused it. The error is the ledger's reason.
+    pub async fn submit(&self, body: EntryBody) -> Result<(), String> {
+        let kind = body.kind();
+        let entry = SignedEntry::sign(body, &self.network, &self.key).map_err(|error| format!("{kind}: {error}"))?;
+        match tokio::time::timeout(AGREEMENT, self.replica.submit_and_wait(entry)).await {
+            Ok(Ok(SubmissionOutcome::Accepted { .. })) => Ok(()),
+            Ok(Ok(SubmissionOutcome::Refused(refused))) => Err(format!("{kind}: the ledger refused it: {refused}")),
+            Ok(Err(error)) => Err(format!("{kind}: {error}")),
+            // The entry is durable and goes on being proposed; whoever asked may ask again.
+            Err(_) => Err(format!("{kind}: no agreement within {} s", AGREEMENT.as_secs())),
+        }
+    }
+
+    /// Keeps a specification under its digest.
+    pub fn keep_specification(&self, specification: &Specification) -> Result<(), String> {
+        let name = format!("specification/{}", specification.digest());
+        self.put(&name, specification.to_toml().as_bytes())
+    }
+
+    /// The specification with this digest, if this node has it.
+    pub fn specification(&self, digest: &Sha256) -> Result<Option<Specification>, String> {
+        let Some(bytes) = self.get(&format!("specification/{digest}"))? else { return Ok(None) };
+        let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let specification = Specification::from_toml(&text).map_err(|error| error.to_string())?;
+        Ok((specification.digest() == *digest).then_some(specification))
+    }
+
+    /// Keeps result and salt: **on disk before the commitment is submitted**.
+    pub fn keep_result(&self, round: &RoundKey, attempt: u32, salt: &[u8; 32], result: &RoundResult) -> Result<(), String> {
+        let json = serde_json::to_vec(&(salt, result)).map_err(|error| error.to_string())?;
+        self.put(&format!("result/{round}/{attempt}"), &json)
+    }
+
+    /// The result and salt of an attempt.
+    pub fn result(&self, round: &RoundKey, attempt: u32) -> Result<Option<([u8; 32], RoundResult)>, String> {
+        let Some(bytes) = self.get(&format!("result/{round}/{attempt}"))? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Keeps what this authority will say in an attempt, so that a restart says the same.
+    pub fn keep_saying(&self, slot: &str, round: &RoundKey, attempt: u32, body: &EntryBody) -> Result<(), String> {
+        let json = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+        self.put(&format!("{slot}/{round}/{attempt}"), &json)
+    }
+
+    /// What this authority has decided to say.
+    pub fn saying(&self, slot: &str, round: &RoundKey, attempt: u32) -> Result<Option<EntryBody>, String> {
+        let Some(bytes) = self.get(&format!("{slot}/{round}/{attempt}"))? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string())
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        // Write-once: what was kept first stays, also if a second try found something else.
+        self.store.put_private(name.as_bytes(), bytes.to_vec()).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        self.store.get_private(name.as_bytes()).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,314 @@
+//! From "please rebuild this" to a request in the ledger.
+//!
+//! The source is resolved before anything is asked of the network: a request names a commit, not a wish.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use build_spec::{Builder, Inputs, Source, SourceRequest, Specification};
+use maven_layout::{CanonicalRepository, Coordinates};
+use pyrsia_digest::Sha256;
+use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, ImageProposal, Mode, PublisherSignature, RoundState, Stage, State};
+use tokio::sync::Semaphore;
+
+use crate::board::{Board, FailureKind};
+use crate::entries::Entries;
+use crate::pom_chain::{PomChainError, pom_chain};
+use crate::source::resolve;
+
+/// Requests that are prepared at the same time; further ones wait.
+const PREPARING: usize = 2;
+/// Requests that wait or are prepared; further ones are refused.
+const MAX_WAITING: usize = 64;
+
+/// Builder images of this machine.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// The image that this node made for a JDK, or what to do to have one.
+    async fn for_jdk(&self, jdk: u32) -> Result<Sha256, String>;
+
+    /// Makes the engine hold the image, so that a build can run in it.
+    async fn ensure(&self, image: &Sha256) -> Result<(), String>;
+}
+
+/// What somebody wants rebuilt.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The releases of one build.
+    pub coordinates: Vec<Coordinates>,
+    /// Native or upstream; none: native when the group has a native namespace.
+    pub mode: Option<Mode>,
+    /// The repository; none: what the namespace grants, or the release's own POMs name.
+    pub repository: Option<CanonicalRepository>,
+    /// The tag.
+    pub tag: Option<String>,
+    /// The commit.
+    pub commit: Option<String>,
+    /// The specification; none: the one at the commit, or the ordinary build.
+    pub specification: Option<Specification>,
+}
+
+/// Why a submission was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmissionError {
+    /// Too many are waiting.
+    #[error("{MAX_WAITING} requests are being prepared already; try again later")]
+    Busy,
+    /// No release was named.
+    #[error("a build makes at least one release")]
+    Nothing,
+    /// There is no such build, or it does not wait for a signature.
+    #[error("{0} is no build that waits for a publisher's signature")]
+    NotWaiting(String),
+    /// The signature is not that of a publisher over this request.
+    #[error("the signature is not valid for this request")]
+    Signature,
+}
+
+/// A build that ends before its round.
+struct Failure(FailureKind, String);
+
+/// Takes submissions.
+pub struct Intake {
+    builder: Arc<dyn Builder>,
+    inputs: Arc<dyn Inputs>,
+    images: Arc<dyn Images>,
+    entries: Arc<Entries>,
+    board: Arc<Board>,
+    permits: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    unsigned: Mutex<BTreeMap<String, BuildRequest>>,
+    default_maven: String,
+}
+
+impl Intake {
+    /// An intake; `default_maven` is the Maven version of builds that name none.
+    pub fn new(
+        builder: Arc<dyn Builder>,
+        inputs: Arc<dyn Inputs>,
+        images: Arc<dyn Images>,
+        entries: Arc<Entries>,
+        board: Arc<Board>,
+        default_maven: String,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            builder,
+            inputs,
+            images,
+            entries,
+            board,
+            permits: Arc::new(Semaphore::new(PREPARING)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            unsigned: Mutex::default(),
+            default_maven,
+        })
+    }
+
+    /// Starts to prepare a submission under `id`, in the background.
+    pub fn start(self: &Arc<Self>, id: String, submission: Submission) -> Result<(), SubmissionError> {
+        if submission.coordinates.is_empty() {
+            return Err(SubmissionError::Nothing);
+        }
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| SubmissionError::Busy)?;
+        self.board.open(&id, &submission.coordinates);
+        self.board.event(&id, "stage", "preparing");
+        let intake = Arc::clone(self);
+        tokio::spawn(async move {
+            let _waiting = waiting;
+            let Ok(_permit) = intake.permits.acquire().await else { return };
+            if let Err(Failure(kind, text)) = intake.prepare(&id, submission).await {
+                intake.board.fail(&id, kind, &text);
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes the publisher's signature over a native request and sends it on.
+    pub async fn sign(&self, id: &str, signature: PublisherSignature) -> Result<(), SubmissionError> {
+        let request = self.unsigned().get(id).cloned();
+        let mut request = request.ok_or_else(|| SubmissionError::NotWaiting(id.to_owned()))?;
+        request.publisher = Some(signature);
+        if !request.verify_publisher(self.entries.network()) {
+            return Err(SubmissionError::Signature);
+        }
+        self.unsigned().remove(id);
+        if let Err(Failure(kind, text)) = self.request(id, request).await {
+            self.board.fail(id, kind, &text);
+        }
+        Ok(())
+    }
+
+    fn unsigned(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BuildRequest>> {
+        self.unsigned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn prepare(&self, id: &str, submission: Submission) -> Result<(), Failure> {
+        let internal = |text: String| Failure(FailureKind::Internal, text);
+        self.builder.available().await.map_err(internal)?;
+        let state = self.entries.state();
+        let mode = submission.mode.unwrap_or_else(|| mode_of(&state, &submission.coordinates));
+        let repository = self.repository(&state, mode, &submission).await?;
+        self.board.event(id, "source", &format!("source repository {repository}"));
+        let source = self.source(id, &repository, &submission).await?;
+        let (specification, origin) = self.specification(mode, &submission, &source)?;
+        let digest = specification.digest();
+        self.board.event(id, "source", &format!("commit {}, specification {digest} ({origin})", source.commit));
+        if let Err(free) = specification.structured()
+            && mode == Mode::Upstream
+            && !state.is_specification_approved(&digest)
+        {
+            let text = format!("{free}: run `pyrsia-maven approve --spec FILE` on each authority that agrees with it");
+            return Err(Failure(FailureKind::Refused, text));
+        }
+        let image = self.images.for_jdk(specification.jdk).await.map_err(internal)?;
+        self.approve_own_image(&state, image, specification.jdk).await?;
+        // The workers find the specification by its digest, as they will find it at a peer one day.
+        self.entries.keep_specification(&specification).map_err(internal)?;
+        let mut coordinates = submission.coordinates.clone();
+        coordinates.sort_by_key(ToString::to_string);
+        coordinates.dedup();
+        let commit = source.commit.parse::<CommitId>().map_err(|error| internal(error.to_string()))?;
+        let mut request = BuildRequest {
+            coordinates,
+            mode,
+            repository,
+            tag: source.tag.clone(),
+            commit,
+            specification: digest,
+            image,
+            profile: self.entries.profile().digest(),
+            comparator: jar_compare::COMPARATOR_VERSION,
+            publisher: None,
+            reopening: 0,
+        };
+        request.reopening = reopening(&state, &request);
+        if mode == Mode::Native {
+            self.board.event(id, "source", "waiting for the publisher's signature");
+            self.unsigned().insert(id.to_owned(), request.clone());
+            self.board.await_signature(id, request);
+            return Ok(());
+        }
+        self.request(id, request).await
+    }
+
+    async fn request(&self, id: &str, request: BuildRequest) -> Result<(), Failure> {
+        let round = request.round_key();
+        let known = self.entries.state().round(&round).is_some_and(|known| known.request.reopening >= request.reopening);
+        if !known {
+            let refused = |text: String| Failure(FailureKind::Refused, text);
+            self.entries.submit(EntryBody::BuildRequest(request)).await.map_err(refused)?;
+        }
+        self.board.set_round(id, round);
+        self.board.stage(id, "requested");
+        self.board.event(id, "entry", &format!("round {round}"));
+        Ok(())
+    }
+
+    async fn repository(
+        &self,
+        state: &State,
+        mode: Mode,
+        submission: &Submission,
+    ) -> Result<CanonicalRepository, Failure> {
+        let no_source = |text: String| Failure(FailureKind::Source, text);
+        if let Some(repository) = &submission.repository {
+            return Ok(repository.clone());
+        }
+        let release = &submission.coordinates[0];
+        let granted = state.namespace_for(&release.group).map(|namespace| namespace.repositories.clone());
+        match (mode, granted.as_deref()) {
+            (_, Some([only])) => Ok(only.clone()),
+            (Mode::Native, Some(several)) => Err(no_source(format!(
+                "the namespace of {} has {} repositories; name one with --source",
+                release.group,
+                several.len()
+            ))),
+            (Mode::Native, None) => Err(no_source(format!(
+                "no namespace covers {}; grant one with `pyrsia-maven namespace grant {} --repository URL`",
+                release.group, release.group
+            ))),
+            (Mode::Upstream, _) => {
+                let chain = pom_chain(&*self.inputs, release).await.map_err(|error| match error {
+                    PomChainError::NoRelease(_) | PomChainError::NoParent { .. } | PomChainError::Pom(..) => {
+                        no_source(error.to_string())
+                    }
+                    PomChainError::Input(_) | PomChainError::Read(..) => {
+                        Failure(FailureKind::Internal, error.to_string())
+                    }
+                })?;
+                chain.repository.ok_or_else(|| no_source(format!("the POMs of {release} name no git repository")))
+            }
+        }
+    }
+
+    async fn source(
+        &self,
+        id: &str,
+        repository: &CanonicalRepository,
+        submission: &Submission,
+    ) -> Result<Source, Failure> {
+        let request = SourceRequest {
+            coordinates: submission.coordinates.clone(),
+            repository: repository.clone(),
+            tag: submission.tag.clone(),
+            commit: submission.commit.clone(),
+        };
+        let source = resolve(&*self.builder, request, self.board.log(id))
+            .await
+            .map_err(|error| Failure(FailureKind::Source, error.to_string()))?;
+        for sentence in &source.evidence {
+            self.board.event(id, "source", sentence);
+        }
+        Ok(source)
+    }
+
+    /// **A native release is built by the specification that lies in its own commit.**
+    fn specification(
+        &self,
+        mode: Mode,
+        submission: &Submission,
+        source: &Source,
+    ) -> Result<(Specification, &'static str), Failure> {
+        match (mode, &submission.specification, &source.specification) {
+            (Mode::Native, Some(given), Some(committed)) if given.digest() != committed.digest() => {
+                let text = "a native release is built by the pyrsia.toml of its commit, and the given one is another";
+                Err(Failure(FailureKind::Refused, text.to_owned()))
+            }
+            (Mode::Native, _, None) => {
+                let text = format!("commit {} has no pyrsia.toml, which a native release needs", source.commit);
+                Err(Failure(FailureKind::Source, text))
+            }
+            (Mode::Upstream, Some(given), _) => Ok((given.clone(), "given")),
+            (_, _, Some(committed)) => Ok((committed.clone(), "pyrsia.toml at the commit")),
+            (Mode::Upstream, None, None) => Ok((Specification::default_maven(&self.default_maven), "default")),
+        }
+    }
+
+    /// An image that this machine made from its own recipe is one that this authority approves.
+    async fn approve_own_image(&self, state: &State, image: Sha256, jdk: u32) -> Result<(), Failure> {
+        if state.is_image_approved(&image) {
+            return Ok(());
+        }
+        let serial = state.image(&image).map_or(1, |record| record.serial + 1);
+        let proposal = ImageProposal { serial, ..ImageProposal::allow(image, format!("jdk{jdk}")) };
+        self.entries
+            .submit(EntryBody::ImageProposal(proposal))
+            .await
+            .map_err(|text| Failure(FailureKind::Refused, text))
+    }
+}
+
+/// Only a round that was abandoned without any verdict may be opened again with the same key.
+fn reopening(state: &State, request: &BuildRequest) -> u32 {
+    match state.round(&request.round_key()) {
+        None => 0,
+        Some(known) if known.stage == Stage::Closed(RoundState::Abandoned) => known.request.reopening + 1,
+        Some(known) => known.request.reopening,
+    }
+}
+
+fn mode_of(state: &State, coordinates: &[Coordinates]) -> Mode {
+    let native = |release: &Coordinates| state.is_native(&release.group);
+    if coordinates.iter().any(native) { Mode::Native } else { Mode::Upstream }
+}

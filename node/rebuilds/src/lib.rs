@@ -1,0 +1,40 @@
+//! Rebuilding as an authority's work: from a request to what this authority says in the ledger.
+//!
+//! - [`decide`] says what to do next about a round; [`Steps`] does it (record, check, replay, compare); [`Worker`] is the
+//!   loop between the two; [`Intake`] turns a wish into a request; [`Board`] shows people what goes on.
+//! - [`assess`] and [`record_and_replay`] serve the `rebuild` command too, which has no ledger.
+//!
+//! Invariants:
+//! - only a replay's outputs are ever compared, attested or published, never a record's;
+//! - result and salt are on disk before a commitment is submitted, and are never replaced;
+//! - a result is shown only in the revealing stage, when all commitments are final;
+//! - an input that equals an output or the reference voids the build;
+//! - what a watcher sees (the board) decides nothing.
+//!
+//! What is not here: containers and git (`builders/java`), the rules of what counts (`pyrsia-ledger`), ordering
+//! (`pyrsia-consensus`), HTTP.
+
+mod assess;
+mod board;
+mod decide;
+mod entries;
+mod intake;
+mod pom_chain;
+pub mod provenance;
+mod result;
+mod run;
+mod source;
+mod steps;
+mod worker;
+
+pub use assess::{AssessError, AssessedFile, Assessment, FileOutcome, MAX_COMPARED_BYTES, ReferenceFile, assess};
+pub use board::{Board, BoardBuild, Event, FailureKind, describe};
+pub use decide::{Action, Local, Patience, decide};
+pub use entries::Entries;
+pub use intake::{Images, Intake, Submission, SubmissionError};
+pub use pom_chain::{MAX_CHAIN, PomChain, PomChainError, pom_chain};
+pub use result::{failure_kind, outputs_root};
+pub use run::{Rebuilt, StoreBlobs, check_inputs, record_and_replay};
+pub use source::{resolve, tag_candidates};
+pub use steps::{StepError, Steps, references, sweep};
+pub use worker::Worker;

@@ -1,0 +1,39 @@
+//! The copy of the ledger that a node holds: applies ordered entries, persists, signs, publishes. No consensus inside.
+//!
+//! [`Replica`] takes [`OrderedBatch`]es, one at a time, and for each: drops entries that are in the log already, applies
+//! the others by the ledger's rules, stores block, leaves and cursor in one transaction, signs the new checkpoint, stores
+//! the signature, and only then publishes. [`ReplicaHandle`] is what the rest of the node reads and submits through.
+//!
+//! Invariants:
+//! - **a signature is made only over what is on disk, and shown only when it is on disk itself**;
+//! - nothing is published before it is stored; a crash between any two steps is made good by [`Replica::open`];
+//! - **a batch is idempotent on `(session, index)`**: the same content again changes nothing, other content is fatal;
+//! - opening replays every stored entry through the rules and compares each block with what is stored: a database that
+//!   the rules do not reproduce is refused;
+//! - refused entries are no leaves, but they are part of the batch's digest, so all members refuse the same ones;
+//! - an authority that finds a quorum of others signing another log stops signing, says so, and stays stopped after a
+//!   restart.
+//!
+//! What is not here: how batches are agreed on (`pyrsia-consensus`), the rules (`pyrsia-ledger`), SQL (`pyrsia-store`),
+//! how cosignatures travel between authorities.
+
+mod chain;
+mod error;
+mod handle;
+mod memory;
+mod orderer;
+mod outcomes;
+mod receipt;
+mod replica;
+mod signing;
+#[cfg(test)]
+mod tests;
+
+pub use error::ReplicaError;
+pub use handle::ReplicaHandle;
+pub use memory::InMemoryOrderer;
+pub use orderer::{OrderedBatch, Orderer, SubmitError};
+pub use outcomes::{Refused, SubmissionOutcome};
+pub use receipt::ReceiptUnavailable;
+pub use replica::{Clock, Replica};
+pub use signing::{Observed, SigningStatus};

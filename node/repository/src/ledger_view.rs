@@ -1,0 +1,131 @@
+//! What decisions need to know from the ledger, and nothing more.
+
+use std::sync::Arc;
+
+use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath, Version};
+use pyrsia_digest::Sha256;
+use pyrsia_ledger::{FileVerdict, State, Verdict, VerdictState};
+use pyrsia_replica::ReplicaHandle;
+
+/// State of a file or a release in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileState {
+    /// Native: the agreed bytes.
+    Published,
+    /// Upstream's file is bit for bit what the source makes.
+    Identical,
+    /// Upstream's file is what the source makes, apart from named normalisers.
+    Equivalent,
+    /// Upstream's file is not what the source makes.
+    Different,
+    /// No value reached the quorum.
+    Disputed,
+    /// The build failed.
+    Failed,
+}
+
+/// What the ledger says about one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its state.
+    pub state: FileState,
+    /// The digest that is to be served: the published one, or upstream's as the attestations saw it.
+    pub sha256: Option<Sha256>,
+    /// The committee that found it tolerated no liar, so the verdict is nobody's but its own.
+    pub self_verified: bool,
+}
+
+/// What the ledger says about one release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseFacts {
+    /// Its version.
+    pub version: Version,
+    /// Its state.
+    pub state: FileState,
+    /// Names of its files with what is known of each.
+    pub files: Vec<(String, FileFacts)>,
+}
+
+/// A consistent view of the ledger at one moment.
+pub trait LedgerView: Send + Sync {
+    /// What stands about a file of a release; `None` when there is no verdict that names it.
+    fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts>;
+
+    /// Whether the release is blocked.
+    fn is_blocked(&self, coordinates: &Coordinates) -> bool;
+
+    /// Whether the longest namespace that holds the group may publish natively.
+    fn is_native(&self, group: &GroupId) -> bool;
+
+    /// The releases of an artifact that have a standing verdict, in any order.
+    fn releases(&self, group: &GroupId, artifact: &ArtifactId) -> Vec<ReleaseFacts>;
+}
+
+/// Something that has the newest view at any time.
+pub trait LedgerSource: Send + Sync {
+    /// The newest view.
+    fn view(&self) -> Arc<dyn LedgerView>;
+}
+
+impl LedgerSource for ReplicaHandle {
+    fn view(&self) -> Arc<dyn LedgerView> {
+        self.state()
+    }
+}
+
+impl LedgerView for State {
+    fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts> {
+        let path: RepoPath = format!("{}/{file_name}", coordinates.dir()).parse().ok()?;
+        let file = self.file_verdict(&path)?;
+        let self_verified = self
+            .verdict(coordinates)
+            .is_none_or(Verdict::is_self_verified);
+        Some(facts(file, self_verified))
+    }
+
+    fn is_blocked(&self, coordinates: &Coordinates) -> bool {
+        State::is_blocked(self, coordinates)
+    }
+
+    fn is_native(&self, group: &GroupId) -> bool {
+        State::is_native(self, group)
+    }
+
+    fn releases(&self, group: &GroupId, artifact: &ArtifactId) -> Vec<ReleaseFacts> {
+        self.verdicts()
+            .filter(|verdict| {
+                verdict.coordinates.group == *group && verdict.coordinates.artifact == *artifact
+            })
+            .map(|verdict| ReleaseFacts {
+                version: verdict.coordinates.version.clone(),
+                state: verdict.state.into(),
+                files: verdict
+                    .files
+                    .iter()
+                    .map(|file| (file.name.clone(), facts(file, verdict.is_self_verified())))
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+fn facts(file: &FileVerdict, self_verified: bool) -> FileFacts {
+    FileFacts {
+        state: file.state.into(),
+        sha256: file.sha256,
+        self_verified,
+    }
+}
+
+impl From<VerdictState> for FileState {
+    fn from(state: VerdictState) -> Self {
+        match state {
+            VerdictState::Published => Self::Published,
+            VerdictState::Identical => Self::Identical,
+            VerdictState::Equivalent => Self::Equivalent,
+            VerdictState::Different => Self::Different,
+            VerdictState::Disputed => Self::Disputed,
+            VerdictState::Failed => Self::Failed,
+        }
+    }
+}

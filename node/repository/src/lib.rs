@@ -1,0 +1,47 @@
+//! What to serve for a path of the Maven repository.
+//!
+//! Three layers: [`decide()`] is a pure function from (path, policy, what the ledger says, what was seen before) to a
+//! [`Decision`]; [`render`](render()) makes the `maven-metadata.xml` documents, pure as well; [`Repository`] is the thin
+//! asynchronous part that carries a decision out with the blob store, the index and the origins.
+//!
+//! Invariants:
+//! - bytes whose digest differs from the one that the ledger records for their path are never served, under any policy;
+//! - a group with a native namespace is never asked upstream: its files come from the store, by the verdict's digest;
+//! - "absent" is said only when the ledger does not know the file and every origin said so itself; a failing upstream is an
+//!   error, never an absence;
+//! - the first bytes seen for a release file are the ones that go on being served; other bytes are set aside;
+//! - nothing is answered before it is complete and verified; a checksum is always computed by us from those bytes.
+//!
+//! What is not here: an HTTP server, an HTTP client, SQL; the decision what is *true* (that is the ledger's).
+
+mod answer;
+mod content_type;
+mod decide;
+mod error;
+mod ledger_view;
+mod local;
+mod policy;
+mod remote;
+mod render;
+mod service;
+#[cfg(test)]
+mod test_ledger;
+
+pub use answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
+pub use content_type::content_type;
+pub use decide::{Decision, MetadataPlan, decide};
+pub use error::RepositoryError;
+pub use ledger_view::{FileFacts, FileState, LedgerSource, LedgerView, ReleaseFacts};
+pub use policy::{GroupPattern, PatternError, Policies, Policy};
+pub use render::{Rendered, render};
+pub use service::{Clock, Parts, Repository, RepositoryConfig};
+
+/// Where a repository's answers come from: [`Repository`], or a table in a test.
+#[async_trait::async_trait]
+pub trait Files: Send + Sync {
+    /// What to answer for a path.
+    ///
+    /// # Errors
+    /// [`RepositoryError`]; never for a file that is merely absent.
+    async fn get(&self, path: &maven_layout::RepoPath) -> Result<Answer, RepositoryError>;
+}

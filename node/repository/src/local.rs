@@ -1,0 +1,207 @@
+//! The files of this machine: blobs and index, off the asynchronous threads, with one kind of error.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use maven_layout::RepoPath;
+use pyrsia_blobs::{BlobError, BlobStore};
+use pyrsia_digest::{FileDigests, Sha256};
+use pyrsia_store::{FileRecord, IndexStore, Pinned, QuarantineRecord, StoreError};
+
+use crate::error::RepositoryError;
+
+/// Blobs remembered as hashed since the start; beyond it the memory begins anew.
+const HASHED: usize = 100_000;
+
+/// Blob store and index. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Local {
+    blobs: BlobStore,
+    index: IndexStore,
+    /// Blobs whose bytes were hashed by this process: a disk that damages files is noticed at the first use of each.
+    hashed: Arc<Mutex<HashSet<Sha256>>>,
+}
+
+impl Local {
+    pub(crate) fn new(blobs: BlobStore, index: IndexStore) -> Self {
+        Self {
+            blobs,
+            index,
+            hashed: Arc::default(),
+        }
+    }
+
+    pub(crate) fn blobs(&self) -> &BlobStore {
+        &self.blobs
+    }
+
+    pub(crate) fn has(&self, sha256: &Sha256) -> bool {
+        self.blobs.has(sha256)
+    }
+
+    pub(crate) fn blob_path(&self, sha256: &Sha256) -> Option<PathBuf> {
+        self.blobs.get(sha256)
+    }
+
+    /// Whether the blob is here with the bytes that its name says. The digests of a blob whose path is not in the index
+    /// are computed; of others the record's are the same.
+    pub(crate) async fn intact(
+        &self,
+        path: &RepoPath,
+        sha256: &Sha256,
+    ) -> Result<Option<FileDigests>, RepositoryError> {
+        if !self.blobs.has(sha256) {
+            return Ok(None);
+        }
+        if self.remembered(sha256)
+            && let Some(record) = self.record(path).await?
+            && record.digests.sha256 == *sha256
+        {
+            return Ok(Some(record.digests));
+        }
+        let (blobs, digest) = (self.blobs.clone(), *sha256);
+        match blocking(path, move || blobs.verify(&digest)).await? {
+            Ok(digests) => {
+                self.remember(*sha256);
+                Ok(Some(digests))
+            }
+            // The store has moved damaged bytes aside; then they are as good as never had.
+            Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => Ok(None),
+            Err(error) => Err(local(path, &error)),
+        }
+    }
+
+    /// Notes that the bytes of a blob were hashed on their way in.
+    pub(crate) fn remember(&self, sha256: Sha256) {
+        let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        if hashed.len() >= HASHED {
+            hashed.clear();
+        }
+        hashed.insert(sha256);
+    }
+
+    fn remembered(&self, sha256: &Sha256) -> bool {
+        self.hashed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(sha256)
+    }
+
+    pub(crate) async fn read(
+        &self,
+        path: &RepoPath,
+        sha256: &Sha256,
+    ) -> Result<Vec<u8>, RepositoryError> {
+        let (blobs, digest) = (self.blobs.clone(), *sha256);
+        blocking(path, move || blobs.read_verified(&digest))
+            .await?
+            .map_err(|error| local(path, &error))
+    }
+
+    pub(crate) async fn store(
+        &self,
+        path: &RepoPath,
+        bytes: Vec<u8>,
+    ) -> Result<FileDigests, RepositoryError> {
+        let blobs = self.blobs.clone();
+        let stored = blocking(path, move || blobs.put_bytes(&bytes))
+            .await?
+            .map_err(|error| local(path, &error))?;
+        self.remember(stored.digests.sha256);
+        Ok(stored.digests)
+    }
+
+    pub(crate) async fn record(
+        &self,
+        path: &RepoPath,
+    ) -> Result<Option<FileRecord>, RepositoryError> {
+        let of = path.clone();
+        self.run(path, move |index| index.file(&of)).await
+    }
+
+    pub(crate) async fn put(&self, record: FileRecord) -> Result<(), RepositoryError> {
+        let path = record.path.clone();
+        self.run(&path, move |index| index.put_file(record)).await
+    }
+
+    pub(crate) async fn pin(&self, record: FileRecord) -> Result<Pinned, RepositoryError> {
+        let path = record.path.clone();
+        self.run(&path, move |index| index.pin_file(record)).await
+    }
+
+    /// Upstream has taken a file back that may change.
+    pub(crate) async fn forget(&self, path: &RepoPath) -> Result<(), RepositoryError> {
+        let of = path.clone();
+        self.run(path, move |index| index.remove_file(&of)).await
+    }
+
+    pub(crate) async fn is_absent(
+        &self,
+        path: &RepoPath,
+        now: u64,
+    ) -> Result<bool, RepositoryError> {
+        let of = path.clone();
+        let until = self.run(path, move |index| index.absent(&of)).await?;
+        Ok(until.is_some_and(|until| now < until))
+    }
+
+    pub(crate) async fn put_absent(
+        &self,
+        path: &RepoPath,
+        now: u64,
+        until: u64,
+    ) -> Result<(), RepositoryError> {
+        let of = path.clone();
+        self.run(path, move |index| index.put_absent(&of, now, until))
+            .await
+    }
+
+    /// Records bytes that are not served, and says so aloud the first time.
+    pub(crate) async fn quarantine(&self, record: QuarantineRecord) -> Result<(), RepositoryError> {
+        let path = record.path.clone();
+        let (sha256, origin, reason) =
+            (record.sha256, record.origin.clone(), record.reason.clone());
+        if self
+            .run(&path, move |index| index.record_quarantine(record))
+            .await?
+        {
+            tracing::error!(
+                file.path = %path, file.sha256 = %sha256, origin.id = origin, file.reason = reason,
+                "bytes set aside: they are not those of this path"
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn touch(&self, path: &RepoPath, now: u64) {
+        self.index.touch(path, now);
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        path: &RepoPath,
+        work: impl FnOnce(&IndexStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, RepositoryError> {
+        self.index
+            .run(work)
+            .await
+            .map_err(|error| local(path, &error))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    path: &RepoPath,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RepositoryError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| local(path, &error))
+}
+
+fn local(path: &RepoPath, error: &dyn std::fmt::Display) -> RepositoryError {
+    RepositoryError::Local {
+        path: path.clone(),
+        detail: error.to_string(),
+    }
+}

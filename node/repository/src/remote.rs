@@ -1,0 +1,401 @@
+//! Files from origins: one download for each path at a time, complete and verified before it is recorded.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use maven_layout::{RepoPath, metadata};
+use pyrsia_blobs::{Expected, StoredBlob};
+use pyrsia_digest::Sha256;
+use pyrsia_fetch::{FetchError, Origin, OriginAnswer, SingleFlight};
+use pyrsia_store::{FileRecord, Pinned, QuarantineRecord};
+
+use crate::error::RepositoryError;
+use crate::local::Local;
+use crate::service::Clock;
+
+/// Paths whose time of refreshing is remembered; beyond it the memory begins anew.
+const REMEMBERED: usize = 100_000;
+
+/// What came of asking for a release file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Got {
+    /// The file; recorded in the index.
+    File(Box<FileRecord>),
+    /// Every origin says that there is no such file.
+    Absent,
+    /// The origins' bytes are not the expected ones; recorded as quarantined.
+    OtherBytes,
+}
+
+type Outcome = Result<Got, RepositoryError>;
+type Refreshed = Result<Option<FileRecord>, RepositoryError>;
+
+/// The origins.
+pub(crate) struct Remote {
+    task: Task,
+    downloads: SingleFlight<(RepoPath, Option<Sha256>), Outcome>,
+    refreshes: SingleFlight<RepoPath, Refreshed>,
+}
+
+/// What a download needs, on its own, because it runs on when its caller has gone.
+#[derive(Clone)]
+struct Task {
+    origins: Arc<[Arc<dyn Origin>]>,
+    local: Local,
+    clock: Clock,
+    refreshed_at: Arc<Mutex<HashMap<RepoPath, u64>>>,
+}
+
+struct Found {
+    origin: String,
+    stored: StoredBlob,
+    last_modified: Option<u64>,
+    verified_by: String,
+}
+
+enum Asked {
+    Found(Found),
+    Absent,
+    /// An origin has other bytes than expected; their digest.
+    OtherBytes {
+        origin: String,
+        sha256: Option<Sha256>,
+        detail: String,
+    },
+}
+
+impl Remote {
+    pub(crate) fn new(origins: Vec<Arc<dyn Origin>>, local: Local, clock: Clock) -> Self {
+        Self {
+            task: Task {
+                origins: origins.into(),
+                local,
+                clock,
+                refreshed_at: Arc::default(),
+            },
+            downloads: SingleFlight::new(),
+            refreshes: SingleFlight::new(),
+        }
+    }
+
+    /// Gets a release file whose first bytes stay. `pinned` are those bytes, if they were seen before and got lost.
+    pub(crate) async fn pin(
+        &self,
+        path: &RepoPath,
+        pinned: Option<Sha256>,
+        absent_ttl_s: u64,
+    ) -> Outcome {
+        let (task, of) = (self.task.clone(), path.clone());
+        let call = move || async move { task.pin(&of, pinned, absent_ttl_s).await };
+        self.downloads
+            .run((path.clone(), pinned), call)
+            .await
+            .map_err(|_| interrupted(path))?
+    }
+
+    /// Gets the file that the ledger records; it takes the place of whatever was at the path.
+    pub(crate) async fn replace(&self, path: &RepoPath, expected: Expected) -> Outcome {
+        let (task, of, key) = (
+            self.task.clone(),
+            path.clone(),
+            (path.clone(), expected.sha256),
+        );
+        let call = move || async move { task.replace(&of, &expected).await };
+        self.downloads
+            .run(key, call)
+            .await
+            .map_err(|_| interrupted(path))?
+    }
+
+    /// Gets the present bytes of a file that may change.
+    pub(crate) async fn refresh(&self, path: &RepoPath, absent_ttl_s: u64) -> Refreshed {
+        let (task, of) = (self.task.clone(), path.clone());
+        let call = move || async move { task.refresh(&of, absent_ttl_s).await };
+        self.refreshes
+            .run(path.clone(), call)
+            .await
+            .map_err(|_| interrupted(path))?
+    }
+
+    /// Whether the path was refreshed less than `ttl_s` seconds ago.
+    pub(crate) fn is_fresh(&self, path: &RepoPath, ttl_s: u64) -> bool {
+        let at = self
+            .task
+            .refreshed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(path)
+            .copied();
+        at.is_some_and(|at| (self.task.clock)() < at.saturating_add(ttl_s))
+    }
+}
+
+impl Task {
+    async fn pin(&self, path: &RepoPath, pinned: Option<Sha256>, absent_ttl_s: u64) -> Outcome {
+        let expected = pinned.map(Expected::sha256).unwrap_or_default();
+        match self.ask_in_order(path, &expected).await? {
+            Asked::Absent => {
+                if pinned.is_none() {
+                    self.note_absent(path, absent_ttl_s).await?;
+                }
+                Ok(Got::Absent)
+            }
+            Asked::OtherBytes {
+                origin,
+                sha256,
+                detail,
+            } => {
+                self.set_aside(path, sha256, 0, origin, detail).await?;
+                Ok(Got::OtherBytes)
+            }
+            Asked::Found(found) => {
+                let record = self.record(path, &found);
+                let (sha256, size) = (record.digests.sha256, record.digests.size);
+                match self.local.pin(record.clone()).await? {
+                    Pinned::New => Ok(Got::File(Box::new(record))),
+                    Pinned::Same(known) => Ok(Got::File(Box::new(known))),
+                    Pinned::Other(known) => {
+                        let detail = format!("first seen were {}", known.digests.sha256);
+                        self.set_aside(path, Some(sha256), size, found.origin, detail)
+                            .await?;
+                        Ok(if self.local.has(&known.digests.sha256) {
+                            Got::File(Box::new(known))
+                        } else {
+                            Got::OtherBytes
+                        })
+                    }
+                }
+            }
+        }
+    }
+
+    async fn replace(&self, path: &RepoPath, expected: &Expected) -> Outcome {
+        match self.ask_in_order(path, expected).await? {
+            Asked::Absent => Ok(Got::Absent),
+            Asked::OtherBytes {
+                origin,
+                sha256,
+                detail,
+            } => {
+                self.set_aside(path, sha256, 0, origin, detail).await?;
+                Ok(Got::OtherBytes)
+            }
+            Asked::Found(found) => {
+                let record = self.record(path, &found);
+                self.local.put(record.clone()).await?;
+                Ok(Got::File(Box::new(record)))
+            }
+        }
+    }
+
+    async fn refresh(&self, path: &RepoPath, absent_ttl_s: u64) -> Refreshed {
+        let found = if path.file_name() == metadata::FILE_NAME {
+            self.merged(path).await?
+        } else {
+            match self.ask_in_order(path, &Expected::default()).await? {
+                Asked::Found(found) => Some(self.record(path, &found)),
+                // Nothing was expected, so nothing can be other than expected.
+                Asked::Absent | Asked::OtherBytes { .. } => None,
+            }
+        };
+        let Some(record) = found else {
+            self.local.forget(path).await?;
+            self.note_absent(path, absent_ttl_s).await?;
+            return Ok(None);
+        };
+        let record = match self.local.record(path).await? {
+            Some(known) if known.digests == record.digests => known,
+            _ => {
+                self.local.put(record.clone()).await?;
+                record
+            }
+        };
+        let mut refreshed_at = self
+            .refreshed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if refreshed_at.len() >= REMEMBERED {
+            refreshed_at.clear();
+        }
+        refreshed_at.insert(path.clone(), (self.clock)());
+        Ok(Some(record))
+    }
+
+    /// One `maven-metadata.xml` of all origins: the only one's bytes as they are, else a document that tells what all tell.
+    ///
+    /// A failing origin fails the whole, because a document without its versions would hide them.
+    async fn merged(&self, path: &RepoPath) -> Refreshed {
+        let mut documents = Vec::new();
+        for origin in self.origins.iter() {
+            match self.ask(origin.as_ref(), path, &Expected::default()).await {
+                Ok(Asked::Found(found)) => {
+                    // Parsed before it is recorded: a checksum that fits proves only that the garbage arrived intact.
+                    let bytes = self.local.read(path, &found.stored.digests.sha256).await?;
+                    let document = metadata::parse(&bytes).map_err(|error| {
+                        upstream(path, format!("{}: {error}", found.origin), false)
+                    })?;
+                    documents.push((found, document));
+                }
+                Ok(Asked::Absent | Asked::OtherBytes { .. }) => {}
+                Err(error) => return Err(failed(path, &[error])),
+            }
+        }
+        let mut documents = documents.into_iter();
+        let Some((first, mut merged)) = documents.next() else {
+            return Ok(None);
+        };
+        let mut record = self.record(path, &first);
+        let mut alone = true;
+        for (found, document) in documents {
+            merged = metadata::merge(merged, document)
+                .map_err(|error| upstream(path, format!("{}: {error}", found.origin), false))?;
+            record.origin = format!("{},{}", record.origin, found.origin);
+            record.last_modified = record.last_modified.max(found.last_modified);
+            alone = false;
+        }
+        if !alone {
+            record.digests = self
+                .local
+                .store(path, metadata::write(&merged).into_bytes())
+                .await?;
+        }
+        Ok(Some(record))
+    }
+
+    /// The first origin that has the file. Absent only if all say so.
+    async fn ask_in_order(
+        &self,
+        path: &RepoPath,
+        expected: &Expected,
+    ) -> Result<Asked, RepositoryError> {
+        let mut failures = Vec::new();
+        let mut other_bytes = None;
+        for origin in self.origins.iter() {
+            match self.ask(origin.as_ref(), path, expected).await {
+                Ok(found @ Asked::Found(_)) => return Ok(found),
+                Ok(Asked::Absent) => {}
+                Ok(other @ Asked::OtherBytes { .. }) => other_bytes = Some(other),
+                Err(error) => failures.push(error),
+            }
+        }
+        match (other_bytes, failures.is_empty()) {
+            (Some(other), _) => Ok(other),
+            (None, true) => Ok(Asked::Absent),
+            (None, false) => Err(failed(path, &failures)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        origin: &dyn Origin,
+        path: &RepoPath,
+        expected: &Expected,
+    ) -> Result<Asked, FetchError> {
+        match origin.fetch(path, expected, self.local.blobs()).await {
+            Ok(OriginAnswer::Absent) => Ok(Asked::Absent),
+            Ok(OriginAnswer::Found {
+                stored,
+                last_modified,
+                checksums,
+            }) => {
+                // The origin promises that, and the rest of this crate relies on it: so it is looked at here as well.
+                if let Err(mismatch) = expected.check(&stored.digests) {
+                    let detail = format!("expected another file: {mismatch}");
+                    let sha256 = Some(stored.digests.sha256);
+                    return Ok(Asked::OtherBytes {
+                        origin: origin.id().to_owned(),
+                        sha256,
+                        detail,
+                    });
+                }
+                self.local.remember(stored.digests.sha256);
+                let verified_by = checksums.to_string();
+                Ok(Asked::Found(Found {
+                    origin: origin.id().to_owned(),
+                    stored,
+                    last_modified,
+                    verified_by,
+                }))
+            }
+            Err(FetchError::Mismatch { mismatch, .. })
+                if expected
+                    .sha256
+                    .is_some_and(|sha256| sha256.to_string() == mismatch.expected) =>
+            {
+                let detail = format!("expected another file: {mismatch}");
+                let sha256 = mismatch.actual.parse().ok();
+                Ok(Asked::OtherBytes {
+                    origin: origin.id().to_owned(),
+                    sha256,
+                    detail,
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn record(&self, path: &RepoPath, found: &Found) -> FileRecord {
+        let now = (self.clock)();
+        FileRecord {
+            path: path.clone(),
+            digests: found.stored.digests.clone(),
+            origin: found.origin.clone(),
+            verified_by: found.verified_by.clone(),
+            last_modified: found.last_modified,
+            first_seen: now,
+            last_use: now,
+        }
+    }
+
+    async fn note_absent(&self, path: &RepoPath, ttl_s: u64) -> Result<(), RepositoryError> {
+        let now = (self.clock)();
+        self.local
+            .put_absent(path, now, now.saturating_add(ttl_s))
+            .await
+    }
+
+    async fn set_aside(
+        &self,
+        path: &RepoPath,
+        sha256: Option<Sha256>,
+        size: u64,
+        origin: String,
+        reason: String,
+    ) -> Result<(), RepositoryError> {
+        let Some(sha256) = sha256 else { return Ok(()) };
+        let seen_at = (self.clock)();
+        self.local
+            .quarantine(QuarantineRecord {
+                path: path.clone(),
+                sha256,
+                size,
+                origin,
+                reason,
+                seen_at,
+            })
+            .await
+    }
+}
+
+fn failed(path: &RepoPath, failures: &[FetchError]) -> RepositoryError {
+    let timed_out = failures
+        .iter()
+        .all(|error| matches!(error, FetchError::Idle { .. } | FetchError::Timeout { .. }));
+    let detail: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    upstream(path, detail.join("; "), timed_out)
+}
+
+fn upstream(path: &RepoPath, detail: String, timed_out: bool) -> RepositoryError {
+    RepositoryError::Upstream {
+        path: path.clone(),
+        detail,
+        timed_out,
+    }
+}
+
+fn interrupted(path: &RepoPath) -> RepositoryError {
+    RepositoryError::Local {
+        path: path.clone(),
+        detail: "the download was interrupted".to_owned(),
+    }
+}

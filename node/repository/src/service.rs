@@ -1,0 +1,441 @@
+//! The thin asynchronous part: carrying decisions out.
+
+use std::sync::Arc;
+
+use maven_layout::{ChecksumAlgorithm, RepoPath, metadata};
+use pyrsia_blobs::{BlobStore, Expected};
+use pyrsia_digest::Sha256;
+use pyrsia_fetch::Origin;
+use pyrsia_store::{FileRecord, IndexStore};
+
+use crate::answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
+use crate::decide::{self, Decision, MetadataPlan, decide};
+use crate::error::RepositoryError;
+use crate::ledger_view::{LedgerSource, LedgerView, ReleaseFacts};
+use crate::local::Local;
+use crate::policy::Policies;
+use crate::remote::{Got, Remote};
+use crate::render::{Rendered, render};
+
+/// Seconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Settings of a repository.
+#[derive(Debug, Clone)]
+pub struct RepositoryConfig {
+    /// What may be handed out.
+    pub policies: Policies,
+    /// Seconds for which upstream's metadata and other changing files are not asked for again.
+    pub metadata_ttl_s: u64,
+    /// Seconds for which an absent file is not asked for again.
+    pub absent_ttl_s: u64,
+}
+
+impl RepositoryConfig {
+    /// The usual times with these policies.
+    pub fn new(policies: Policies) -> Self {
+        Self {
+            policies,
+            metadata_ttl_s: 300,
+            absent_ttl_s: 120,
+        }
+    }
+}
+
+/// What a repository is made of.
+pub struct Parts {
+    /// What the network found.
+    pub ledger: Arc<dyn LedgerSource>,
+    /// The files.
+    pub blobs: BlobStore,
+    /// Which file lies at which path.
+    pub index: IndexStore,
+    /// Whom to ask, in this order.
+    pub origins: Vec<Arc<dyn Origin>>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The repository. Clones share it.
+#[derive(Clone)]
+pub struct Repository {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: RepositoryConfig,
+    ledger: Arc<dyn LedgerSource>,
+    local: Local,
+    remote: Remote,
+    clock: Clock,
+}
+
+/// A client that has just got a document asks for its checksum next: until this many seconds after its time, a document
+/// is not fetched again on account of its checksum, so that the two fit together.
+const CHECKSUM_GRACE_S: u64 = 60;
+
+#[async_trait::async_trait]
+impl crate::Files for Repository {
+    async fn get(&self, path: &RepoPath) -> Result<Answer, RepositoryError> {
+        let ledger = self.inner.ledger.view();
+        match decide(path, &self.inner.config.policies, ledger.as_ref()) {
+            Decision::Checksum { of, algorithm } => {
+                self.checksum(path, &of, algorithm, ledger.as_ref()).await
+            }
+            decision => self.carry_out(path, decision, ledger.as_ref(), 0).await,
+        }
+    }
+}
+
+impl Repository {
+    /// A repository over these parts.
+    pub fn new(config: RepositoryConfig, parts: Parts) -> Self {
+        let Parts {
+            ledger,
+            blobs,
+            index,
+            origins,
+            clock,
+        } = parts;
+        let local = Local::new(blobs, index);
+        let remote = Remote::new(origins, local.clone(), Arc::clone(&clock));
+        Self {
+            inner: Arc::new(Inner {
+                config,
+                ledger,
+                local,
+                remote,
+                clock,
+            }),
+        }
+    }
+
+    /// Our own checksum of what we answer at the other path.
+    async fn checksum(
+        &self,
+        path: &RepoPath,
+        of: &RepoPath,
+        algorithm: ChecksumAlgorithm,
+        ledger: &dyn LedgerView,
+    ) -> Result<Answer, RepositoryError> {
+        let decision = decide(of, &self.inner.config.policies, ledger);
+        let (digests, last_modified) = match self
+            .carry_out(of, decision, ledger, CHECKSUM_GRACE_S)
+            .await?
+        {
+            Answer::File(file) => (file.digests, Some(file.last_modified)),
+            Answer::Generated(document) => (document.digests, document.last_modified),
+            other => return Ok(other),
+        };
+        let text = digests.checksum(algorithm).into_bytes();
+        Ok(Answer::Generated(Generated::new(
+            path.clone(),
+            text,
+            last_modified,
+        )))
+    }
+
+    async fn carry_out(
+        &self,
+        path: &RepoPath,
+        decision: Decision,
+        ledger: &dyn LedgerView,
+        grace_s: u64,
+    ) -> Result<Answer, RepositoryError> {
+        match decision {
+            // The caller has taken checksums apart, and those of checksums are absent.
+            Decision::Absent | Decision::Checksum { .. } => Ok(Answer::Absent),
+            Decision::Withhold(withheld) => Ok(Answer::Withheld(withheld)),
+            Decision::WithholdUnlessAbsent(withheld) => {
+                self.withhold_unless_absent(path, withheld).await
+            }
+            Decision::Exactly {
+                sha256,
+                provenance,
+                ask_upstream,
+            } => self.exactly(path, sha256, provenance, ask_upstream).await,
+            Decision::FirstSeen { provenance } => self.first_seen(path, provenance).await,
+            Decision::Changing => Ok(match self.changing(path, grace_s).await? {
+                Some(record) => {
+                    self.serve(path, record, Provenance::Unverified, false)
+                        .await?
+                }
+                None => Answer::Absent,
+            }),
+            Decision::Metadata(plan) => self.metadata(path, &plan, ledger, grace_s).await,
+        }
+    }
+
+    async fn withhold_unless_absent(
+        &self,
+        path: &RepoPath,
+        withheld: Withheld,
+    ) -> Result<Answer, RepositoryError> {
+        if self.inner.local.record(path).await?.is_some() {
+            return Ok(Answer::Withheld(withheld));
+        }
+        if self.is_absent(path).await? {
+            return Ok(Answer::Absent);
+        }
+        // Withheld in any case: the question is only whether there is such a file. What comes is kept as the first bytes
+        // seen, which a later rebuild is compared with. Where upstream fails, withholding is the answer that holds.
+        match self
+            .inner
+            .remote
+            .pin(path, None, self.inner.config.absent_ttl_s)
+            .await
+        {
+            Ok(Got::Absent) => Ok(Answer::Absent),
+            Ok(_) | Err(RepositoryError::Upstream { .. }) => Ok(Answer::Withheld(withheld)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes that the ledger records.
+    async fn exactly(
+        &self,
+        path: &RepoPath,
+        sha256: Sha256,
+        provenance: Provenance,
+        ask_upstream: bool,
+    ) -> Result<Answer, RepositoryError> {
+        if let Some(digests) = self.inner.local.intact(path, &sha256).await? {
+            let record = match self.inner.local.record(path).await? {
+                Some(record) if record.digests.sha256 == sha256 => record,
+                // The index is derived, and what the ledger says replaces what it says.
+                _ => {
+                    let now = (self.inner.clock)();
+                    let record = FileRecord {
+                        path: path.clone(),
+                        digests,
+                        origin: "store".to_owned(),
+                        verified_by: "ledger".to_owned(),
+                        last_modified: None,
+                        first_seen: now,
+                        last_use: now,
+                    };
+                    self.inner.local.put(record.clone()).await?;
+                    record
+                }
+            };
+            return self.serve(path, record, provenance, true).await;
+        }
+        if !ask_upstream {
+            return Err(RepositoryError::BytesMissing {
+                path: path.clone(),
+                sha256,
+            });
+        }
+        match self
+            .inner
+            .remote
+            .replace(path, Expected::sha256(sha256))
+            .await?
+        {
+            Got::File(record) => self.serve(path, *record, provenance, true).await,
+            // The ledger knows the file, so it is not absent, whatever upstream says today.
+            Got::Absent => Err(RepositoryError::BytesMissing {
+                path: path.clone(),
+                sha256,
+            }),
+            Got::OtherBytes => Ok(Answer::Withheld(other_bytes(
+                path,
+                WithheldReason::LedgerMismatch,
+            ))),
+        }
+    }
+
+    /// The first bytes seen.
+    async fn first_seen(
+        &self,
+        path: &RepoPath,
+        provenance: Provenance,
+    ) -> Result<Answer, RepositoryError> {
+        let known = self.inner.local.record(path).await?;
+        if let Some(record) = known {
+            let sha256 = record.digests.sha256;
+            if self.inner.local.intact(path, &sha256).await?.is_some() {
+                return self.serve(path, record, provenance, true).await;
+            }
+            return match self
+                .inner
+                .remote
+                .pin(path, Some(sha256), self.inner.config.absent_ttl_s)
+                .await?
+            {
+                Got::File(record) => self.serve(path, *record, provenance, true).await,
+                Got::Absent => Err(RepositoryError::BytesMissing {
+                    path: path.clone(),
+                    sha256,
+                }),
+                Got::OtherBytes => Ok(Answer::Withheld(other_bytes(
+                    path,
+                    WithheldReason::ChangedUpstream,
+                ))),
+            };
+        }
+        if self.is_absent(path).await? {
+            return Ok(Answer::Absent);
+        }
+        match self
+            .inner
+            .remote
+            .pin(path, None, self.inner.config.absent_ttl_s)
+            .await?
+        {
+            Got::File(record) => self.serve(path, *record, provenance, true).await,
+            Got::Absent => Ok(Answer::Absent),
+            Got::OtherBytes => Ok(Answer::Withheld(other_bytes(
+                path,
+                WithheldReason::ChangedUpstream,
+            ))),
+        }
+    }
+
+    /// The present bytes of a file that may change: fresh, or stale when upstream fails.
+    async fn changing(
+        &self,
+        path: &RepoPath,
+        grace_s: u64,
+    ) -> Result<Option<FileRecord>, RepositoryError> {
+        let ttl = self.inner.config.metadata_ttl_s.saturating_add(grace_s);
+        if self.inner.remote.is_fresh(path, ttl)
+            && let Some(record) = self.usable(path).await?
+        {
+            return Ok(Some(record));
+        }
+        if self.is_absent(path).await? {
+            return Ok(None);
+        }
+        match self
+            .inner
+            .remote
+            .refresh(path, self.inner.config.absent_ttl_s)
+            .await
+        {
+            Ok(record) => Ok(record),
+            Err(error @ RepositoryError::Upstream { .. }) => match self.usable(path).await? {
+                Some(record) => {
+                    tracing::warn!(file.path = %path, error.message = %error, "upstream failed: serving the copy at hand");
+                    Ok(Some(record))
+                }
+                None => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the index has at a path, if its bytes are in order.
+    async fn usable(&self, path: &RepoPath) -> Result<Option<FileRecord>, RepositoryError> {
+        let Some(record) = self.inner.local.record(path).await? else {
+            return Ok(None);
+        };
+        let intact = self
+            .inner
+            .local
+            .intact(path, &record.digests.sha256)
+            .await?;
+        Ok(intact.map(|_| record))
+    }
+
+    async fn metadata(
+        &self,
+        path: &RepoPath,
+        plan: &MetadataPlan,
+        ledger: &dyn LedgerView,
+        grace_s: u64,
+    ) -> Result<Answer, RepositoryError> {
+        let record = if plan.ask_upstream {
+            self.changing(path, grace_s).await?
+        } else {
+            None
+        };
+        let parsed = match &record {
+            Some(record) => {
+                let bytes = self.inner.local.read(path, &record.digests.sha256).await?;
+                Some(metadata::parse(&bytes).map_err(|error| unreadable(path, &error))?)
+            }
+            None => None,
+        };
+        let servable = |release: &ReleaseFacts| {
+            let mut digests = release.files.iter().filter_map(|(_, facts)| facts.sha256);
+            digests.all(|sha256| self.inner.local.has(&sha256))
+        };
+        let rendered = render(plan, parsed.as_ref(), ledger, &servable)
+            .map_err(|error| unreadable(path, &error))?;
+        match (rendered, record) {
+            (Rendered::Verbatim, Some(record)) => {
+                self.serve(path, record, Provenance::Unverified, false)
+                    .await
+            }
+            (Rendered::Changed(bytes), record) => {
+                let changed = record.map(|record| record.first_seen);
+                Ok(Answer::Generated(Generated::new(
+                    path.clone(),
+                    bytes,
+                    changed,
+                )))
+            }
+            (Rendered::Empty | Rendered::Verbatim, _) => Ok(Answer::Absent),
+        }
+    }
+
+    async fn is_absent(&self, path: &RepoPath) -> Result<bool, RepositoryError> {
+        self.inner.local.is_absent(path, (self.inner.clock)()).await
+    }
+
+    async fn serve(
+        &self,
+        path: &RepoPath,
+        record: FileRecord,
+        provenance: Provenance,
+        immutable: bool,
+    ) -> Result<Answer, RepositoryError> {
+        let sha256 = record.digests.sha256;
+        let Some(blob_path) = self.inner.local.blob_path(&sha256) else {
+            return Err(RepositoryError::BytesMissing {
+                path: path.clone(),
+                sha256,
+            });
+        };
+        self.inner.local.touch(path, (self.inner.clock)());
+        Ok(Answer::File(ServedFile {
+            path: path.clone(),
+            blob_path,
+            digests: record.digests,
+            last_modified: record.last_modified.unwrap_or(record.first_seen),
+            provenance,
+            immutable,
+        }))
+    }
+}
+
+fn other_bytes(path: &RepoPath, reason: WithheldReason) -> Withheld {
+    match path.kind() {
+        maven_layout::PathKind::Artifact {
+            coordinates,
+            file_name,
+        } => decide::withheld(reason, &coordinates, &file_name),
+        _ => Withheld {
+            reason,
+            coordinates: None,
+            detail: format!(
+                "The bytes that upstream offers for {path} are not the expected ones; they were set aside."
+            ),
+            next: "The operator of this node finds both digests under the quarantined files."
+                .to_owned(),
+        },
+    }
+}
+
+fn unreadable(path: &RepoPath, error: &metadata::MetadataError) -> RepositoryError {
+    RepositoryError::Upstream {
+        path: path.clone(),
+        detail: format!("its document cannot be used: {error}"),
+        timed_out: false,
+    }
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

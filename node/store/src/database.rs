@@ -1,0 +1,319 @@
+//! One SQLite file: how it is opened, its writer thread, its readers.
+
+use std::fs::{self, File};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Fault, StoreError};
+
+/// Writes that may wait for the writer thread before callers wait themselves.
+const QUEUE: usize = 64;
+/// Read-only connections of one database.
+const READERS: usize = 4;
+/// How long SQLite waits for another process before [`StoreError::Busy`].
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What kind of database a file is.
+pub(crate) struct Schema {
+    /// File name in the directory of the store.
+    pub file_name: &'static str,
+    /// `PRAGMA application_id`, so that a file of another program is not taken for ours.
+    pub application_id: i32,
+    /// `PRAGMA synchronous`: `FULL` or `NORMAL`.
+    pub synchronous: &'static str,
+    /// SQL that leads from version n (the position in the list) to n + 1. Released steps are never edited.
+    pub migrations: &'static [&'static str],
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// An open database.
+pub(crate) struct Database {
+    path: PathBuf,
+    /// `None` only while dropping.
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    readers: Readers,
+}
+
+struct Readers {
+    path: PathBuf,
+    state: Mutex<ReaderState>,
+    returned: Condvar,
+}
+
+struct ReaderState {
+    idle: Vec<Connection>,
+    open: usize,
+}
+
+impl Database {
+    /// Opens or makes the database in a directory and brings it to the latest schema.
+    pub(crate) fn open(dir: &Path, schema: &Schema) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(|source| StoreError::Io {
+            action: "create",
+            path: dir.to_path_buf(),
+            source,
+        })?;
+        let path = dir.join(schema.file_name);
+        let mut connection = open_writer(&path, schema).map_err(|fault| fault.at(&path))?;
+        File::open(dir)
+            .and_then(|d| d.sync_all())
+            .map_err(|source| StoreError::Io {
+                action: "fsync",
+                path: dir.to_path_buf(),
+                source,
+            })?;
+        let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name(schema.file_name.to_owned())
+            .spawn(move || {
+                while let Ok(job) = queue.recv() {
+                    // A job that panics has dropped its transaction, which rolls back; its caller sees `Stopped`.
+                    let outcome =
+                        std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut connection)));
+                    if outcome.is_err() {
+                        tracing::error!("a database job panicked");
+                    }
+                }
+            })
+            .map_err(|source| StoreError::Io {
+                action: "start the writer of",
+                path: path.clone(),
+                source,
+            })?;
+        let readers = Readers {
+            path: path.clone(),
+            state: Mutex::new(ReaderState {
+                idle: Vec::new(),
+                open: 0,
+            }),
+            returned: Condvar::new(),
+        };
+        Ok(Self {
+            path,
+            jobs: Some(jobs),
+            thread: Some(thread),
+            readers,
+        })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a transaction on the writer thread and waits until it is committed. An error rolls it back.
+    pub(crate) fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        let job: Job = Box::new(move |connection| {
+            // The caller may have gone; the transaction stands all the same.
+            let _ = reply.send(in_transaction(connection, work));
+        });
+        self.jobs
+            .as_ref()
+            .ok_or(StoreError::Stopped)?
+            .send(job)
+            .map_err(|_| StoreError::Stopped)?;
+        answer
+            .recv()
+            .map_err(|_| StoreError::Stopped)?
+            .map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Queues a transaction without waiting for it; false if the queue is full. Failures are logged only: for what
+    /// may be lost.
+    pub(crate) fn try_write_later(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(), Fault> + Send + 'static,
+    ) -> bool {
+        let path = self.path.clone();
+        let job: Job = Box::new(move |connection| {
+            if let Err(fault) = in_transaction(connection, work) {
+                tracing::warn!(error = %fault.at(&path), "a write that nobody waits for failed");
+            }
+        });
+        match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
+            Some(Ok(())) => true,
+            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => false,
+        }
+    }
+
+    /// Runs queries on one snapshot of the database.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let reader = self.readers.take()?;
+        let result = (|| {
+            let snapshot = reader.connection().unchecked_transaction()?;
+            let value = work(&snapshot)?;
+            snapshot.finish()?;
+            Ok(value)
+        })();
+        result.map_err(|fault: Fault| fault.at(&self.path))
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Closing the channel lets the thread finish what is queued and end.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn in_transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = work(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}
+
+pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    check_identity(&connection, path, schema)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Fault::Corrupt(format!(
+            "its file system does not allow a write-ahead log (mode {mode})"
+        )));
+    }
+    connection.pragma_update(None, "synchronous", schema.synchronous)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if health != "ok" {
+        return Err(Fault::Corrupt(health));
+    }
+    migrate(&mut connection, path, schema)?;
+    Ok(connection)
+}
+
+/// Refuses the database of another program, before anything is written to it.
+fn check_identity(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Fault> {
+    let found: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let empty = found == 0 && tables == 0;
+    if empty || found == schema.application_id {
+        return Ok(());
+    }
+    Err(StoreError::Foreign {
+        path: path.to_path_buf(),
+        found,
+    }
+    .into())
+}
+
+fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<(), Fault> {
+    let known = schema.migrations.len() as i64;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::TooNew {
+            path: path.to_path_buf(),
+            found,
+            known,
+        }
+        .into());
+    }
+    let done = usize::try_from(found)
+        .map_err(|_| Fault::Corrupt(format!("its schema version is {found}")))?;
+    for step in &schema.migrations[done..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", schema.application_id)?;
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+impl Readers {
+    fn take(&self) -> Result<Reader<'_>, StoreError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(connection) = state.idle.pop() {
+                return Ok(Reader {
+                    pool: self,
+                    connection: Some(connection),
+                });
+            }
+            if state.open < READERS {
+                state.open += 1;
+                break;
+            }
+            state = self
+                .returned
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        // Made before the connection, so that a failure gives the place back.
+        let mut reader = Reader {
+            pool: self,
+            connection: None,
+        };
+        reader.connection = Some(open_reader(&self.path).map_err(|fault| fault.at(&self.path))?);
+        Ok(reader)
+    }
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Fault> {
+    // Not read-only at the level of the file: a reader of a write-ahead log takes part in its shared memory.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// A connection on loan from the pool.
+struct Reader<'a> {
+    pool: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Reader<'_> {
+    fn connection(&self) -> &Connection {
+        // Set by `Readers::take` before a reader leaves it, taken only by `drop`.
+        self.connection
+            .as_ref()
+            .expect("a reader on loan has its connection")
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut state = self
+            .pool
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match self.connection.take() {
+            Some(connection) => state.idle.push(connection),
+            None => state.open -= 1,
+        }
+        drop(state);
+        self.pool.returned.notify_one();
+    }
+}

@@ -1,0 +1,350 @@
+//! `index.db`: derived, and rebuilt by its user from the ledger and the blobs when it is gone.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use maven_layout::{ArtifactId, GroupId, RepoPath, Version};
+use pyrsia_digest::Sha256;
+
+use crate::database::Database;
+use crate::error::StoreError;
+use crate::index_rows::{FILE_COLUMNS, INDEX, file, insert, parsed, record, write_touches};
+use crate::index_types::{FileRecord, Pinned, QuarantineRecord};
+use crate::ledger::MAX_ROWS;
+use crate::values::{bound, collect, first, int, sha256, uint};
+
+/// Paths whose last use is remembered in memory before it is written in one transaction.
+const TOUCHES: usize = 256;
+/// Paths remembered as absent: beyond this the ones that end first are forgotten.
+const MAX_ABSENT: i64 = 200_000;
+
+/// The index. Clones share it.
+#[derive(Clone)]
+pub struct IndexStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Database,
+    began_empty: bool,
+    touched: Mutex<HashMap<RepoPath, u64>>,
+}
+
+impl IndexStore {
+    /// Opens `index.db` in a directory, making both if needed. A damaged index is moved to `index.db.damaged`, and an
+    /// empty one takes its place: see [`IndexStore::began_empty`].
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`], [`StoreError::TooNew`], [`StoreError::Io`], [`StoreError::Busy`],
+    /// [`StoreError::Sqlite`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let dir = dir.as_ref();
+        let path = dir.join(INDEX.file_name);
+        let mut began_empty = !path.exists();
+        let db = match Database::open(dir, &INDEX) {
+            Err(StoreError::Corrupt { path, detail }) => {
+                tracing::warn!(file.path = %path.display(), error = detail, "damaged index moved aside; rebuilding");
+                began_empty = true;
+                move_aside(dir)?;
+                Database::open(dir, &INDEX)?
+            }
+            other => other?,
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                db,
+                began_empty,
+                touched: Mutex::new(HashMap::new()),
+            }),
+        })
+    }
+
+    /// True if the index held nothing when it was opened because it was new or damaged: its user fills it again.
+    pub fn began_empty(&self) -> bool {
+        self.inner.began_empty
+    }
+
+    /// Runs synchronous calls on a blocking thread, for asynchronous callers.
+    ///
+    /// # Errors
+    /// Those of `work`; [`StoreError::Stopped`] when the runtime is shutting down.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(|_| StoreError::Stopped)?
+    }
+
+    /// The file at a path.
+    ///
+    /// # Errors
+    /// Errors of SQLite; so for all methods below.
+    pub fn file(&self, path: &RepoPath) -> Result<Option<FileRecord>, StoreError> {
+        let found = self.inner.db.read(|db| file(db, path))?;
+        Ok(found.map(|mut record| {
+            // What is not yet written counts too.
+            if let Some(used) = self.touched().get(path) {
+                record.last_use = record.last_use.max(*used);
+            }
+            record
+        }))
+    }
+
+    /// Stores or replaces the file at a path. It is not absent any more. For files that may change, such as metadata.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn put_file(&self, record: FileRecord) -> Result<(), StoreError> {
+        self.inner.db.write(move |db| insert(db, &record))
+    }
+
+    /// Stores the file at a path unless the path has one: for files of a release, whose first seen bytes stay.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn pin_file(&self, record: FileRecord) -> Result<Pinned, StoreError> {
+        self.inner.db.write(move |db| {
+            Ok(match file(db, &record.path)? {
+                None => {
+                    insert(db, &record)?;
+                    Pinned::New
+                }
+                Some(known) if known.digests.sha256 == record.digests.sha256 => Pinned::Same(known),
+                Some(known) => Pinned::Other(known),
+            })
+        })
+    }
+
+    /// Forgets the file at a path.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn remove_file(&self, path: &RepoPath) -> Result<(), StoreError> {
+        let path = path.clone();
+        self.inner.db.write(move |db| {
+            db.prepare_cached("DELETE FROM files WHERE path = ?1")?
+                .execute([path.as_str()])?;
+            Ok(())
+        })
+    }
+
+    /// Notes that a file was served. Cheap: kept in memory and written a few hundred at a time.
+    pub fn touch(&self, path: &RepoPath, now: u64) {
+        let mut touched = self.touched();
+        let used = touched.entry(path.clone()).or_default();
+        *used = now.max(*used);
+        if touched.len() >= TOUCHES {
+            let batch = std::mem::take(&mut *touched);
+            drop(touched);
+            // A full queue loses some times of use, which only order the eviction of files.
+            self.inner
+                .db
+                .try_write_later(move |db| write_touches(db, &batch));
+        }
+    }
+
+    /// Writes the times of use that are in memory.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let batch = std::mem::take(&mut *self.touched());
+        self.inner.db.write(move |db| write_touches(db, &batch))
+    }
+
+    /// Files in the order of their paths, after `after`, at most `max` and [`MAX_ROWS`].
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn files(
+        &self,
+        after: Option<&RepoPath>,
+        max: usize,
+    ) -> Result<Vec<FileRecord>, StoreError> {
+        self.inner.db.read(|db| {
+            let mut query = db.prepare_cached(&format!(
+                "SELECT {FILE_COLUMNS} FROM files WHERE path > ?1 ORDER BY path LIMIT ?2"
+            ))?;
+            collect(
+                query.query((after.map_or("", |p| p.as_str()), max.min(MAX_ROWS) as i64))?,
+                record,
+            )
+        })
+    }
+
+    /// Number of files and the sum of their sizes in bytes; bytes under two paths count twice.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn totals(&self) -> Result<(u64, u64), StoreError> {
+        self.inner.db.read(|db| {
+            let mut query =
+                db.prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM files")?;
+            let found = first(query.query([])?, |row| Ok((uint(row, 0)?, uint(row, 1)?)))?;
+            Ok(found.unwrap_or_default())
+        })
+    }
+
+    /// True if some path has this blob: it must not be evicted on account of another path.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn uses_blob(&self, digest: &Sha256) -> Result<bool, StoreError> {
+        self.inner.db.read(|db| {
+            Ok(db
+                .prepare_cached("SELECT 1 FROM files WHERE sha256 = ?1 LIMIT 1")?
+                .exists([digest.as_bytes()])?)
+        })
+    }
+
+    /// The versions of an artifact of which some file is here, in Maven's order, at most [`MAX_ROWS`].
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn versions(
+        &self,
+        group: &GroupId,
+        artifact: &ArtifactId,
+    ) -> Result<Vec<Version>, StoreError> {
+        self.inner.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT DISTINCT version FROM files WHERE group_id = ?1 AND artifact_id = ?2 LIMIT ?3",
+            )?;
+            let mut versions: Vec<Version> =
+                collect(query.query((group.as_str(), artifact.as_str(), MAX_ROWS as i64))?, |row| parsed(row, 0))?;
+            versions.sort();
+            Ok(versions)
+        })
+    }
+
+    /// Until when a path is held to be absent at its origins, seconds since 1970; the caller compares with its clock.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn absent(&self, path: &RepoPath) -> Result<Option<u64>, StoreError> {
+        self.inner.db.read(|db| {
+            let mut query = db.prepare_cached("SELECT until FROM absent WHERE path = ?1")?;
+            first(query.query([path.as_str()])?, |row| uint(row, 0))
+        })
+    }
+
+    /// Holds a path to be absent until a time, seconds since 1970. What ended before `now` is forgotten.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn put_absent(&self, path: &RepoPath, now: u64, until: u64) -> Result<(), StoreError> {
+        let path = path.clone();
+        self.inner.db.write(move |db| {
+            db.prepare_cached("DELETE FROM absent WHERE until < ?1")?.execute([bound(now)])?;
+            db.prepare_cached("INSERT OR REPLACE INTO absent (path, until) VALUES (?1, ?2)")?
+                .execute((path.as_str(), int(until)?))?;
+            db.prepare_cached(
+                "DELETE FROM absent WHERE path IN
+                 (SELECT path FROM absent ORDER BY until LIMIT max(0, (SELECT count(*) FROM absent) - ?1))",
+            )?
+            .execute([MAX_ABSENT])?;
+            Ok(())
+        })
+    }
+
+    /// Forgets that any path is absent, e.g. after the origins were changed.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn clear_absent(&self) -> Result<(), StoreError> {
+        self.inner.db.write(|db| {
+            db.execute("DELETE FROM absent", [])?;
+            Ok(())
+        })
+    }
+
+    /// Records bytes that are not served; true if they were not recorded before.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn record_quarantine(&self, record: QuarantineRecord) -> Result<bool, StoreError> {
+        self.inner.db.write(move |db| {
+            let changed = db
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO quarantine (path, sha256, size, origin, reason, seen_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute((
+                    record.path.as_str(),
+                    record.sha256.as_bytes(),
+                    int(record.size)?,
+                    &record.origin,
+                    &record.reason,
+                    int(record.seen_at)?,
+                ))?;
+            Ok(changed > 0)
+        })
+    }
+
+    /// What is in quarantine, the latest first, at most [`MAX_ROWS`].
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn quarantined(&self) -> Result<Vec<QuarantineRecord>, StoreError> {
+        self.inner.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT path, sha256, size, origin, reason, seen_at FROM quarantine
+                 ORDER BY seen_at DESC, path LIMIT ?1",
+            )?;
+            collect(query.query([MAX_ROWS as i64])?, |row| {
+                Ok(QuarantineRecord {
+                    path: parsed(row, 0)?,
+                    sha256: sha256(row, 1)?,
+                    size: uint(row, 2)?,
+                    origin: row.get(3)?,
+                    reason: row.get(4)?,
+                    seen_at: uint(row, 5)?,
+                })
+            })
+        })
+    }
+
+    fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<RepoPath, u64>> {
+        self.inner
+            .touched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let batch =
+            std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner));
+        if !batch.is_empty() {
+            self.db.try_write_later(move |db| write_touches(db, &batch));
+        }
+    }
+}
+
+fn move_aside(dir: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let from = dir.join(format!("{}{suffix}", INDEX.file_name));
+        let to = dir.join(format!("{}.damaged{suffix}", INDEX.file_name));
+        match fs::rename(&from, to) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io {
+                    action: "move aside",
+                    path: from,
+                    source: e,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! The tables of `index.db`, and files as their rows.
+
+use std::collections::HashMap;
+
+use maven_layout::{PathKind, RepoPath};
+use pyrsia_digest::FileDigests;
+use rusqlite::{Connection, Row};
+
+use crate::database::Schema;
+use crate::error::Fault;
+use crate::index_types::FileRecord;
+use crate::values::{blake3, bound, first, int, md5, optional_uint, sha1, sha256, sha512, uint};
+
+pub(crate) const INDEX: Schema = Schema {
+    file_name: "index.db",
+    application_id: 0x5059_4958, // "PYIX"
+    // Derived: a power cut may cost the last records, never the database.
+    synchronous: "NORMAL",
+    migrations: &[VERSION_1],
+};
+
+const VERSION_1: &str = "
+CREATE TABLE files (
+    path          TEXT PRIMARY KEY,
+    group_id      TEXT,               -- these three only for files of a release or snapshot
+    artifact_id   TEXT,
+    version       TEXT,
+    size          INTEGER NOT NULL,
+    md5           BLOB NOT NULL CHECK (length(md5) = 16),
+    sha1          BLOB NOT NULL CHECK (length(sha1) = 20),
+    sha256        BLOB NOT NULL CHECK (length(sha256) = 32),
+    sha512        BLOB NOT NULL CHECK (length(sha512) = 64),
+    blake3        BLOB NOT NULL CHECK (length(blake3) = 32),
+    origin        TEXT NOT NULL,
+    verified_by   TEXT NOT NULL,
+    last_modified INTEGER,
+    first_seen    INTEGER NOT NULL,
+    last_use      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX files_by_release ON files (group_id, artifact_id, version) WHERE group_id IS NOT NULL;
+CREATE INDEX files_by_blob ON files (sha256);
+
+CREATE TABLE absent (
+    path  TEXT PRIMARY KEY,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX absent_by_end ON absent (until);
+
+CREATE TABLE quarantine (
+    path    TEXT NOT NULL,
+    sha256  BLOB NOT NULL CHECK (length(sha256) = 32),
+    size    INTEGER NOT NULL,
+    origin  TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (path, sha256)
+) STRICT, WITHOUT ROWID;
+";
+
+pub(crate) const FILE_COLUMNS: &str = "path, size, md5, sha1, sha256, sha512, blake3, origin, verified_by, last_modified, first_seen, last_use";
+
+pub(crate) fn file(db: &Connection, path: &RepoPath) -> Result<Option<FileRecord>, Fault> {
+    let mut query =
+        db.prepare_cached(&format!("SELECT {FILE_COLUMNS} FROM files WHERE path = ?1"))?;
+    first(query.query([path.as_str()])?, record)
+}
+
+pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> {
+    let release = match record.path.kind() {
+        PathKind::Artifact { coordinates, .. } => Some(coordinates),
+        _ => None,
+    };
+    let digests = &record.digests;
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO files (path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3,
+                                       origin, verified_by, last_modified, first_seen, last_use)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?
+    .execute((
+        record.path.as_str(),
+        release.as_ref().map(|c| c.group.as_str()),
+        release.as_ref().map(|c| c.artifact.as_str()),
+        release.as_ref().map(|c| c.version.as_str()),
+        int(digests.size)?,
+        digests.md5.as_bytes(),
+        digests.sha1.as_bytes(),
+        digests.sha256.as_bytes(),
+        digests.sha512.as_bytes(),
+        digests.blake3.as_bytes(),
+        &record.origin,
+        &record.verified_by,
+        record.last_modified.map(int).transpose()?,
+        int(record.first_seen)?,
+        int(record.last_use)?,
+    ))?;
+    db.prepare_cached("DELETE FROM absent WHERE path = ?1")?
+        .execute([record.path.as_str()])?;
+    Ok(())
+}
+
+pub(crate) fn write_touches(db: &Connection, batch: &HashMap<RepoPath, u64>) -> Result<(), Fault> {
+    let mut update =
+        db.prepare_cached("UPDATE files SET last_use = max(last_use, ?2) WHERE path = ?1")?;
+    for (path, used) in batch {
+        update.execute((path.as_str(), bound(*used)))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn record(row: &Row<'_>) -> Result<FileRecord, Fault> {
+    Ok(FileRecord {
+        path: parsed(row, 0)?,
+        digests: FileDigests {
+            size: uint(row, 1)?,
+            md5: md5(row, 2)?,
+            sha1: sha1(row, 3)?,
+            sha256: sha256(row, 4)?,
+            sha512: sha512(row, 5)?,
+            blake3: blake3(row, 6)?,
+        },
+        origin: row.get(7)?,
+        verified_by: row.get(8)?,
+        last_modified: optional_uint(row, 9)?,
+        first_seen: uint(row, 10)?,
+        last_use: uint(row, 11)?,
+    })
+}
+
+pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    row: &Row<'_>,
+    column: usize,
+) -> Result<T, Fault> {
+    let text: String = row.get(column)?;
+    text.parse()
+        .map_err(|e| Fault::Corrupt(format!("`{text}`: {e}")))
+}

@@ -1,0 +1,172 @@
+//! The clients that people use: Maven 3.8.7 and Gradle from the machine, a newer Maven that comes through the node; each
+//! with empty caches.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::node::Node;
+use crate::places;
+use crate::process::{Finished, run};
+
+/// How long a client may take that downloads its plugins through a cold node.
+const CLIENT: Duration = Duration::from_secs(600);
+/// The newer Maven, as it lies on Central; the recipe for the builder pins the same release.
+const NEWER_MAVEN: &str = "3.9.9";
+
+/// A Maven installation.
+#[derive(Clone, Debug)]
+pub struct Maven {
+    program: PathBuf,
+}
+
+impl Maven {
+    /// The machine's Maven.
+    pub fn of_the_machine() -> Self {
+        Maven {
+            program: PathBuf::from("mvn"),
+        }
+    }
+
+    /// Maven 3.9, fetched through `node` and unpacked once in a test run.
+    pub fn newer(node: &Node) -> Self {
+        static UNPACKED: Mutex<Option<PathBuf>> = Mutex::new(None);
+        let mut unpacked = UNPACKED
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let home = unpacked.get_or_insert_with(|| {
+            let name = format!("apache-maven-{NEWER_MAVEN}");
+            let path = format!("org/apache/maven/apache-maven/{NEWER_MAVEN}/{name}-bin.tar.gz");
+            let archive = places::run_folder().join("maven.tar.gz");
+            std::fs::write(&archive, node.artifact(&path).expect(200).body)
+                .expect("a written archive");
+            let mut tar = Command::new("tar");
+            tar.arg("-xzf")
+                .arg(&archive)
+                .arg("-C")
+                .arg(places::run_folder());
+            run(&mut tar, Duration::from_secs(60)).expect(0);
+            places::run_folder().join(name)
+        });
+        Maven {
+            program: home.join("bin/mvn"),
+        }
+    }
+
+    /// What the installation says of its version.
+    pub fn version(&self) -> String {
+        let done = run(
+            Command::new(&self.program).arg("--version"),
+            Duration::from_secs(60),
+        )
+        .expect(0);
+        done.stdout.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+/// An empty local repository and a settings.xml.
+pub struct MavenUser {
+    folder: TempDir,
+}
+
+impl MavenUser {
+    /// Settings that mirror `mirror_of` (`central` or `*`) to `url`.
+    pub fn new(url: &str, mirror_of: &str) -> Self {
+        let folder = places::scratch("maven-user");
+        let settings = format!(
+            "<settings><mirrors><mirror><id>under-test</id><mirrorOf>{mirror_of}</mirrorOf>\
+             <url>{url}</url></mirror></mirrors></settings>\n"
+        );
+        std::fs::write(folder.path().join("settings.xml"), settings).expect("written settings");
+        MavenUser { folder }
+    }
+
+    /// The home folder; Maven and the program find their defaults below it.
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The local repository, where a person's is.
+    pub fn repository(&self) -> PathBuf {
+        self.folder.path().join(".m2/repository")
+    }
+
+    /// A file of the local repository.
+    #[track_caller]
+    pub fn local_file(&self, path: &str) -> PathBuf {
+        let file = self.repository().join(path);
+        assert!(file.is_file(), "{} is missing", file.display());
+        file
+    }
+
+    /// Runs Maven in a project's folder, in batch mode; checksum faults are errors.
+    pub fn run(&self, maven: &Maven, project: &Path, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(&maven.program);
+        command
+            .current_dir(project)
+            .env_remove("MAVEN_OPTS")
+            .env_remove("MAVEN_ARGS")
+            .env("HOME", self.folder.path())
+            .args(["-B", "-C", "-s"])
+            .arg(self.folder.path().join("settings.xml"))
+            .arg(format!(
+                "-Dmaven.repo.local={}",
+                self.repository().display()
+            ))
+            .args(arguments);
+        run(&mut command, CLIENT)
+    }
+}
+
+/// An empty Gradle home.
+pub struct GradleUser {
+    home: TempDir,
+}
+
+impl Default for GradleUser {
+    fn default() -> Self {
+        GradleUser {
+            home: places::scratch("gradle-user"),
+        }
+    }
+}
+
+impl GradleUser {
+    /// Runs Gradle in a project's folder without leaving a daemon; `repository` is passed as `-PrepositoryUrl=`.
+    pub fn run(&self, project: &Path, repository: &str, arguments: &[&str]) -> Finished {
+        let mut command = Command::new("gradle");
+        command
+            .current_dir(project)
+            .env("GRADLE_USER_HOME", self.home.path())
+            .env("HOME", self.home.path())
+            .args(["--no-daemon", "--stacktrace"])
+            .arg(format!("-PrepositoryUrl={repository}"))
+            .args(arguments);
+        run(&mut command, CLIENT)
+    }
+}
+
+/// Runs a Java program.
+pub fn java(class_path: &[PathBuf], main: &str) -> Finished {
+    let joined = std::env::join_paths(class_path).expect("paths without colons");
+    run(
+        Command::new("java").arg("-cp").arg(joined).arg(main),
+        Duration::from_secs(60),
+    )
+}
+
+/// Unpacks a JAR with the JDK's own tool.
+pub fn unpack_jar(jar: &Path) -> TempDir {
+    let folder = places::scratch("jar");
+    let mut command = Command::new("jar");
+    command
+        .current_dir(folder.path())
+        .arg("--extract")
+        .arg("--file")
+        .arg(jar);
+    run(&mut command, Duration::from_secs(60)).expect(0);
+    folder
+}

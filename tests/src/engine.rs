@@ -1,0 +1,91 @@
+//! The Docker engine as an onlooker sees it: whether it answers, and which containers of ours are left.
+
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyrsia_digest::Sha256;
+use tempfile::TempDir;
+
+use crate::http;
+
+/// Fails the test when no engine answers: a chain that was not tested must not look tested.
+#[track_caller]
+pub fn require() {
+    assert!(
+        call("/_ping").is_some_and(|answer| answer.status == 200),
+        "no Docker engine answers; `./dev test` starts one"
+    );
+}
+
+/// A folder for the sockets of builds, short enough for them; containers of nodes that use it can be told apart.
+pub struct RuntimeFolder {
+    folder: TempDir,
+}
+
+impl Default for RuntimeFolder {
+    fn default() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("pyrsia-t-")
+            .tempdir()
+            .expect("a temporary folder");
+        RuntimeFolder { folder }
+    }
+}
+
+impl RuntimeFolder {
+    /// Writes a configuration file that makes a node use this folder.
+    pub fn configuration(&self) -> PathBuf {
+        let file = self.folder.path().join("config.toml");
+        let text = format!("[builder.java]\nruntime_dir = {:?}\n", self.runtime());
+        std::fs::write(&file, text).expect("a written configuration");
+        file
+    }
+
+    /// The ids of all containers, running or not, of nodes that use this folder.
+    #[track_caller]
+    pub fn containers(&self) -> Vec<String> {
+        let Ok(runtime) = self.runtime().canonicalize() else {
+            return Vec::new();
+        };
+        let digest = Sha256::of(runtime.as_os_str().as_bytes()).to_string();
+        containers(&format!("pyrsia-{}-", &digest[..12]))
+    }
+
+    fn runtime(&self) -> PathBuf {
+        self.folder.path().join("r")
+    }
+}
+
+/// The ids of all containers, running or not, with this in their names.
+#[track_caller]
+fn containers(name: &str) -> Vec<String> {
+    let filters = format!("%7B%22name%22%3A%5B%22{name}%22%5D%7D");
+    let answer = call(&format!("/containers/json?all=1&filters={filters}"))
+        .expect("the engine answers")
+        .expect(200);
+    let listed = answer.json();
+    let listed = listed.as_array().expect("a list of containers");
+    listed
+        .iter()
+        .filter_map(|container| container["Id"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn call(target: &str) -> Option<http::Response> {
+    let socket = std::env::var("DOCKER_HOST")
+        .ok()
+        .and_then(|host| host.strip_prefix("unix://").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"));
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .ok()?;
+    let request = format!("GET {target} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).ok()?;
+    http::parse(&bytes, "GET").ok()
+}

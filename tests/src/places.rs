@@ -1,0 +1,77 @@
+//! Where things are: the checkout, the built program, folders for one test run.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The root of the checkout.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in a folder of the checkout")
+}
+
+/// The built program: `PYRSIA_BIN`, or `pyrsia-maven` in the profile folder that this test binary came from.
+pub fn program() -> PathBuf {
+    if let Some(path) = std::env::var_os("PYRSIA_BIN") {
+        return PathBuf::from(path);
+    }
+    let path = profile_folder().join("pyrsia-maven");
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build --release` first, or set PYRSIA_BIN",
+        path.display()
+    );
+    path
+}
+
+/// The folder of the builder images shared by all tests: `PYRSIA_IMAGE_CACHE`, or `.dev/images` of the checkout.
+pub fn image_cache() -> PathBuf {
+    std::env::var_os("PYRSIA_IMAGE_CACHE").map_or_else(|| root().join(".dev/images"), PathBuf::from)
+}
+
+/// A sample project's folder.
+pub fn sample(name: &str) -> PathBuf {
+    root().join("sample-projects").join(name)
+}
+
+/// The folder of this test run, under the target folder; those of earlier runs are removed.
+pub fn run_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let all = profile_folder().join("suite-runs");
+        remove_ended_runs(&all);
+        let mine = all.join(std::process::id().to_string());
+        std::fs::create_dir_all(&mine).expect("the target folder can be written");
+        mine
+    })
+}
+
+/// A new folder for one test, removed when dropped.
+pub fn scratch(name: &str) -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .prefix(&format!("{name}-"))
+        .tempdir_in(run_folder())
+        .expect("the run's folder can be written")
+}
+
+fn profile_folder() -> PathBuf {
+    let exe = std::env::current_exe().expect("a running program has a path");
+    // target/release/deps/suite-0123456789abcdef
+    exe.parent()
+        .and_then(Path::parent)
+        .expect("cargo puts test programs two folders down")
+        .to_owned()
+}
+
+fn remove_ended_runs(all: &Path) {
+    let Ok(runs) = std::fs::read_dir(all) else {
+        return;
+    };
+    for run in runs.flatten() {
+        let id = run.file_name();
+        if !Path::new("/proc").join(&id).exists() {
+            // Best effort: a leftover costs space, not correctness.
+            let _ = std::fs::remove_dir_all(run.path());
+        }
+    }
+}
