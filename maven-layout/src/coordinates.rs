@@ -41,21 +41,12 @@ pub struct Coordinates {
 impl Coordinates {
     /// Puts the three parts together.
     pub fn new(group: GroupId, artifact: ArtifactId, version: Version) -> Self {
-        Self {
-            group,
-            artifact,
-            version,
-        }
+        Self { group, artifact, version }
     }
 
     /// The directory of the release: `org/example/tool/1.0`.
     pub fn dir(&self) -> RepoPath {
-        RepoPath::from_valid(format!(
-            "{}/{}/{}",
-            self.group.dir(),
-            self.artifact,
-            self.version
-        ))
+        RepoPath::from_valid(format!("{}/{}/{}", self.group.dir(), self.artifact, self.version))
     }
 
     /// The directory of the artifact, the parent of all its versions: `org/example/tool`.
@@ -66,10 +57,7 @@ impl Coordinates {
     /// The name of one file of the release: `tool-1.0-sources.jar`.
     pub fn file(&self, classifier: Option<&Classifier>, extension: &Extension) -> FileName {
         FileName::from_valid(match classifier {
-            Some(classifier) => format!(
-                "{}-{}-{classifier}.{extension}",
-                self.artifact, self.version
-            ),
+            Some(classifier) => format!("{}-{}-{classifier}.{extension}", self.artifact, self.version),
             None => format!("{}-{}.{extension}", self.artifact, self.version),
         })
     }
@@ -86,12 +74,7 @@ impl Coordinates {
 
     /// The path of the `maven-metadata.xml` that lists the versions of this artifact.
     pub fn metadata_path(&self) -> RepoPath {
-        RepoPath::from_valid(format!(
-            "{}/{}/{}",
-            self.group.dir(),
-            self.artifact,
-            crate::metadata::FILE_NAME
-        ))
+        RepoPath::from_valid(format!("{}/{}/{}", self.group.dir(), self.artifact, crate::metadata::FILE_NAME))
     }
 }
 
@@ -113,15 +96,10 @@ impl FromStr for Coordinates {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.split(':');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(group), Some(artifact), Some(version), None) => Ok(Self {
-                group: group.parse()?,
-                artifact: artifact.parse()?,
-                version: version.parse()?,
-            }),
-            _ => Err(CoordinateError::Parts {
-                expected: "group:artifact:version",
-                actual: text.split(':').count(),
-            }),
+            (Some(group), Some(artifact), Some(version), None) => {
+                Ok(Self { group: group.parse()?, artifact: artifact.parse()?, version: version.parse()? })
+            }
+            _ => Err(CoordinateError::Parts { expected: "group:artifact:version", actual: text.split(':').count() }),
         }
     }
 }
@@ -144,25 +122,19 @@ pub struct ArtifactRef {
 impl ArtifactRef {
     /// The path of the file.
     pub fn path(&self) -> RepoPath {
-        self.coordinates
-            .path(self.classifier.as_ref(), &self.extension)
+        self.coordinates.path(self.classifier.as_ref(), &self.extension)
     }
 
     /// The name of the file.
     pub fn file_name(&self) -> FileName {
-        self.coordinates
-            .file(self.classifier.as_ref(), &self.extension)
+        self.coordinates.file(self.classifier.as_ref(), &self.extension)
     }
 }
 
 impl From<Coordinates> for ArtifactRef {
     /// The main JAR of the release.
     fn from(coordinates: Coordinates) -> Self {
-        Self {
-            coordinates,
-            classifier: None,
-            extension: Extension::jar(),
-        }
+        Self { coordinates, classifier: None, extension: Extension::jar() }
     }
 }
 
@@ -194,13 +166,7 @@ impl FromStr for ArtifactRef {
             None => (text, Extension::jar()),
         };
         let mut parts = rest.split(':');
-        match (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) {
+        match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some(group), Some(artifact), Some(version), classifier, None) => Ok(Self {
                 coordinates: Coordinates {
                     group: group.parse()?,

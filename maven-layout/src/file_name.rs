@@ -8,16 +8,10 @@ const LIMIT: usize = 420;
 
 fn check(text: &str) -> Result<(), PathError> {
     if text.len() > LIMIT {
-        return Err(PathError::TooLong {
-            actual: text.len(),
-            limit: LIMIT,
-        });
+        return Err(PathError::TooLong { actual: text.len(), limit: LIMIT });
     }
     if let Some(position) = text.find('/') {
-        return Err(PathError::Character {
-            character: '/',
-            position,
-        });
+        return Err(PathError::Character { character: '/', position });
     }
     path::check(text)
 }

@@ -47,11 +47,7 @@ pub enum MetadataError {
 }
 
 fn check_time(text: &str) -> Result<(), MetadataError> {
-    if text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        Ok(())
-    } else {
-        Err(MetadataError::Time)
-    }
+    if text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit()) { Ok(()) } else { Err(MetadataError::Time) }
 }
 
 text_type! {
@@ -133,11 +129,7 @@ impl Metadata {
             group: Some(group),
             artifact: Some(artifact),
             latest: versions.last().cloned(),
-            release: versions
-                .iter()
-                .rev()
-                .find(|version| !version.is_snapshot())
-                .cloned(),
+            release: versions.iter().rev().find(|version| !version.is_snapshot()).cloned(),
             versions,
             last_updated: Some(last_updated.parse()?),
             ..Self::default()
@@ -192,11 +184,9 @@ fn same<T: PartialEq + std::fmt::Display>(
     second: Option<T>,
 ) -> Result<Option<T>, MetadataError> {
     match (first, second) {
-        (Some(left), Some(right)) if left != right => Err(MetadataError::Mismatch {
-            what,
-            left: left.to_string(),
-            right: right.to_string(),
-        }),
+        (Some(left), Some(right)) if left != right => {
+            Err(MetadataError::Mismatch { what, left: left.to_string(), right: right.to_string() })
+        }
         (first, second) => Ok(first.or(second)),
     }
 }

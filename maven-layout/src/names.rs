@@ -63,44 +63,24 @@ pub(crate) enum Dots {
     Inside,
 }
 
-pub(crate) fn check(
-    what: &'static str,
-    text: &str,
-    limit: usize,
-    extra: &[u8],
-    dots: Dots,
-) -> Result<(), NameError> {
+pub(crate) fn check(what: &'static str, text: &str, limit: usize, extra: &[u8], dots: Dots) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty { what });
     }
     if text.len() > limit {
-        return Err(NameError::TooLong {
-            what,
-            actual: text.len(),
-            limit,
-        });
+        return Err(NameError::TooLong { what, actual: text.len(), limit });
     }
     let allowed = |c: char| {
-        c.is_ascii_alphanumeric()
-            || matches!(c, '.' | '_' | '-')
-            || u8::try_from(c).is_ok_and(|b| extra.contains(&b))
+        c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') || u8::try_from(c).is_ok_and(|b| extra.contains(&b))
     };
     if let Some((position, character)) = text.char_indices().find(|(_, c)| !allowed(*c)) {
-        return Err(NameError::Character {
-            what,
-            character,
-            position,
-        });
+        return Err(NameError::Character { what, character, position });
     }
     let misplaced = match dots {
         Dots::Separate => text.split('.').any(str::is_empty),
         Dots::Inside => text == "." || text == "..",
     };
-    if misplaced {
-        Err(NameError::Dots { what })
-    } else {
-        Ok(())
-    }
+    if misplaced { Err(NameError::Dots { what }) } else { Ok(()) }
 }
 
 fn check_group(text: &str) -> Result<(), NameError> {
@@ -173,9 +153,7 @@ impl GroupId {
 
     /// Whether this group is `outer` or lies inside it, by whole parts: `a.bc` is not inside `a.b`.
     pub fn is_within(&self, outer: &GroupId) -> bool {
-        self.0
-            .strip_prefix(outer.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        self.0.strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 

@@ -72,16 +72,10 @@ fn forbidden(c: char) -> bool {
 
 pub(crate) fn check(text: &str) -> Result<(), PathError> {
     if text.len() > LIMIT {
-        return Err(PathError::TooLong {
-            actual: text.len(),
-            limit: LIMIT,
-        });
+        return Err(PathError::TooLong { actual: text.len(), limit: LIMIT });
     }
     if let Some((position, character)) = text.char_indices().find(|(_, c)| forbidden(*c)) {
-        return Err(PathError::Character {
-            character,
-            position,
-        });
+        return Err(PathError::Character { character, position });
     }
     let mut position = 0;
     for segment in text.split('/') {
@@ -175,10 +169,7 @@ impl RepoPath {
     pub fn from_url_path(encoded: &str) -> Result<Self, PathError> {
         // Three encoded bytes are at least one decoded byte: what is longer cannot become a valid path.
         if encoded.len() > 3 * LIMIT {
-            return Err(PathError::TooLong {
-                actual: encoded.len(),
-                limit: 3 * LIMIT,
-            });
+            return Err(PathError::TooLong { actual: encoded.len(), limit: 3 * LIMIT });
         }
         let mut decoded = Vec::with_capacity(encoded.len());
         let bytes = encoded.as_bytes();
@@ -189,12 +180,8 @@ impl RepoPath {
                 position += 1;
                 continue;
             }
-            let digit = |offset: usize| {
-                bytes
-                    .get(position + offset)
-                    .and_then(|b| char::from(*b).to_digit(16))
-                    .map(|d| d as u8)
-            };
+            let digit =
+                |offset: usize| bytes.get(position + offset).and_then(|b| char::from(*b).to_digit(16)).map(|d| d as u8);
             match (digit(1), digit(2)) {
                 (Some(high), Some(low)) => match high << 4 | low {
                     b'/' => return Err(PathError::EncodedSlash { position }),
@@ -204,9 +191,7 @@ impl RepoPath {
             }
             position += 3;
         }
-        String::from_utf8(decoded)
-            .map_err(|_| PathError::NotUtf8)?
-            .try_into()
+        String::from_utf8(decoded).map_err(|_| PathError::NotUtf8)?.try_into()
     }
 
     /// The percent-encoded form for a URL: everything but unreserved characters, `/`, `+` and `~` is escaped.
@@ -214,9 +199,7 @@ impl RepoPath {
         const HEX: &[u8; 16] = b"0123456789ABCDEF";
         let mut out = String::with_capacity(self.0.len());
         for &byte in self.0.as_bytes() {
-            if byte.is_ascii_alphanumeric()
-                || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'~')
-            {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'~') {
                 out.push(char::from(byte));
             } else {
                 out.push('%');
@@ -234,16 +217,12 @@ impl RepoPath {
 
     /// The last segment.
     pub fn file_name(&self) -> &str {
-        self.0
-            .rsplit_once('/')
-            .map_or(self.0.as_str(), |(_, name)| name)
+        self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
     }
 
     /// The path without its last segment, if there is more than one.
     pub fn parent(&self) -> Option<RepoPath> {
-        self.0
-            .rsplit_once('/')
-            .map(|(parent, _)| Self(parent.to_owned()))
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
     }
 
     /// The file `name` in this directory.
@@ -287,10 +266,9 @@ impl RepoPath {
             return metadata_level(directory).map_or(PathKind::Other, PathKind::Metadata);
         }
         match coordinates_of_directory(directory) {
-            Some(coordinates) if belongs(&coordinates, file_name) => PathKind::Artifact {
-                coordinates,
-                file_name: file_name.to_owned(),
-            },
+            Some(coordinates) if belongs(&coordinates, file_name) => {
+                PathKind::Artifact { coordinates, file_name: file_name.to_owned() }
+            }
             _ => PathKind::Other,
         }
     }
@@ -303,11 +281,7 @@ impl RepoPath {
 
 fn group_of_directory(directory: &str) -> Option<GroupId> {
     // A dot inside a directory name would read as a separator once the slashes became dots.
-    if directory.contains('.') {
-        None
-    } else {
-        directory.replace('/', ".").parse().ok()
-    }
+    if directory.contains('.') { None } else { directory.replace('/', ".").parse().ok() }
 }
 
 fn coordinates_of_directory(directory: &str) -> Option<Coordinates> {
@@ -327,18 +301,11 @@ fn metadata_level(directory: &str) -> Option<MetadataLevel> {
         return Some(MetadataLevel::Version(coordinates));
     }
     let as_group = group_of_directory(directory);
-    let as_artifact = directory.rsplit_once('/').and_then(|(group, artifact)| {
-        Some((
-            group_of_directory(group)?,
-            artifact.parse::<ArtifactId>().ok()?,
-        ))
-    });
+    let as_artifact = directory
+        .rsplit_once('/')
+        .and_then(|(group, artifact)| Some((group_of_directory(group)?, artifact.parse::<ArtifactId>().ok()?)));
     match (as_group, as_artifact) {
-        (Some(as_group), Some((group, artifact))) => Some(MetadataLevel::GroupOrArtifact {
-            as_group,
-            group,
-            artifact,
-        }),
+        (Some(as_group), Some((group, artifact))) => Some(MetadataLevel::GroupOrArtifact { as_group, group, artifact }),
         (Some(group), None) => Some(MetadataLevel::Group(group)),
         (None, Some((group, artifact))) => Some(MetadataLevel::Artifact { group, artifact }),
         (None, None) => None,
@@ -347,27 +314,18 @@ fn metadata_level(directory: &str) -> Option<MetadataLevel> {
 
 /// Whether a file of this name is a file of the release: `artifact-version`, then `.extension` or `-classifier.ext`.
 fn belongs(coordinates: &Coordinates, file_name: &str) -> bool {
-    let Some(rest) = file_name
-        .strip_prefix(coordinates.artifact.as_str())
-        .and_then(|rest| rest.strip_prefix('-'))
+    let Some(rest) = file_name.strip_prefix(coordinates.artifact.as_str()).and_then(|rest| rest.strip_prefix('-'))
     else {
         return false;
     };
     let tail_is_well_formed = |tail: &str| {
-        let dotted = tail
-            .strip_prefix('.')
-            .is_some_and(|extension| !extension.is_empty());
+        let dotted = tail.strip_prefix('.').is_some_and(|extension| !extension.is_empty());
         let classified = tail.strip_prefix('-').is_some_and(|tail| {
-            tail.split_once('.').is_some_and(|(classifier, extension)| {
-                !classifier.is_empty() && !extension.is_empty()
-            })
+            tail.split_once('.').is_some_and(|(classifier, extension)| !classifier.is_empty() && !extension.is_empty())
         });
         dotted || classified
     };
-    if rest
-        .strip_prefix(coordinates.version.as_str())
-        .is_some_and(tail_is_well_formed)
-    {
+    if rest.strip_prefix(coordinates.version.as_str()).is_some_and(tail_is_well_formed) {
         return true;
     }
     snapshot_tail(&coordinates.version, rest).is_some_and(tail_is_well_formed)

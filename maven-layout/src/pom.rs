@@ -104,38 +104,23 @@ impl Pom {
             scm: project.child("scm").map(Scm::from_element),
             properties: project
                 .child("properties")
-                .map(|properties| {
-                    properties
-                        .children
-                        .iter()
-                        .map(|p| (p.name.clone(), p.text.clone()))
-                        .collect()
-                })
+                .map(|properties| properties.children.iter().map(|p| (p.name.clone(), p.text.clone())).collect())
                 .unwrap_or_default(),
             modules: project
                 .child("modules")
-                .map(|modules| {
-                    modules
-                        .all("module")
-                        .map(|module| module.text.clone())
-                        .collect()
-                })
+                .map(|modules| modules.all("module").map(|module| module.text.clone()).collect())
                 .unwrap_or_default(),
         })
     }
 
     /// `groupId` as Maven inherits it: the project's own, else the parent's.
     pub fn effective_group_id(&self) -> Option<&str> {
-        self.group_id
-            .as_deref()
-            .or_else(|| self.parent.as_ref()?.group_id.as_deref())
+        self.group_id.as_deref().or_else(|| self.parent.as_ref()?.group_id.as_deref())
     }
 
     /// `version` as Maven inherits it: the project's own, else the parent's.
     pub fn effective_version(&self) -> Option<&str> {
-        self.version
-            .as_deref()
-            .or_else(|| self.parent.as_ref()?.version.as_deref())
+        self.version.as_deref().or_else(|| self.parent.as_ref()?.version.as_deref())
     }
 
     /// `packaging`, `jar` if absent.
@@ -149,28 +134,18 @@ impl Pom {
     /// [`PomError::Missing`], [`PomError::Computed`] if one of them holds `${`, [`PomError::Coordinates`].
     pub fn effective_coordinates(&self) -> Result<Coordinates, PomError> {
         Ok(Coordinates {
-            group: literal("groupId", self.effective_group_id())?
-                .parse()
-                .map_err(CoordinateError::from)?,
-            artifact: literal("artifactId", self.artifact_id.as_deref())?
-                .parse()
-                .map_err(CoordinateError::from)?,
-            version: literal("version", self.effective_version())?
-                .parse()
-                .map_err(CoordinateError::from)?,
+            group: literal("groupId", self.effective_group_id())?.parse().map_err(CoordinateError::from)?,
+            artifact: literal("artifactId", self.artifact_id.as_deref())?.parse().map_err(CoordinateError::from)?,
+            version: literal("version", self.effective_version())?.parse().map_err(CoordinateError::from)?,
         })
     }
 
     /// Whether one of the three coordinates holds an expression, so that only a build can tell its value.
     pub fn has_computed_coordinates(&self) -> bool {
-        [
-            self.effective_group_id(),
-            self.artifact_id.as_deref(),
-            self.effective_version(),
-        ]
-        .into_iter()
-        .flatten()
-        .any(is_computed)
+        [self.effective_group_id(), self.artifact_id.as_deref(), self.effective_version()]
+            .into_iter()
+            .flatten()
+            .any(is_computed)
     }
 
     /// The coordinates of the parent, if there is one.
@@ -182,15 +157,9 @@ impl Pom {
             return Ok(None);
         };
         Ok(Some(Coordinates {
-            group: literal("groupId", parent.group_id.as_deref())?
-                .parse()
-                .map_err(CoordinateError::from)?,
-            artifact: literal("artifactId", parent.artifact_id.as_deref())?
-                .parse()
-                .map_err(CoordinateError::from)?,
-            version: literal("version", parent.version.as_deref())?
-                .parse()
-                .map_err(CoordinateError::from)?,
+            group: literal("groupId", parent.group_id.as_deref())?.parse().map_err(CoordinateError::from)?,
+            artifact: literal("artifactId", parent.artifact_id.as_deref())?.parse().map_err(CoordinateError::from)?,
+            version: literal("version", parent.version.as_deref())?.parse().map_err(CoordinateError::from)?,
         }))
     }
 }
@@ -203,10 +172,7 @@ pub fn is_computed(value: &str) -> bool {
 fn literal<'a>(what: &'static str, value: Option<&'a str>) -> Result<&'a str, PomError> {
     match value {
         None => Err(PomError::Missing { what }),
-        Some(value) if is_computed(value) => Err(PomError::Computed {
-            what,
-            value: value.chars().take(128).collect(),
-        }),
+        Some(value) if is_computed(value) => Err(PomError::Computed { what, value: value.chars().take(128).collect() }),
         Some(value) => Ok(value),
     }
 }

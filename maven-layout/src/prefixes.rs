@@ -17,10 +17,7 @@ pub fn write<'a>(groups: impl IntoIterator<Item = &'a GroupId>) -> String {
     let groups: BTreeSet<&GroupId> = groups.into_iter().collect();
     let mut out = format!("{HEADER}\n");
     for group in &groups {
-        let covered = group
-            .ancestors()
-            .skip(1)
-            .any(|outer| groups.contains(&outer));
+        let covered = group.ancestors().skip(1).any(|outer| groups.contains(&outer));
         if !covered {
             out.push('/');
             out.push_str(&group.dir());
@@ -36,14 +33,8 @@ mod tests {
 
     #[test]
     fn lists_only_outermost_groups() {
-        let groups: Vec<GroupId> = ["org.b.c", "org.b", "org.bb", "com.a"]
-            .iter()
-            .map(|g| g.parse().unwrap())
-            .collect();
-        assert_eq!(
-            write(&groups),
-            "## repository-prefixes/2.0\n/com/a\n/org/b\n/org/bb\n"
-        );
+        let groups: Vec<GroupId> = ["org.b.c", "org.b", "org.bb", "com.a"].iter().map(|g| g.parse().unwrap()).collect();
+        assert_eq!(write(&groups), "## repository-prefixes/2.0\n/com/a\n/org/b\n/org/bb\n");
         assert_eq!(write([]), "## repository-prefixes/2.0\n");
     }
 }

@@ -97,10 +97,7 @@ fn check(text: &str) -> Result<(), ScmError> {
     if canonical == text {
         Ok(())
     } else {
-        Err(ScmError::NotCanonical {
-            given: text.chars().take(16).collect(),
-            canonical,
-        })
+        Err(ScmError::NotCanonical { given: text.chars().take(16).collect(), canonical })
     }
 }
 
@@ -129,10 +126,7 @@ impl CanonicalRepository {
     }
 
     fn split(&self) -> (&str, &str) {
-        self.as_str()
-            .strip_prefix("https://")
-            .and_then(|rest| rest.split_once('/'))
-            .unwrap_or_default()
+        self.as_str().strip_prefix("https://").and_then(|rest| rest.split_once('/')).unwrap_or_default()
     }
 }
 
@@ -154,10 +148,7 @@ pub fn canonical(raw: &str) -> Result<CanonicalRepository, ScmError> {
 ///
 /// # Errors
 /// See [`ScmError`].
-pub fn canonical_with_modules(
-    raw: &str,
-    module_suffixes: &[&str],
-) -> Result<CanonicalRepository, ScmError> {
+pub fn canonical_with_modules(raw: &str, module_suffixes: &[&str]) -> Result<CanonicalRepository, ScmError> {
     reduce::reduce(raw, module_suffixes).map(CanonicalRepository)
 }
 

@@ -41,9 +41,7 @@ pub fn parse(bytes: &[u8]) -> Result<Settings, XmlError> {
                     id: own("id"),
                     mirror_of: own("mirrorOf"),
                     url: own("url"),
-                    blocked: mirror
-                        .text_of("blocked")
-                        .is_some_and(|text| text.eq_ignore_ascii_case("true")),
+                    blocked: mirror.text_of("blocked").is_some_and(|text| text.eq_ignore_ascii_case("true")),
                 }
             })
             .collect()

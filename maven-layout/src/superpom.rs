@@ -47,23 +47,17 @@ mod tests {
     #[test]
     fn no_central_is_no_address() {
         assert_eq!(central_url(b"<project/>"), Ok(None));
-        assert_eq!(central_url(b"<project><repositories><repository><id>x</id></repository></repositories></project>"), Ok(None));
+        assert_eq!(
+            central_url(b"<project><repositories><repository><id>x</id></repository></repositories></project>"),
+            Ok(None)
+        );
         let without_url = b"<project><repositories><repository><id>central</id></repository></repositories></project>";
         assert_eq!(central_url(without_url), Ok(None));
     }
 
     #[test]
     fn other_documents_are_refused() {
-        assert!(matches!(
-            central_url(b"<settings/>"),
-            Err(XmlError::Root {
-                expected: "project",
-                ..
-            })
-        ));
-        assert_eq!(
-            central_url(b"<!DOCTYPE project []><project/>"),
-            Err(XmlError::DocumentType)
-        );
+        assert!(matches!(central_url(b"<settings/>"), Err(XmlError::Root { expected: "project", .. })));
+        assert_eq!(central_url(b"<!DOCTYPE project []><project/>"), Err(XmlError::DocumentType));
     }
 }

@@ -82,9 +82,7 @@ macro_rules! text_codecs {
         impl borsh::BorshDeserialize for $name {
             fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
                 let text = <String as borsh::BorshDeserialize>::deserialize_reader(reader)?;
-                text.parse().map_err(|error| {
-                    borsh::io::Error::new(borsh::io::ErrorKind::InvalidData, error)
-                })
+                text.parse().map_err(|error| borsh::io::Error::new(borsh::io::ErrorKind::InvalidData, error))
             }
         }
     };

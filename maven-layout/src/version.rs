@@ -46,9 +46,7 @@ impl Version {
     /// The version that names the directory: `1.0-SNAPSHOT` for `1.0-20261122.072715-2`, otherwise the same.
     pub fn base(&self) -> Version {
         match self.split_timestamped() {
-            Some(prefix) if prefix.len() + "SNAPSHOT".len() <= VERSION_LIMIT => {
-                Version(format!("{prefix}SNAPSHOT"))
-            }
+            Some(prefix) if prefix.len() + "SNAPSHOT".len() <= VERSION_LIMIT => Version(format!("{prefix}SNAPSHOT")),
             _ => self.clone(),
         }
     }
@@ -56,13 +54,9 @@ impl Version {
     /// What stands before the timestamp of a timestamped snapshot, its hyphen included.
     fn split_timestamped(&self) -> Option<&str> {
         let text = self.as_str();
-        text.match_indices('-')
-            .map(|(hyphen, _)| text.split_at(hyphen + 1))
-            .find_map(|(prefix, rest)| {
-                split_timestamp(rest)
-                    .filter(|(_, tail)| tail.is_empty() && prefix.len() > 1)
-                    .map(|_| prefix)
-            })
+        text.match_indices('-').map(|(hyphen, _)| text.split_at(hyphen + 1)).find_map(|(prefix, rest)| {
+            split_timestamp(rest).filter(|(_, tail)| tail.is_empty() && prefix.len() > 1).map(|_| prefix)
+        })
     }
 }
 
@@ -71,12 +65,8 @@ pub(crate) fn split_timestamp(text: &str) -> Option<(&str, &str)> {
     const DATE: usize = 8;
     const TIME: usize = 6;
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    let rest = (digits(text) == DATE)
-        .then(|| &text[DATE..])?
-        .strip_prefix('.')?;
-    let rest = (digits(rest) == TIME)
-        .then(|| &rest[TIME..])?
-        .strip_prefix('-')?;
+    let rest = (digits(text) == DATE).then(|| &text[DATE..])?.strip_prefix('.')?;
+    let rest = (digits(rest) == TIME).then(|| &rest[TIME..])?.strip_prefix('-')?;
     let build = digits(rest);
     (build > 0).then(|| text.split_at(DATE + 1 + TIME + 1 + build))
 }
@@ -86,12 +76,8 @@ impl Ord for Version {
         if self == other {
             return Ordering::Equal;
         }
-        let (left, right) = (
-            Comparable::parse(self.as_str()),
-            Comparable::parse(other.as_str()),
-        );
-        left.cmp_lawfully(&right)
-            .then_with(|| self.as_str().cmp(other.as_str()))
+        let (left, right) = (Comparable::parse(self.as_str()), Comparable::parse(other.as_str()));
+        left.cmp_lawfully(&right).then_with(|| self.as_str().cmp(other.as_str()))
     }
 }
 
@@ -103,13 +89,10 @@ impl PartialOrd for Version {
 
 /// Sorted as `Ord` has it, without duplicates; each version is taken apart only once.
 pub(crate) fn sorted(versions: impl IntoIterator<Item = Version>) -> Vec<Version> {
-    let mut keyed: Vec<(Comparable, Version)> = versions
-        .into_iter()
-        .map(|version| (Comparable::parse(version.as_str()), version))
-        .collect();
+    let mut keyed: Vec<(Comparable, Version)> =
+        versions.into_iter().map(|version| (Comparable::parse(version.as_str()), version)).collect();
     keyed.sort_by(|(left, left_version), (right, right_version)| {
-        left.cmp_lawfully(right)
-            .then_with(|| left_version.as_str().cmp(right_version.as_str()))
+        left.cmp_lawfully(right).then_with(|| left_version.as_str().cmp(right_version.as_str()))
     });
     keyed.dedup_by(|(_, left), (_, right)| left == right);
     keyed.into_iter().map(|(_, version)| version).collect()

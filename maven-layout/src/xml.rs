@@ -115,9 +115,7 @@ impl Element {
 
     /// The text of the first child of this name, unless it is empty.
     pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
-        self.child(name)
-            .map(|child| child.text.as_str())
-            .filter(|text| !text.is_empty())
+        self.child(name).map(|child| child.text.as_str()).filter(|text| !text.is_empty())
     }
 
     fn close(&mut self) {
@@ -135,21 +133,11 @@ fn is_space(c: char) -> bool {
 /// Reads a whole document whose outermost element is `root`.
 pub(crate) fn parse(bytes: &[u8], root: &'static str) -> Result<Element, XmlError> {
     if bytes.len() > SIZE_LIMIT {
-        return Err(XmlError::TooLarge {
-            actual: bytes.len(),
-            limit: SIZE_LIMIT,
-        });
+        return Err(XmlError::TooLarge { actual: bytes.len(), limit: SIZE_LIMIT });
     }
     let text = decode(bytes)?;
     let element = read(&text)?.unwrap_or_default();
-    if element.name == root {
-        Ok(element)
-    } else {
-        Err(XmlError::Root {
-            expected: root,
-            actual: cut(&element.name),
-        })
-    }
+    if element.name == root { Ok(element) } else { Err(XmlError::Root { expected: root, actual: cut(&element.name) }) }
 }
 
 fn read(text: &str) -> Result<Option<Element>, XmlError> {
@@ -164,13 +152,8 @@ fn read(text: &str) -> Result<Option<Element>, XmlError> {
     let mut at_start = true;
     loop {
         let first = std::mem::take(&mut at_start);
-        let event = reader
-            .read_event()
-            .map_err(|error| malformed(&reader, error))?;
-        let outside = |reason: &str| XmlError::Malformed {
-            position: reader.buffer_position(),
-            reason: reason.into(),
-        };
+        let event = reader.read_event().map_err(|error| malformed(&reader, error))?;
+        let outside = |reason: &str| XmlError::Malformed { position: reader.buffer_position(), reason: reason.into() };
         match event {
             Event::Start(start) => {
                 count(&mut elements)?;
@@ -238,42 +221,27 @@ fn read(text: &str) -> Result<Option<Element>, XmlError> {
 
 fn count(elements: &mut usize) -> Result<(), XmlError> {
     *elements += 1;
-    if *elements > ELEMENT_LIMIT {
-        Err(XmlError::TooManyElements {
-            limit: ELEMENT_LIMIT,
-        })
-    } else {
-        Ok(())
-    }
+    if *elements > ELEMENT_LIMIT { Err(XmlError::TooManyElements { limit: ELEMENT_LIMIT }) } else { Ok(()) }
 }
 
 fn element(start: &BytesStart<'_>, reader: &Reader<&[u8]>) -> Result<Element, XmlError> {
     // Attributes carry nothing that we read, but entities in them are still entities, and a broken one is broken XML.
     for (count, attribute) in start.attributes().enumerate() {
         if count >= ATTRIBUTE_LIMIT {
-            return Err(XmlError::TooManyAttributes {
-                limit: ATTRIBUTE_LIMIT,
-            });
+            return Err(XmlError::TooManyAttributes { limit: ATTRIBUTE_LIMIT });
         }
         let attribute = attribute.map_err(|error| malformed(reader, error.into()))?;
         check_references(&attribute.value, reader)?;
     }
     let name = start.local_name();
-    Ok(Element {
-        name: AsRef::<str>::as_ref(&name).to_owned(),
-        ..Element::default()
-    })
+    Ok(Element { name: AsRef::<str>::as_ref(&name).to_owned(), ..Element::default() })
 }
 
 fn check_references(value: &str, reader: &Reader<&[u8]>) -> Result<(), XmlError> {
     let mut rest = value;
     while let Some(at) = rest.find('&') {
         rest = &rest[at + 1..];
-        let Some(end) = rest
-            .bytes()
-            .take(REFERENCE_LIMIT)
-            .position(|byte| byte == b';')
-        else {
+        let Some(end) = rest.bytes().take(REFERENCE_LIMIT).position(|byte| byte == b';') else {
             return Err(XmlError::Malformed {
                 position: reader.buffer_position(),
                 reason: "an unfinished reference in an attribute".to_owned(),
@@ -304,10 +272,7 @@ fn predefined(name: &str) -> Result<char, XmlError> {
 }
 
 fn malformed(reader: &Reader<&[u8]>, error: quick_xml::Error) -> XmlError {
-    XmlError::Malformed {
-        position: reader.error_position(),
-        reason: cut(&error.to_string()),
-    }
+    XmlError::Malformed { position: reader.error_position(), reason: cut(&error.to_string()) }
 }
 
 /// The first 64 bytes or less, at a character boundary: error messages repeat what a stranger wrote.
@@ -326,11 +291,7 @@ fn is_xml_char(c: char) -> bool {
 
 /// The document as text, without byte order mark.
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
-    let refuse = |name: &str| {
-        Err(XmlError::Encoding {
-            name: name.to_owned(),
-        })
-    };
+    let refuse = |name: &str| Err(XmlError::Encoding { name: name.to_owned() });
     let (bytes, marked) = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => (rest, true),
         [0x00, 0x00, 0xfe, 0xff, ..] | [0xff, 0xfe, 0x00, 0x00, ..] => return refuse("UTF-32"),
@@ -344,15 +305,12 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
         "UTF-8" | "UTF8" => utf8(bytes, "UTF-8"),
         _ if marked => refuse(name),
         "US-ASCII" | "ASCII" => match bytes.iter().position(|byte| !byte.is_ascii()) {
-            Some(position) => Err(XmlError::NotText {
-                position,
-                encoding: "US-ASCII",
-            }),
+            Some(position) => Err(XmlError::NotText { position, encoding: "US-ASCII" }),
             None => utf8(bytes, "US-ASCII"),
         },
-        "ISO-8859-1" | "ISO8859-1" | "ISO8859_1" | "LATIN1" => Ok(Cow::Owned(
-            bytes.iter().map(|byte| char::from(*byte)).collect(),
-        )),
+        "ISO-8859-1" | "ISO8859-1" | "ISO8859_1" | "LATIN1" => {
+            Ok(Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()))
+        }
         _ => refuse(&cut(name)),
     }
 }
@@ -360,10 +318,7 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
 fn utf8<'a>(bytes: &'a [u8], encoding: &'static str) -> Result<Cow<'a, str>, XmlError> {
     std::str::from_utf8(bytes)
         .map(Cow::Borrowed)
-        .map_err(|error| XmlError::NotText {
-            position: error.valid_up_to(),
-            encoding,
-        })
+        .map_err(|error| XmlError::NotText { position: error.valid_up_to(), encoding })
 }
 
 /// The encoding that the XML declaration names, read before anything is decoded.
@@ -377,30 +332,18 @@ fn declared_encoding(bytes: &[u8]) -> Result<Option<&str>, XmlError> {
         return Ok(None);
     }
     let start = &start[..start.len().min(DECLARATION_LIMIT)];
-    let broken = |reason: &str| XmlError::Malformed {
-        position: 0,
-        reason: reason.to_owned(),
-    };
-    let end = start
-        .windows(2)
-        .position(|pair| pair == b"?>")
-        .ok_or_else(|| broken("endless XML declaration"))?;
-    let declaration =
-        std::str::from_utf8(&start[..end]).map_err(|_| broken("unreadable XML declaration"))?;
+    let broken = |reason: &str| XmlError::Malformed { position: 0, reason: reason.to_owned() };
+    let end = start.windows(2).position(|pair| pair == b"?>").ok_or_else(|| broken("endless XML declaration"))?;
+    let declaration = std::str::from_utf8(&start[..end]).map_err(|_| broken("unreadable XML declaration"))?;
     let Some((_, value)) = declaration.split_once("encoding") else {
         return Ok(None);
     };
-    let quoted = value
-        .trim_start_matches(is_space)
-        .strip_prefix('=')
-        .and_then(|value| {
-            let value = value.trim_start_matches(is_space);
-            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-            value[1..].split_once(quote).map(|(name, _)| name)
-        });
-    quoted
-        .map(Some)
-        .ok_or_else(|| broken("unreadable encoding in the XML declaration"))
+    let quoted = value.trim_start_matches(is_space).strip_prefix('=').and_then(|value| {
+        let value = value.trim_start_matches(is_space);
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        value[1..].split_once(quote).map(|(name, _)| name)
+    });
+    quoted.map(Some).ok_or_else(|| broken("unreadable encoding in the XML declaration"))
 }
 
 #[cfg(test)]

@@ -26,43 +26,29 @@ pub struct Maven {
 impl Maven {
     /// The machine's Maven.
     pub fn of_the_machine() -> Self {
-        Maven {
-            program: PathBuf::from("mvn"),
-        }
+        Maven { program: PathBuf::from("mvn") }
     }
 
     /// Maven 3.9, fetched through `node` and unpacked once in a test run.
     pub fn newer(node: &Node) -> Self {
         static UNPACKED: Mutex<Option<PathBuf>> = Mutex::new(None);
-        let mut unpacked = UNPACKED
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut unpacked = UNPACKED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let home = unpacked.get_or_insert_with(|| {
             let name = format!("apache-maven-{NEWER_MAVEN}");
             let path = format!("org/apache/maven/apache-maven/{NEWER_MAVEN}/{name}-bin.tar.gz");
             let archive = places::run_folder().join("maven.tar.gz");
-            std::fs::write(&archive, node.artifact(&path).expect(200).body)
-                .expect("a written archive");
+            std::fs::write(&archive, node.artifact(&path).expect(200).body).expect("a written archive");
             let mut tar = Command::new("tar");
-            tar.arg("-xzf")
-                .arg(&archive)
-                .arg("-C")
-                .arg(places::run_folder());
+            tar.arg("-xzf").arg(&archive).arg("-C").arg(places::run_folder());
             run(&mut tar, Duration::from_secs(60)).expect(0);
             places::run_folder().join(name)
         });
-        Maven {
-            program: home.join("bin/mvn"),
-        }
+        Maven { program: home.join("bin/mvn") }
     }
 
     /// What the installation says of its version.
     pub fn version(&self) -> String {
-        let done = run(
-            Command::new(&self.program).arg("--version"),
-            Duration::from_secs(60),
-        )
-        .expect(0);
+        let done = run(Command::new(&self.program).arg("--version"), Duration::from_secs(60)).expect(0);
         done.stdout.lines().next().unwrap_or_default().to_owned()
     }
 }
@@ -112,10 +98,7 @@ impl MavenUser {
             .env("HOME", self.folder.path())
             .args(["-B", "-C", "-s"])
             .arg(self.folder.path().join("settings.xml"))
-            .arg(format!(
-                "-Dmaven.repo.local={}",
-                self.repository().display()
-            ))
+            .arg(format!("-Dmaven.repo.local={}", self.repository().display()))
             .args(arguments);
         run(&mut command, CLIENT)
     }
@@ -128,14 +111,12 @@ pub struct GradleUser {
 
 impl Default for GradleUser {
     fn default() -> Self {
-        GradleUser {
-            home: places::scratch("gradle-user"),
-        }
+        GradleUser { home: places::scratch("gradle-user") }
     }
 }
 
 impl GradleUser {
-    /// Runs Gradle in a project's folder without leaving a daemon; `repository` is passed as `-PrepositoryUrl=`.
+    /// Runs Gradle in a project's folder without leaving a daemon; `repository` is passed as `-Prepository=`.
     pub fn run(&self, project: &Path, repository: &str, arguments: &[&str]) -> Finished {
         let mut command = Command::new("gradle");
         command
@@ -143,7 +124,7 @@ impl GradleUser {
             .env("GRADLE_USER_HOME", self.home.path())
             .env("HOME", self.home.path())
             .args(["--no-daemon", "--stacktrace"])
-            .arg(format!("-PrepositoryUrl={repository}"))
+            .arg(format!("-Prepository={repository}"))
             .args(arguments);
         run(&mut command, CLIENT)
     }
@@ -152,21 +133,14 @@ impl GradleUser {
 /// Runs a Java program.
 pub fn java(class_path: &[PathBuf], main: &str) -> Finished {
     let joined = std::env::join_paths(class_path).expect("paths without colons");
-    run(
-        Command::new("java").arg("-cp").arg(joined).arg(main),
-        Duration::from_secs(60),
-    )
+    run(Command::new("java").arg("-cp").arg(joined).arg(main), Duration::from_secs(60))
 }
 
 /// Unpacks a JAR with the JDK's own tool.
 pub fn unpack_jar(jar: &Path) -> TempDir {
     let folder = places::scratch("jar");
     let mut command = Command::new("jar");
-    command
-        .current_dir(folder.path())
-        .arg("--extract")
-        .arg("--file")
-        .arg(jar);
+    command.current_dir(folder.path()).arg("--extract").arg("--file").arg(jar);
     run(&mut command, Duration::from_secs(60)).expect(0);
     folder
 }

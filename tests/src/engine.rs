@@ -27,10 +27,7 @@ pub struct RuntimeFolder {
 
 impl Default for RuntimeFolder {
     fn default() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("pyrsia-t-")
-            .tempdir()
-            .expect("a temporary folder");
+        let folder = tempfile::Builder::new().prefix("pyrsia-t-").tempdir().expect("a temporary folder");
         RuntimeFolder { folder }
     }
 }
@@ -63,15 +60,10 @@ impl RuntimeFolder {
 #[track_caller]
 fn containers(name: &str) -> Vec<String> {
     let filters = format!("%7B%22name%22%3A%5B%22{name}%22%5D%7D");
-    let answer = call(&format!("/containers/json?all=1&filters={filters}"))
-        .expect("the engine answers")
-        .expect(200);
+    let answer = call(&format!("/containers/json?all=1&filters={filters}")).expect("the engine answers").expect(200);
     let listed = answer.json();
     let listed = listed.as_array().expect("a list of containers");
-    listed
-        .iter()
-        .filter_map(|container| container["Id"].as_str().map(str::to_owned))
-        .collect()
+    listed.iter().filter_map(|container| container["Id"].as_str().map(str::to_owned)).collect()
 }
 
 fn call(target: &str) -> Option<http::Response> {
@@ -80,9 +72,7 @@ fn call(target: &str) -> Option<http::Response> {
         .and_then(|host| host.strip_prefix("unix://").map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"));
     let mut stream = UnixStream::connect(socket).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let request = format!("GET {target} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut bytes = Vec::new();

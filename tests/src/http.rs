@@ -18,10 +18,7 @@ pub struct Response {
 impl Response {
     /// The first value of a header; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as text; bytes that are not UTF-8 are replaced.
@@ -34,23 +31,14 @@ impl Response {
     pub fn json(&self) -> serde_json::Value {
         match serde_json::from_slice(&self.body) {
             Ok(value) => value,
-            Err(error) => panic!(
-                "{} answer is not JSON: {error}: {}",
-                self.status,
-                self.text()
-            ),
+            Err(error) => panic!("{} answer is not JSON: {error}: {}", self.status, self.text()),
         }
     }
 
     /// Fails the test with the answer's text unless it has this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert!(
-            self.status == status,
-            "expected {status}, got {}: {}",
-            self.status,
-            self.text()
-        );
+        assert!(self.status == status, "expected {status}, got {}: {}", self.status, self.text());
         self
     }
 }
@@ -79,24 +67,12 @@ pub fn head(url: &str) -> Response {
 ///
 /// # Errors
 /// The connection, or an answer that is not HTTP.
-pub fn send(
-    base: &str,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> io::Result<Response> {
-    let authority = base
-        .strip_prefix("http://")
-        .unwrap_or(base)
-        .trim_end_matches('/');
+pub fn send(base: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
+    let authority = base.strip_prefix("http://").unwrap_or(base).trim_end_matches('/');
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
-    if !headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-    {
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head.push_str(&format!("Host: {authority}\r\n"));
     }
     for (name, value) in headers {
@@ -132,11 +108,7 @@ pub(crate) fn parse(bytes: &[u8], method: &str) -> io::Result<Response> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let rest = &bytes[end + 4..];
-    let response = Response {
-        status,
-        headers,
-        body: Vec::new(),
-    };
+    let response = Response { status, headers, body: Vec::new() };
     let body = if response.header("transfer-encoding") == Some("chunked") {
         join_chunks(rest).ok_or_else(|| broken("broken chunks"))?
     } else if let (Some(length), false) = (response.header("content-length"), method == "HEAD") {
@@ -180,32 +152,17 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let plain = parse(
-            b"HTTP/1.1 404 Not Found\r\nX-A: b\r\ncontent-length: 2\r\n\r\nno",
-            "GET",
-        )
-        .unwrap();
-        assert_eq!(
-            (plain.status, plain.header("x-a"), plain.body.as_slice()),
-            (404, Some("b"), &b"no"[..])
-        );
+        let plain = parse(b"HTTP/1.1 404 Not Found\r\nX-A: b\r\ncontent-length: 2\r\n\r\nno", "GET").unwrap();
+        assert_eq!((plain.status, plain.header("x-a"), plain.body.as_slice()), (404, Some("b"), &b"no"[..]));
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=1\r\nde\r\n0\r\n\r\n";
         assert_eq!(parse(chunked, "GET").unwrap().body, b"abcde");
         assert!(parse(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc", "GET").is_err());
-        assert_eq!(
-            parse(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", "HEAD")
-                .unwrap()
-                .body,
-            b""
-        );
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", "HEAD").unwrap().body, b"");
     }
 
     #[test]
     fn addresses_are_split() {
-        assert_eq!(
-            split("http://127.0.0.1:1/a/b?c"),
-            ("http://127.0.0.1:1", "/a/b?c")
-        );
+        assert_eq!(split("http://127.0.0.1:1/a/b?c"), ("http://127.0.0.1:1", "/a/b?c"));
         assert_eq!(split("http://127.0.0.1:1"), ("http://127.0.0.1:1", "/"));
     }
 }

@@ -31,17 +31,9 @@ impl Node {
     /// Starts a node with these further arguments of `node` and waits until it serves.
     pub fn start<S: AsRef<str>>(name: &str, arguments: &[S]) -> Self {
         let folder = places::scratch(name);
-        let arguments: Vec<String> = arguments
-            .iter()
-            .map(|text| text.as_ref().to_owned())
-            .collect();
+        let arguments: Vec<String> = arguments.iter().map(|text| text.as_ref().to_owned()).collect();
         let (child, url) = launch(folder.path(), &arguments);
-        Node {
-            folder: Some(folder),
-            arguments,
-            child,
-            url,
-        }
+        Node { folder: Some(folder), arguments, child, url }
     }
 
     /// The node's address, without a slash at its end.
@@ -56,10 +48,7 @@ impl Node {
 
     /// The node's own folder; the data folder lies in it.
     pub fn folder(&self) -> &Path {
-        self.folder
-            .as_ref()
-            .expect("the folder is given up only in drop")
-            .path()
+        self.folder.as_ref().expect("the folder is given up only in drop").path()
     }
 
     /// The data folder.
@@ -91,11 +80,7 @@ impl Node {
     /// A command of the program aimed at this node, for running it another way.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = program();
-        command
-            .arg("--data-dir")
-            .arg(self.data())
-            .args(["--node", &self.url])
-            .args(arguments);
+        command.arg("--data-dir").arg(self.data()).args(["--node", &self.url]).args(arguments);
         command
     }
 
@@ -153,10 +138,7 @@ pub fn program() -> Command {
             command.env_remove(name);
         }
     }
-    command
-        .env("PYRSIA_IMAGES", places::image_cache())
-        .env("NO_COLOR", "1")
-        .env("COLUMNS", "100");
+    command.env("PYRSIA_IMAGES", places::image_cache()).env("NO_COLOR", "1").env("COLUMNS", "100");
     command
 }
 
@@ -169,21 +151,11 @@ fn launch(folder: &Path, arguments: &[String]) -> (Child, String) {
     let ready = folder.join("ready.json");
     let _ = std::fs::remove_file(&ready);
     let log_path = folder.join("node.log");
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(&log_path)
-        .expect("a log file");
+    let log = File::options().create(true).append(true).open(&log_path).expect("a log file");
     let mut child = program()
         .arg("--data-dir")
         .arg(folder.join("data"))
-        .args([
-            "node",
-            "--listen",
-            "127.0.0.1:0",
-            "--exit-with-stdin",
-            "--ready-file",
-        ])
+        .args(["node", "--listen", "127.0.0.1:0", "--exit-with-stdin", "--ready-file"])
         .arg(&ready)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -193,10 +165,7 @@ fn launch(folder: &Path, arguments: &[String]) -> (Child, String) {
         .expect("the program starts");
     let answer = process::until(START, || {
         if let Ok(Some(status)) = child.try_wait() {
-            panic!(
-                "the node ended at once ({status}):\n{}",
-                process::tail_of(&log_path, 40)
-            );
+            panic!("the node ended at once ({status}):\n{}", process::tail_of(&log_path, 40));
         }
         let bytes = std::fs::read(&ready).ok()?;
         serde_json::from_slice::<Value>(&bytes).ok()
@@ -204,20 +173,9 @@ fn launch(folder: &Path, arguments: &[String]) -> (Child, String) {
     let Some(answer) = answer else {
         let _ = child.kill();
         let _ = child.wait();
-        panic!(
-            "the node did not serve within {START:?}:\n{}",
-            process::tail_of(&log_path, 40)
-        );
+        panic!("the node did not serve within {START:?}:\n{}", process::tail_of(&log_path, 40));
     };
-    assert_eq!(
-        answer["pid"],
-        child.id(),
-        "the ready file names the node's process"
-    );
-    let url = answer["url"]
-        .as_str()
-        .expect("the ready file has the address")
-        .trim_end_matches('/')
-        .to_owned();
+    assert_eq!(answer["pid"], child.id(), "the ready file names the node's process");
+    let url = answer["url"].as_str().expect("the ready file has the address").trim_end_matches('/').to_owned();
     (child, url)
 }

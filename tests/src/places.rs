@@ -5,9 +5,7 @@ use std::sync::OnceLock;
 
 /// The root of the checkout.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests lie in a folder of the checkout")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in a folder of the checkout")
 }
 
 /// The built program: `PYRSIA_BIN`, or `pyrsia-maven` in the profile folder that this test binary came from.
@@ -16,11 +14,7 @@ pub fn program() -> PathBuf {
         return PathBuf::from(path);
     }
     let path = profile_folder().join("pyrsia-maven");
-    assert!(
-        path.is_file(),
-        "{} is missing: run `cargo build --release` first, or set PYRSIA_BIN",
-        path.display()
-    );
+    assert!(path.is_file(), "{} is missing: run `cargo build --release` first, or set PYRSIA_BIN", path.display());
     path
 }
 
@@ -57,10 +51,7 @@ pub fn scratch(name: &str) -> tempfile::TempDir {
 fn profile_folder() -> PathBuf {
     let exe = std::env::current_exe().expect("a running program has a path");
     // target/release/deps/suite-0123456789abcdef
-    exe.parent()
-        .and_then(Path::parent)
-        .expect("cargo puts test programs two folders down")
-        .to_owned()
+    exe.parent().and_then(Path::parent).expect("cargo puts test programs two folders down").to_owned()
 }
 
 fn remove_ended_runs(all: &Path) {

@@ -28,11 +28,7 @@ impl Finished {
     /// Fails the test with everything the command said unless it ended with `code`.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert!(
-            self.code == code,
-            "expected exit code {code}\n{}",
-            self.report()
-        );
+        assert!(self.code == code, "expected exit code {code}\n{}", self.report());
         self
     }
 
@@ -41,10 +37,7 @@ impl Finished {
     pub fn json(&self) -> serde_json::Value {
         match serde_json::from_str(&self.stdout) {
             Ok(value) => value,
-            Err(error) => panic!(
-                "standard output is not one JSON document: {error}\n{}",
-                self.report()
-            ),
+            Err(error) => panic!("standard output is not one JSON document: {error}\n{}", self.report()),
         }
     }
 
@@ -111,10 +104,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> i32 {
 
 /// Asks a process to end, by its id.
 pub fn terminate(id: u32) {
-    let _ = Command::new("kill")
-        .arg("-TERM")
-        .arg(id.to_string())
-        .status();
+    let _ = Command::new("kill").arg("-TERM").arg(id.to_string()).status();
 }
 
 /// The last `lines` lines of a text.
@@ -168,15 +158,9 @@ mod tests {
 
     #[test]
     fn codes_and_outputs_are_seen() {
-        let done = run(
-            Command::new("sh").args(["-c", "echo out; echo err >&2; exit 7"]),
-            Duration::from_secs(10),
-        );
+        let done = run(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 7"]), Duration::from_secs(10));
         assert_eq!(done.code, 7);
-        assert_eq!(
-            (done.stdout.as_str(), done.stderr.as_str()),
-            ("out\n", "err\n")
-        );
+        assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("out\n", "err\n"));
     }
 
     #[test]

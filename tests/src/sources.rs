@@ -31,9 +31,7 @@ impl Sources {
     /// An empty set of repositories in `folder`.
     pub fn new(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for the repositories");
-        Sources {
-            folder: folder.to_owned(),
-        }
+        Sources { folder: folder.to_owned() }
     }
 
     /// The value of `--source-mirror` that makes the programs clone from here.
@@ -52,41 +50,24 @@ impl Sources {
     }
 
     /// Puts a sample project there under another repository name, after `edit` changed its files.
-    pub fn add_edited(
-        &self,
-        sample: &str,
-        name: &str,
-        tag: &str,
-        edit: impl FnOnce(&Path),
-    ) -> Repository {
+    pub fn add_edited(&self, sample: &str, name: &str, tag: &str, edit: impl FnOnce(&Path)) -> Repository {
         let tree = places::scratch("tree");
         copy_tree(&places::sample(sample), tree.path());
         edit(tree.path());
         git(tree.path(), &["init", "-q"]);
         git(tree.path(), &["add", "-A"]);
-        git(
-            tree.path(),
-            &["commit", "-q", "-m", &format!("{sample} {tag}")],
-        );
+        git(tree.path(), &["commit", "-q", "-m", &format!("{sample} {tag}")]);
         git(tree.path(), &["tag", tag]);
         let commit = git(tree.path(), &["rev-parse", "HEAD"]).trim().to_owned();
         let path = self.folder.join(format!("{name}.git"));
         let _ = std::fs::remove_dir_all(&path);
-        git(
-            tree.path(),
-            &["clone", "-q", "--bare", ".", &path.to_string_lossy()],
-        );
-        Repository {
-            path,
-            commit,
-            tag: tag.to_owned(),
-        }
+        git(tree.path(), &["clone", "-q", "--bare", ".", &path.to_string_lossy()]);
+        Repository { path, commit, tag: tag.to_owned() }
     }
 
     /// Removes a repository, as when its host is gone.
     pub fn remove(&self, name: &str) {
-        std::fs::remove_dir_all(self.folder.join(format!("{name}.git")))
-            .expect("the repository is there");
+        std::fs::remove_dir_all(self.folder.join(format!("{name}.git"))).expect("the repository is there");
     }
 }
 
@@ -98,12 +79,7 @@ pub fn git(folder: &Path, arguments: &[&str]) -> String {
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .args([
-            "-c",
-            "init.defaultBranch=main",
-            "-c",
-            "protocol.file.allow=always",
-        ])
+        .args(["-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"])
         .args(arguments);
     for who in ["AUTHOR", "COMMITTER"] {
         command
@@ -117,17 +93,11 @@ pub fn git(folder: &Path, arguments: &[&str]) -> String {
 /// Copies a folder; links are not followed, the outputs of earlier builds are left out.
 pub fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a new folder");
-    for entry in std::fs::read_dir(from)
-        .unwrap_or_else(|error| panic!("{}: {error}", from.display()))
-        .flatten()
-    {
+    for entry in std::fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())).flatten() {
         let name = entry.file_name();
         let kind = entry.file_type().expect("a file has a type");
         if kind.is_dir() {
-            if !["target", "build", ".gradle", ".git"]
-                .iter()
-                .any(|skipped| name == *skipped)
-            {
+            if !["target", "build", ".gradle", ".git"].iter().any(|skipped| name == *skipped) {
                 copy_tree(&entry.path(), &to.join(name));
             }
         } else if kind.is_file() {
@@ -139,20 +109,14 @@ pub fn copy_tree(from: &Path, to: &Path) {
 /// Replaces a text in a file; it must be there.
 #[track_caller]
 pub fn replace_in(file: &Path, from: &str, to: &str) {
-    let text =
-        std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    assert!(
-        text.contains(from),
-        "{} does not contain {from:?}",
-        file.display()
-    );
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    assert!(text.contains(from), "{} does not contain {from:?}", file.display());
     std::fs::write(file, text.replace(from, to)).expect("a written file");
 }
 
 /// Changes one bit of one byte of a file.
 pub fn flip_bit(file: &Path, at: usize) {
-    let mut bytes =
-        std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     bytes[at] ^= 1;
     std::fs::write(file, bytes).expect("a written file");
 }

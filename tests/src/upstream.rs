@@ -56,9 +56,7 @@ impl Upstream {
     /// Starts a server without files.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be bound");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let content = Arc::new(Mutex::new(Content::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let acceptor = {
@@ -75,12 +73,7 @@ impl Upstream {
                 }
             })
         };
-        Upstream {
-            address,
-            content,
-            stop,
-            acceptor: Some(acceptor),
-        }
+        Upstream { address, content, stop, acceptor: Some(acceptor) }
     }
 
     /// The repository's address, ending in a slash.
@@ -110,18 +103,12 @@ impl Upstream {
     pub fn put_tree(&self, folder: &Path) {
         let mut open = vec![folder.to_owned()];
         while let Some(next) = open.pop() {
-            for entry in std::fs::read_dir(&next)
-                .expect("a readable folder")
-                .flatten()
-            {
+            for entry in std::fs::read_dir(&next).expect("a readable folder").flatten() {
                 let path = entry.path();
                 if path.is_dir() {
                     open.push(path);
                 } else if let Ok(relative) = path.strip_prefix(folder) {
-                    self.put(
-                        &relative.to_string_lossy(),
-                        std::fs::read(&path).expect("a readable file"),
-                    );
+                    self.put(&relative.to_string_lossy(), std::fs::read(&path).expect("a readable file"));
                 }
             }
         }
@@ -145,11 +132,7 @@ impl Upstream {
     /// How often a path was asked for with GET.
     pub fn gets(&self, path: &str) -> usize {
         let wanted = ("GET".to_owned(), path.to_owned());
-        self.content()
-            .requests
-            .iter()
-            .filter(|request| **request == wanted)
-            .count()
+        self.content().requests.iter().filter(|request| **request == wanted).count()
     }
 
     /// Every request so far: method and path.
@@ -158,9 +141,7 @@ impl Upstream {
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
-        self.content
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.content.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -190,34 +171,21 @@ fn serve(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()>
     }
     let path = target.trim_start_matches('/').to_owned();
     let (file, behaviour) = {
-        let mut content = content
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut content = content.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         content.requests.push((method.to_owned(), path.clone()));
-        (
-            lookup(&content.files, &path),
-            take_behaviour(&mut content.behaviours, &path),
-        )
+        (lookup(&content.files, &path), take_behaviour(&mut content.behaviours, &path))
     };
     match behaviour {
-        Some(Behaviour::Status {
-            code, retry_after, ..
-        }) => {
-            let retry = retry_after.map_or(String::new(), |seconds| {
-                format!("Retry-After: {seconds}\r\n")
-            });
-            let head = format!(
-                "HTTP/1.1 {code} Scripted\r\n{retry}Content-Length: 0\r\nConnection: close\r\n\r\n"
-            );
+        Some(Behaviour::Status { code, retry_after, .. }) => {
+            let retry = retry_after.map_or(String::new(), |seconds| format!("Retry-After: {seconds}\r\n"));
+            let head = format!("HTTP/1.1 {code} Scripted\r\n{retry}Content-Length: 0\r\nConnection: close\r\n\r\n");
             return stream.write_all(head.as_bytes());
         }
         Some(Behaviour::Delay(time)) => std::thread::sleep(time),
         Some(Behaviour::FlipBit { .. } | Behaviour::Truncate { .. }) | None => {}
     }
     let Some(mut bytes) = file else {
-        return stream.write_all(
-            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        );
+        return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
     let length = bytes.len();
     match behaviour {
@@ -274,14 +242,8 @@ mod tests {
         let server = Upstream::start();
         server.put("a/b.jar", *b"hello");
         let url = server.url();
-        assert_eq!(
-            http::get(&format!("{url}a/b.jar")).expect(200).body,
-            b"hello"
-        );
-        assert_eq!(
-            http::get(&format!("{url}a/b.jar.sha1")).text(),
-            "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"
-        );
+        assert_eq!(http::get(&format!("{url}a/b.jar")).expect(200).body, b"hello");
+        assert_eq!(http::get(&format!("{url}a/b.jar.sha1")).text(), "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d");
         http::get(&format!("{url}a/c.jar")).expect(404);
         assert_eq!((server.gets("a/b.jar"), server.requests().len()), (1, 3));
     }
@@ -291,14 +253,7 @@ mod tests {
         let server = Upstream::start();
         server.put("x", *b"abc");
         let url = format!("{}x", server.url());
-        server.behave(
-            "x",
-            Behaviour::Status {
-                code: 429,
-                retry_after: Some(1),
-                times: 1,
-            },
-        );
+        server.behave("x", Behaviour::Status { code: 429, retry_after: Some(1), times: 1 });
         assert_eq!(http::get(&url).expect(429).header("retry-after"), Some("1"));
         assert_eq!(http::get(&url).expect(200).body, b"abc");
         server.behave("x", Behaviour::FlipBit { at: 0 });

@@ -45,10 +45,7 @@ fn times(authority: &str, target: &str) -> std::io::Result<Vec<Duration>> {
 #[ignore = "a benchmark"]
 fn bench_warm_files() {
     let upstream = Upstream::start();
-    let files = [
-        ("2 KiB", "org/acme/a/1/a-1.pom", 2048),
-        ("1 MiB", "org/acme/a/1/a-1.jar", 1 << 20),
-    ];
+    let files = [("2 KiB", "org/acme/a/1/a-1.pom", 2048), ("1 MiB", "org/acme/a/1/a-1.jar", 1 << 20)];
     for (_, path, size) in files {
         upstream.put(path, vec![b'x'; size]);
     }
@@ -63,10 +60,8 @@ fn bench_warm_files() {
                 std::thread::spawn(move || times(&authority, &target).expect("answers"))
             })
             .collect();
-        let mut all: Vec<_> = connections
-            .into_iter()
-            .flat_map(|connection| connection.join().expect("no panic"))
-            .collect();
+        let mut all: Vec<_> =
+            connections.into_iter().flat_map(|connection| connection.join().expect("no panic")).collect();
         let seconds = started.elapsed().as_secs_f64();
         all.sort();
         let count = all.len();
@@ -84,18 +79,11 @@ fn bench_warm_files() {
 #[ignore = "a benchmark"]
 fn bench_rebuild() {
     let chain = crate::fixture::shared();
-    println!(
-        "build of greeting-lib through the ledger, caches empty: {:.1} s",
-        chain.build.took.as_secs_f64()
-    );
+    println!("build of greeting-lib through the ledger, caches empty: {:.1} s", chain.build.took.as_secs_f64());
     for round in ["first", "second"] {
         let out = pyrsia_tests::places::scratch("bench");
         let arguments = ["--no-reference"];
         let done = crate::fixture::rebuild(&chain.sources, out.path(), &arguments).expect(0);
-        println!(
-            "{round} rebuild of greeting-lib: {:.1} s, of it {}",
-            done.took.as_secs_f64(),
-            done.json()["timings"]
-        );
+        println!("{round} rebuild of greeting-lib: {:.1} s, of it {}", done.took.as_secs_f64(), done.json()["timings"]);
     }
 }

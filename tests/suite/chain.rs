@@ -18,18 +18,10 @@ use crate::fixture::{Chain, LIB, LIB_JAR, SELF_VERIFIED, build, keys, shared};
 fn the_build_shows_its_verdict_and_what_it_is_worth() {
     let chain = shared();
     let said = chain.build.output();
-    assert!(
-        said.contains("no Byzantine tolerance"),
-        "{}",
-        chain.build.report()
-    );
+    assert!(said.contains("no Byzantine tolerance"), "{}", chain.build.report());
     // The same request again is the same round: nothing is built, the verdict stands.
     let again = build(&chain.node, LIB, "greeting-lib", "v1.0.0").expect(SELF_VERIFIED);
-    assert!(
-        again.took.as_secs() < 20,
-        "a verdict that stands is not built again: {:?}",
-        again.took
-    );
+    assert!(again.took.as_secs() < 20, "a verdict that stands is not built again: {:?}", again.took);
     chain
         .node
         .cli(&[
@@ -58,28 +50,14 @@ fn the_story_of_the_release_is_told() {
     );
     assert_eq!(verdict["source"]["commit"], chain.lib.commit.as_str());
     assert_eq!(verdict["source"]["tag"], "v1.0.0");
-    assert_eq!(
-        (&verdict["threshold"], &verdict["committee_size"]),
-        (&1.into(), &1.into())
-    );
-    let names: Vec<_> = verdict["files"]
-        .as_array()
-        .expect("files")
-        .iter()
-        .map(|file| file["name"].clone())
-        .collect();
+    assert_eq!((&verdict["threshold"], &verdict["committee_size"]), (&1.into(), &1.into()));
+    let names: Vec<_> = verdict["files"].as_array().expect("files").iter().map(|file| file["name"].clone()).collect();
     assert!(
-        names.contains(&"greeting-lib-1.0.0.jar".into())
-            && names.contains(&"greeting-lib-1.0.0.pom".into()),
+        names.contains(&"greeting-lib-1.0.0.jar".into()) && names.contains(&"greeting-lib-1.0.0.pom".into()),
         "{names:?}"
     );
     let text = chain.node.cli(&["inspect", LIB]).expect(0).stdout;
-    for word in [
-        "https://samples.example/greeting-lib",
-        &chain.lib.commit[..12],
-        "v1.0.0",
-        "1 of 1",
-    ] {
+    for word in ["https://samples.example/greeting-lib", &chain.lib.commit[..12], "v1.0.0", "1 of 1"] {
         assert!(text.contains(word), "inspect does not say {word}:\n{text}");
     }
 }
@@ -89,19 +67,9 @@ fn the_log_has_every_step_and_its_checkpoint_is_signed() {
     let chain = shared();
     let page = chain.node.cli(&["log", "--json"]).expect(0).json();
     let leaves = page["leaves"].as_array().expect("leaves").clone();
-    let kinds: Vec<_> = leaves
-        .iter()
-        .filter_map(|leaf| leaf["kind"].as_str())
-        .collect();
+    let kinds: Vec<_> = leaves.iter().filter_map(|leaf| leaf["kind"].as_str()).collect();
     let mut at = 0;
-    for kind in [
-        "namespace",
-        "build-request",
-        "inputs",
-        "commitment",
-        "attestation",
-        "verdict",
-    ] {
+    for kind in ["namespace", "build-request", "inputs", "commitment", "attestation", "verdict"] {
         let found = kinds[at..].iter().position(|seen| seen.starts_with(kind));
         at += found.unwrap_or_else(|| panic!("{kind} is missing, or too early, in {kinds:?}"));
     }
@@ -110,21 +78,11 @@ fn the_log_has_every_step_and_its_checkpoint_is_signed() {
     }
     let text = chain.node.cli(&["log"]).expect(0).stdout;
     assert!(text.contains(LIB), "{text}");
-    let note = http::get(&format!("{}/log/checkpoint", chain.node.url()))
-        .expect(200)
-        .text();
+    let note = http::get(&format!("{}/log/checkpoint", chain.node.url())).expect(200).text();
     let lines: Vec<_> = note.lines().collect();
     assert!(lines[0].starts_with("pyrsia-maven/"), "{note}");
-    assert!(
-        lines[1]
-            .parse::<usize>()
-            .is_ok_and(|size| size >= leaves.len()),
-        "{note}"
-    );
-    assert!(
-        note.contains("\n\n\u{2014} "),
-        "a signature follows: {note}"
-    );
+    assert!(lines[1].parse::<usize>().is_ok_and(|size| size >= leaves.len()), "{note}");
+    assert!(note.contains("\n\n\u{2014} "), "a signature follows: {note}");
 }
 
 #[test]
@@ -140,17 +98,9 @@ fn the_builds_of_a_node_can_be_followed() {
     let one = chain.node.cli(&["builds", &id, "--json"]).expect(0).json();
     assert_eq!(one["done"], true, "{one:#}");
     let story = chain.node.cli(&["builds", &id, "--follow"]).expect(0);
-    assert!(
-        story.stdout.contains("verdict") || story.stdout.contains("published"),
-        "{}",
-        story.report()
-    );
+    assert!(story.stdout.contains("verdict") || story.stdout.contains("published"), "{}", story.report());
     let status = chain.node.cli(&["status"]).expect(0);
-    assert!(
-        status.stdout.contains("no Byzantine tolerance"),
-        "{}",
-        status.report()
-    );
+    assert!(status.stdout.contains("no Byzantine tolerance"), "{}", status.report());
 }
 
 #[test]
@@ -163,29 +113,14 @@ fn the_files_are_served_with_what_is_known_of_them() {
         .as_array()
         .and_then(|files| files.iter().find(|file| file["path"] == LIB_JAR))
         .unwrap_or_else(|| panic!("{LIB_JAR} is not in {story:#}"));
-    assert_eq!(
-        recorded["sha256"],
-        Sha256::of(&jar.body).to_string(),
-        "the served bytes are the recorded ones"
-    );
-    let metadata = chain
-        .node
-        .artifact("org/pyrsia/samples/greeting-lib/maven-metadata.xml")
-        .expect(200)
-        .text();
+    assert_eq!(recorded["sha256"], Sha256::of(&jar.body).to_string(), "the served bytes are the recorded ones");
+    let metadata = chain.node.artifact("org/pyrsia/samples/greeting-lib/maven-metadata.xml").expect(200).text();
     assert!(
-        metadata.contains("<version>1.0.0</version>")
-            && metadata.contains("<release>1.0.0</release>"),
+        metadata.contains("<version>1.0.0</version>") && metadata.contains("<release>1.0.0</release>"),
         "{metadata}"
     );
-    chain
-        .node
-        .artifact("org/pyrsia/samples/greeting-lib/1.0.0/greeting-lib-1.0.0-sources.jar")
-        .expect(404);
-    chain
-        .node
-        .artifact("org/pyrsia/samples/greeting-lib/1.0.1/greeting-lib-1.0.1.pom")
-        .expect(404);
+    chain.node.artifact("org/pyrsia/samples/greeting-lib/1.0.0/greeting-lib-1.0.0-sources.jar").expect(404);
+    chain.node.artifact("org/pyrsia/samples/greeting-lib/1.0.1/greeting-lib-1.0.1.pom").expect(404);
 }
 
 /// A person with the library in ~/.m2, resolved through the node by Maven.
@@ -193,8 +128,7 @@ fn person_with_the_library(chain: &Chain) -> MavenUser {
     let user = MavenUser::new(&chain.node.maven2(), "central");
     let project = places::scratch("consumer");
     sources::copy_tree(&places::sample("consumer-maven"), project.path());
-    user.run(&Maven::of_the_machine(), project.path(), &["-q", "compile"])
-        .expect(0);
+    user.run(&Maven::of_the_machine(), project.path(), &["-q", "compile"]).expect(0);
     user
 }
 
@@ -202,10 +136,7 @@ fn person_with_the_library(chain: &Chain) -> MavenUser {
 fn verify(chain: &Chain, user: &MavenUser, arguments: &[&str]) -> Finished {
     let mut all = vec!["verify"];
     all.extend_from_slice(arguments);
-    process::run(
-        chain.node.command(&all).env("HOME", user.home()),
-        std::time::Duration::from_secs(120),
-    )
+    process::run(chain.node.command(&all).env("HOME", user.home()), std::time::Duration::from_secs(120))
 }
 
 #[test]
@@ -215,45 +146,20 @@ fn verify_tells_the_right_file_from_every_other() {
     let jar = user.local_file(LIB_JAR);
 
     let done = verify(chain, &user, &[LIB]).expect(SELF_VERIFIED);
-    assert!(
-        done.output().contains("no Byzantine tolerance"),
-        "{}",
-        done.report()
-    );
+    assert!(done.output().contains("no Byzantine tolerance"), "{}", done.report());
     verify(chain, &user, &["--accept-self", LIB]).expect(0);
-    let report = verify(chain, &user, &["--json", LIB])
-        .expect(SELF_VERIFIED)
-        .json();
-    let expected: BTreeSet<String> = ["gav", "exit_code", "files", "source", "log"]
-        .map(str::to_owned)
-        .into();
+    let report = verify(chain, &user, &["--json", LIB]).expect(SELF_VERIFIED).json();
+    let expected: BTreeSet<String> = ["gav", "exit_code", "files", "source", "log"].map(str::to_owned).into();
     assert!(keys(&report).is_superset(&expected), "{report:#}");
     assert_eq!(report["exit_code"], SELF_VERIFIED);
     assert_eq!(report["source"]["commit"], chain.lib.commit.as_str());
     let file = &report["files"][0];
-    let expected: BTreeSet<String> = [
-        "name",
-        "path",
-        "sha256",
-        "verdict",
-        "comparison",
-        "agreed_by",
-        "threshold",
-    ]
-    .map(str::to_owned)
-    .into();
+    let expected: BTreeSet<String> =
+        ["name", "path", "sha256", "verdict", "comparison", "agreed_by", "threshold"].map(str::to_owned).into();
     assert!(keys(file).is_superset(&expected), "{report:#}");
     assert_eq!(file["path"], jar.to_string_lossy().as_ref());
-    assert_eq!(
-        file["sha256"],
-        Sha256::of(&std::fs::read(&jar).expect("the jar")).to_string()
-    );
-    verify(
-        chain,
-        &user,
-        &["--accept-self", "--file", &jar.to_string_lossy(), LIB],
-    )
-    .expect(0);
+    assert_eq!(file["sha256"], Sha256::of(&std::fs::read(&jar).expect("the jar")).to_string());
+    verify(chain, &user, &["--accept-self", "--file", &jar.to_string_lossy(), LIB]).expect(0);
     verify(chain, &user, &["--accept-self", &format!("{LIB}@pom")]).expect(0);
 
     // One bit of one byte, wherever it is.
@@ -261,11 +167,7 @@ fn verify_tells_the_right_file_from_every_other() {
     for at in [0, length / 2, length - 1] {
         flip_bit(&jar, at);
         let done = verify(chain, &user, &["--accept-self", LIB]).expect(11);
-        assert!(
-            done.output().contains("MISMATCH") || done.output().contains("mismatch"),
-            "{}",
-            done.report()
-        );
+        assert!(done.output().contains("MISMATCH") || done.output().contains("mismatch"), "{}", done.report());
         flip_bit(&jar, at);
     }
     verify(chain, &user, &["--accept-self", LIB]).expect(0);
@@ -279,11 +181,7 @@ fn what_nobody_rebuilt_is_unknown_and_the_next_command_is_named() {
     let user = MavenUser::new(&chain.node.maven2(), "central");
     let release = "org.apache.commons:commons-lang3:3.14.0";
     let done = verify(chain, &user, &[release]).expect(10);
-    assert!(
-        done.output().contains(&format!("build {release}")),
-        "{}",
-        done.report()
-    );
+    assert!(done.output().contains(&format!("build {release}")), "{}", done.report());
     let done = verify(chain, &user, &["--json", release]).expect(10).json();
     assert_eq!(done["files"][0]["verdict"], "unknown");
     // The worse of two answers decides.
@@ -297,19 +195,8 @@ fn a_receipt_holds_without_a_node_and_no_byte_of_it_can_change() {
     let folder = places::scratch("receipt");
     let receipt = folder.path().join("greeting-lib.receipt");
     let network = folder.path().join("network.json");
-    chain
-        .node
-        .cli(&["receipt", LIB, "-o", &receipt.to_string_lossy()])
-        .expect(0);
-    std::fs::write(
-        &network,
-        chain
-            .node
-            .cli(&["network", "show", "--json"])
-            .expect(0)
-            .stdout,
-    )
-    .expect("a written file");
+    chain.node.cli(&["receipt", LIB, "-o", &receipt.to_string_lossy()]).expect(0);
+    std::fs::write(&network, chain.node.cli(&["network", "show", "--json"]).expect(0).stdout).expect("a written file");
     let offline = |network: &Path, more: &[&str]| {
         let mut command = node::program();
         command
@@ -341,14 +228,7 @@ fn a_receipt_holds_without_a_node_and_no_byte_of_it_can_change() {
 
     let stranger = Node::start("stranger", &["--no-builder", "--upstream", "none"]);
     let other = folder.path().join("other.json");
-    std::fs::write(
-        &other,
-        stranger
-            .cli(&["network", "show", "--json"])
-            .expect(0)
-            .stdout,
-    )
-    .expect("a written file");
+    std::fs::write(&other, stranger.cli(&["network", "show", "--json"]).expect(0).stdout).expect("a written file");
     offline(&other, &["--accept-self"]).expect(13);
 }
 
@@ -367,12 +247,7 @@ fn every_byte_of_a_receipt_counts(receipt: &Path, network: &Path) {
     for at in 0..good.len() {
         for bit in [0, 3, 5] {
             changed[at] ^= 1 << bit;
-            assert!(
-                !holds(&changed),
-                "byte {at} may be {:#04x} instead of {:#04x}",
-                changed[at],
-                good[at]
-            );
+            assert!(!holds(&changed), "byte {at} may be {:#04x} instead of {:#04x}", changed[at], good[at]);
             changed[at] = good[at];
         }
     }
@@ -388,10 +263,7 @@ fn an_application_is_built_from_the_library_of_the_ledger() {
     build(&chain.node, app, "greeting-app", "v1.0.0").expect(SELF_VERIFIED);
     let folder = places::scratch("app");
     let path = "org/pyrsia/samples/greeting-app/1.0.0/greeting-app-1.0.0.jar";
-    let files = [
-        (path, folder.path().join("app.jar")),
-        (LIB_JAR, folder.path().join("lib.jar")),
-    ];
+    let files = [(path, folder.path().join("app.jar")), (LIB_JAR, folder.path().join("lib.jar"))];
     for (path, file) in &files {
         std::fs::write(file, chain.node.artifact(path).expect(200).body).expect("a written jar");
     }

@@ -30,10 +30,7 @@ fn resolves_compiles_and_runs(maven: &Maven) {
     assert_eq!(Sha256::of(&local), Sha256::of(&served));
     let origin = jar.with_file_name("_remote.repositories");
     let origin = std::fs::read_to_string(origin).expect("Maven writes where a file came from");
-    assert!(
-        origin.contains("under-test"),
-        "it came through the mirror: {origin}"
-    );
+    assert!(origin.contains("under-test"), "it came through the mirror: {origin}");
 }
 
 #[test]
@@ -53,9 +50,7 @@ fn gradle_uses_the_node() {
     let chain = fixture::shared();
     let user = GradleUser::default();
     let project = project("consumer-gradle");
-    let done = user
-        .run(project.path(), &chain.node.maven2(), &["-q", "run"])
-        .expect(0);
+    let done = user.run(project.path(), &chain.node.maven2(), &["-q", "run"]).expect(0);
     assert!(done.stdout.contains(GREETING), "{}", done.report());
 }
 
@@ -66,19 +61,9 @@ fn second_repository() -> Upstream {
     std::fs::write(folder.path().join("there.txt"), "only there\n").expect("a written file");
     let jar = folder.path().join("there.jar");
     let mut command = std::process::Command::new("jar");
-    command
-        .current_dir(folder.path())
-        .arg("--create")
-        .arg("--file")
-        .arg(&jar)
-        .arg("there.txt");
+    command.current_dir(folder.path()).arg("--create").arg("--file").arg(&jar).arg("there.txt");
     run(&mut command, std::time::Duration::from_secs(60)).expect(0);
-    second.put_release(
-        "org.pyrsia.samples.second",
-        "only-there",
-        "1.0.0",
-        std::fs::read(&jar).expect("the jar"),
-    );
+    second.put_release("org.pyrsia.samples.second", "only-there", "1.0.0", std::fs::read(&jar).expect("the jar"));
     second
 }
 
@@ -89,26 +74,11 @@ fn a_mirror_of_central_leaves_a_second_repository_alone() {
     let user = MavenUser::new(&chain.node.maven2(), "central");
     let project = project("consumer-two-repos");
     let address = format!("-Dsecond.url={}", second.url());
-    user.run(
-        &Maven::of_the_machine(),
-        project.path(),
-        &["package", &address],
-    )
-    .expect(0);
-    let class_path = [
-        project.path().join("target/classes"),
-        user.local_file(LIB_JAR),
-    ];
+    user.run(&Maven::of_the_machine(), project.path(), &["package", &address]).expect(0);
+    let class_path = [project.path().join("target/classes"), user.local_file(LIB_JAR)];
     let said = clients::java(&class_path, "org.pyrsia.samples.consumer.Main").expect(0);
-    assert!(
-        said.stdout.contains("two repositories"),
-        "{}",
-        said.report()
-    );
-    assert_eq!(
-        second.gets("org/pyrsia/samples/second/only-there/1.0.0/only-there-1.0.0.jar"),
-        1
-    );
+    assert!(said.stdout.contains("two repositories"), "{}", said.report());
+    assert_eq!(second.gets("org/pyrsia/samples/second/only-there/1.0.0/only-there-1.0.0.jar"), 1);
 }
 
 #[test]
@@ -118,17 +88,7 @@ fn the_enforcing_mirror_hides_a_second_repository() {
     let user = MavenUser::new(&chain.node.maven2(), "*");
     let project = project("consumer-two-repos");
     let address = format!("-Dsecond.url={}", second.url());
-    let done = user
-        .run(
-            &Maven::of_the_machine(),
-            project.path(),
-            &["compile", &address],
-        )
-        .expect(1);
+    let done = user.run(&Maven::of_the_machine(), project.path(), &["compile", &address]).expect(1);
     assert!(done.stdout.contains("only-there"), "{}", done.report());
-    assert_eq!(
-        second.requests(),
-        [],
-        "nothing comes from anywhere but the node"
-    );
+    assert_eq!(second.requests(), [], "nothing comes from anywhere but the node");
 }

@@ -31,11 +31,7 @@ fn help_is_a_contract() {
             below.push(name);
             open.push(below);
         }
-        let name = if command.is_empty() {
-            "all".to_owned()
-        } else {
-            command.join("-")
-        };
+        let name = if command.is_empty() { "all".to_owned() } else { command.join("-") };
         insta::assert_snapshot!(format!("help-{name}"), help);
         seen.insert(name);
     }
@@ -58,13 +54,9 @@ fn help_is_a_contract() {
 
 #[test]
 fn wrong_usage_is_2() {
-    for arguments in [
-        &["nonsense"][..],
-        &["verify", "--no-such-flag"],
-        &["verify", "not-coordinates"],
-        &["receipt"],
-        &[],
-    ] {
+    for arguments in
+        [&["nonsense"][..], &["verify", "--no-such-flag"], &["verify", "not-coordinates"], &["receipt"], &[]]
+    {
         node::cli(arguments).expect(2);
     }
 }
@@ -72,10 +64,7 @@ fn wrong_usage_is_2() {
 #[test]
 fn the_version_is_the_workspaces() {
     let done = node::cli(&["--version"]).expect(0);
-    assert_eq!(
-        done.stdout.trim(),
-        format!("pyrsia-maven {}", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(done.stdout.trim(), format!("pyrsia-maven {}", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -84,20 +73,11 @@ fn a_misspelt_setting_is_refused_by_name() {
     let file = folder.path().join("config.toml");
     std::fs::write(&file, "[node]\nlistne = \"127.0.0.1:1\"\n").expect("a written file");
     let done = process::run(
-        node::program()
-            .arg("--data-dir")
-            .arg(folder.path())
-            .arg("--config")
-            .arg(&file)
-            .arg("node"),
+        node::program().arg("--data-dir").arg(folder.path()).arg("--config").arg(&file).arg("node"),
         Duration::from_secs(30),
     )
     .expect(1);
-    assert!(
-        done.stderr.contains("listne") && done.stderr.contains("config.toml"),
-        "{}",
-        done.report()
-    );
+    assert!(done.stderr.contains("listne") && done.stderr.contains("config.toml"), "{}", done.report());
 }
 
 #[test]
@@ -109,10 +89,7 @@ fn errors_keep_standard_output_clean_for_json() {
         done.report()
     );
     assert!(!done.stderr.is_empty());
-    assert!(
-        !done.output().contains('\u{1b}'),
-        "no colours off a terminal"
-    );
+    assert!(!done.output().contains('\u{1b}'), "no colours off a terminal");
 }
 
 #[test]
@@ -121,12 +98,7 @@ fn the_configuration_shows_where_flags_win() {
     let file = folder.path().join("config.toml");
     std::fs::write(&file, "[node]\nlisten = \"127.0.0.1:7001\"\n").expect("a written file");
     let done = process::run(
-        node::program()
-            .arg("--data-dir")
-            .arg(folder.path())
-            .arg("--config")
-            .arg(&file)
-            .args(["config", "show"]),
+        node::program().arg("--data-dir").arg(folder.path()).arg("--config").arg(&file).args(["config", "show"]),
         Duration::from_secs(30),
     )
     .expect(0);
@@ -136,12 +108,7 @@ fn the_configuration_shows_where_flags_win() {
 #[test]
 fn completions_are_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish"] {
-        assert!(
-            node::cli(&["completions", shell])
-                .expect(0)
-                .stdout
-                .contains("pyrsia-maven")
-        );
+        assert!(node::cli(&["completions", shell]).expect(0).stdout.contains("pyrsia-maven"));
     }
 }
 
@@ -154,25 +121,12 @@ fn compare_tells_identical_from_different() {
         std::fs::write(tree.join("a.txt"), content).expect("a file");
         let archive = folder.path().join(name);
         let mut jar = std::process::Command::new("jar");
-        jar.arg("--create")
-            .arg("--file")
-            .arg(&archive)
-            .args(["--date=2026-01-01T00:00:00Z", "-C"])
-            .arg(&tree)
-            .arg(".");
+        jar.arg("--create").arg("--file").arg(&archive).args(["--date=2026-01-01T00:00:00Z", "-C"]).arg(&tree).arg(".");
         process::run(&mut jar, Duration::from_secs(60)).expect(0);
         archive.to_string_lossy().into_owned()
     };
-    let (one, same, other) = (
-        make("one.jar", "a"),
-        make("same.jar", "a"),
-        make("other.jar", "b"),
-    );
+    let (one, same, other) = (make("one.jar", "a"), make("same.jar", "a"), make("other.jar", "b"));
     node::cli(&["compare", &one, &same]).expect(0);
     let done = node::cli(&["compare", &one, &other]).expect(17);
-    assert!(
-        done.stdout.contains("a.txt"),
-        "the difference has a name: {}",
-        done.report()
-    );
+    assert!(done.stdout.contains("a.txt"), "the difference has a name: {}", done.report());
 }

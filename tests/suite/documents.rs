@@ -4,17 +4,10 @@ use std::path::Path;
 
 use pyrsia_tests::{node, places};
 
-const DOCUMENTS: [&str; 5] = [
-    "README.md",
-    "SECURITY.md",
-    "CHANGELOG.md",
-    "docs/OPERATING.md",
-    "docs/ARCHITECTURE.md",
-];
+const DOCUMENTS: [&str; 5] = ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/OPERATING.md", "docs/ARCHITECTURE.md"];
 
 fn text(document: &str) -> String {
-    std::fs::read_to_string(places::root().join(document))
-        .unwrap_or_else(|error| panic!("{document}: {error}"))
+    std::fs::read_to_string(places::root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
 }
 
 /// The lines of every fenced `sh` block, continued lines joined, comments left out.
@@ -49,9 +42,7 @@ fn check_program_line(document: &str, line: &str, words: &[&str]) {
     let mut command: Vec<&str> = Vec::new();
     let mut help = node::cli(&["--help"]).expect(0).stdout;
     for word in words.iter().take_while(|word| !word.starts_with('-')) {
-        let listed = help
-            .lines()
-            .any(|shown| shown.split_whitespace().next() == Some(word));
+        let listed = help.lines().any(|shown| shown.split_whitespace().next() == Some(word));
         if !(listed && help.contains("Commands:")) {
             break;
         }
@@ -66,11 +57,7 @@ fn check_program_line(document: &str, line: &str, words: &[&str]) {
         let known = help
             .split(|letter: char| letter.is_whitespace() || matches!(letter, ',' | '[' | ']'))
             .any(|shown| shown == flag);
-        assert!(
-            known,
-            "{document}: `{line}` uses {flag}, which `{} --help` does not know",
-            command.join(" ")
-        );
+        assert!(known, "{document}: `{line}` uses {flag}, which `{} --help` does not know", command.join(" "));
     }
 }
 
@@ -84,13 +71,8 @@ fn every_command_in_the_documents_is_one_that_the_program_knows() {
             let program = words[0].rsplit('/').next().unwrap_or(words[0]);
             match program {
                 "dev" => {
-                    let command = words
-                        .get(1)
-                        .unwrap_or_else(|| panic!("{document}: `{line}` has no command"));
-                    assert!(
-                        dev.contains(&format!("\n    {command}) ")),
-                        "{document}: `{line}`: no such command"
-                    );
+                    let command = words.get(1).unwrap_or_else(|| panic!("{document}: `{line}` has no command"));
+                    assert!(dev.contains(&format!("\n    {command}) ")), "{document}: `{line}`: no such command");
                 }
                 "pyrsia-maven" => check_program_line(document, &line, &words[1..]),
                 _ => continue,
@@ -98,34 +80,20 @@ fn every_command_in_the_documents_is_one_that_the_program_knows() {
             checked += 1;
         }
     }
-    assert!(
-        checked >= 6,
-        "only {checked} commands were found in the documents"
-    );
+    assert!(checked >= 6, "only {checked} commands were found in the documents");
 }
 
 #[test]
 fn links_between_documents_lead_somewhere() {
     for document in DOCUMENTS {
         let text = text(document);
-        let folder = places::root()
-            .join(document)
-            .parent()
-            .map(Path::to_owned)
-            .unwrap_or_default();
-        for target in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        let folder = places::root().join(document).parent().map(Path::to_owned).unwrap_or_default();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = target.split('#').next().unwrap_or(target);
             if file.is_empty() || file.contains("://") {
                 continue;
             }
-            assert!(
-                folder.join(file).exists(),
-                "{document} links to {target}, which is not there"
-            );
+            assert!(folder.join(file).exists(), "{document} links to {target}, which is not there");
         }
     }
 }
@@ -134,41 +102,26 @@ fn links_between_documents_lead_somewhere() {
 fn the_exit_codes_are_documented() {
     let operating = text("docs/OPERATING.md");
     for code in [0, 1, 2, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22] {
-        assert!(
-            operating.contains(&format!("| {code} |")),
-            "exit code {code} is missing"
-        );
+        assert!(operating.contains(&format!("| {code} |")), "exit code {code} is missing");
     }
 }
 
 #[test]
 fn shell_blocks_are_read() {
-    let lines = shell_lines(
-        "```sh\n# no\npyrsia-maven a \\\n  --b\n```\ntext\n```toml\nx = 1\n```\n```sh\n./dev up\n```\n",
-    );
+    let lines =
+        shell_lines("```sh\n# no\npyrsia-maven a \\\n  --b\n```\ntext\n```toml\nx = 1\n```\n```sh\n./dev up\n```\n");
     assert_eq!(lines, ["pyrsia-maven a --b", "./dev up"]);
 }
 
 #[test]
 fn the_configuration_in_the_documents_is_accepted() {
     let text = text("docs/OPERATING.md");
-    let block = text
-        .split("```toml\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .expect("a toml block");
+    let block = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a toml block");
     let folder = places::scratch("documented");
     let file = folder.path().join("config.toml");
     std::fs::write(&file, block).expect("a written file");
     let mut command = node::program();
-    command
-        .arg("--data-dir")
-        .arg(folder.path())
-        .arg("--config")
-        .arg(&file)
-        .args(["config", "show"]);
-    let shown = pyrsia_tests::process::run(&mut command, std::time::Duration::from_secs(30))
-        .expect(0)
-        .stdout;
+    command.arg("--data-dir").arg(folder.path()).arg("--config").arg(&file).args(["config", "show"]);
+    let shown = pyrsia_tests::process::run(&mut command, std::time::Duration::from_secs(30)).expect(0).stdout;
     assert!(shown.contains("https://mirror.example/maven2/"), "{shown}");
 }

@@ -45,21 +45,12 @@ fn publish_the_library() -> Chain {
     let node = Node::start("chain", &["--source-mirror", &sources.mirror()]);
     grant(&node, &["greeting-lib", "greeting-app"]);
     let build = build(&node, LIB, "greeting-lib", "v1.0.0").expect(SELF_VERIFIED);
-    Chain {
-        node,
-        sources,
-        lib,
-        build,
-    }
+    Chain { node, sources, lib, build }
 }
 
 /// Lets this node's publisher publish `org.pyrsia.samples` from these repositories.
 pub fn grant(node: &Node, repositories: &[&str]) {
-    let mut arguments = vec![
-        "namespace".to_owned(),
-        "grant".to_owned(),
-        "org.pyrsia.samples".to_owned(),
-    ];
+    let mut arguments = vec!["namespace".to_owned(), "grant".to_owned(), "org.pyrsia.samples".to_owned()];
     for repository in repositories {
         arguments.extend(["--repository".to_owned(), Sources::address(repository)]);
     }
@@ -68,15 +59,7 @@ pub fn grant(node: &Node, repositories: &[&str]) {
 
 /// `build --wait`.
 pub fn build(node: &Node, release: &str, repository: &str, tag: &str) -> Finished {
-    node.cli_long(&[
-        "build",
-        release,
-        "--source",
-        &Sources::address(repository),
-        "--tag",
-        tag,
-        "--wait",
-    ])
+    node.cli_long(&["build", release, "--source", &Sources::address(repository), "--tag", tag, "--wait"])
 }
 
 /// `rebuild` of the library without a node; the outputs go to `out`.
@@ -97,22 +80,13 @@ pub fn rebuild_of(
     engine::require();
     let data = places::run_folder().join("rebuild-data");
     let mut command = node::program();
-    command
-        .arg("--data-dir")
-        .arg(data)
-        .args(["rebuild", release, "--tag", tag]);
+    command.arg("--data-dir").arg(data).args(["rebuild", release, "--tag", tag]);
     command.args(["--source", &Sources::address(repository)]);
-    command
-        .args(["--source-mirror", &sources.mirror(), "--json", "--out"])
-        .arg(out)
-        .args(more);
+    command.args(["--source-mirror", &sources.mirror(), "--json", "--out"]).arg(out).args(more);
     process::run(&mut command, BUILD)
 }
 
 /// The names in a JSON object.
 pub fn keys(value: &Value) -> BTreeSet<String> {
-    value
-        .as_object()
-        .map(|object| object.keys().cloned().collect())
-        .unwrap_or_default()
+    value.as_object().map(|object| object.keys().cloned().collect()).unwrap_or_default()
 }

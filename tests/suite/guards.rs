@@ -11,8 +11,7 @@ fn quiet(name: &str) -> Node {
 }
 
 fn token(node: &Node) -> String {
-    let text =
-        std::fs::read_to_string(node.data().join("keys/api.token")).expect("the token's file");
+    let text = std::fs::read_to_string(node.data().join("keys/api.token")).expect("the token's file");
     text.trim().to_owned()
 }
 
@@ -28,31 +27,14 @@ fn post(node: &Node, headers: &[(&str, &str)]) -> http::Response {
 fn foreign_host_names_are_refused() {
     let node = quiet("host");
     let port = node.url().rsplit(':').next().expect("a port");
-    for host in [
-        "attacker.example",
-        "attacker.example:7888",
-        "169.254.1.1",
-        "",
-    ] {
-        for target in [
-            "/api/v1/status",
-            "/maven2/org/acme/lib/1.0/lib-1.0.jar",
-            "/log/checkpoint",
-            "/",
-        ] {
-            let answer =
-                http::send(node.url(), "GET", target, &[("Host", host)], b"").expect("an answer");
-            assert!(
-                matches!(answer.status, 400 | 403 | 421),
-                "{host:?} {target}: {}",
-                answer.status
-            );
+    for host in ["attacker.example", "attacker.example:7888", "169.254.1.1", ""] {
+        for target in ["/api/v1/status", "/maven2/org/acme/lib/1.0/lib-1.0.jar", "/log/checkpoint", "/"] {
+            let answer = http::send(node.url(), "GET", target, &[("Host", host)], b"").expect("an answer");
+            assert!(matches!(answer.status, 400 | 403 | 421), "{host:?} {target}: {}", answer.status);
         }
     }
     for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
-        http::send(node.url(), "GET", "/api/v1/status", &[("Host", &host)], b"")
-            .expect("an answer")
-            .expect(200);
+        http::send(node.url(), "GET", "/api/v1/status", &[("Host", &host)], b"").expect("an answer").expect(200);
     }
 }
 
@@ -70,26 +52,14 @@ fn other_web_pages_are_refused() {
         assert_eq!(answer.status, 403, "{header:?}: {}", answer.text());
         assert!(answer.header("access-control-allow-origin").is_none());
     }
-    let read = http::send(
-        node.url(),
-        "GET",
-        "/api/v1/status",
-        &[("Origin", "https://attacker.example")],
-        b"",
-    );
+    let read = http::send(node.url(), "GET", "/api/v1/status", &[("Origin", "https://attacker.example")], b"");
     let read = read.expect("an answer");
-    assert!(
-        read.header("access-control-allow-origin").is_none(),
-        "no CORS, ever"
-    );
+    assert!(read.header("access-control-allow-origin").is_none(), "no CORS, ever");
     let preflight = http::send(
         node.url(),
         "OPTIONS",
         "/api/v1/builds",
-        &[
-            ("Origin", "https://attacker.example"),
-            ("Access-Control-Request-Method", "POST"),
-        ],
+        &[("Origin", "https://attacker.example"), ("Access-Control-Request-Method", "POST")],
         b"",
     )
     .expect("an answer");
@@ -99,32 +69,14 @@ fn other_web_pages_are_refused() {
 #[test]
 fn changes_need_the_token() {
     let node = quiet("token");
-    for headers in [
-        &[][..],
-        &[("Authorization", "Bearer 0000")],
-        &[("Authorization", "Bearer ")],
-    ] {
+    for headers in [&[][..], &[("Authorization", "Bearer 0000")], &[("Authorization", "Bearer ")]] {
         let answer = post(&node, headers);
-        assert!(
-            matches!(answer.status, 401 | 403),
-            "{headers:?}: {}: {}",
-            answer.status,
-            answer.text()
-        );
-        assert!(
-            answer
-                .header("content-type")
-                .is_some_and(|kind| kind.starts_with("application/problem+json"))
-        );
+        assert!(matches!(answer.status, 401 | 403), "{headers:?}: {}: {}", answer.status, answer.text());
+        assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("application/problem+json")));
     }
     let token = format!("Bearer {}", token(&node));
     let answer = post(&node, &[("Authorization", &token)]);
-    assert!(
-        !matches!(answer.status, 401 | 403),
-        "with the token: {}: {}",
-        answer.status,
-        answer.text()
-    );
+    assert!(!matches!(answer.status, 401 | 403), "with the token: {}: {}", answer.status, answer.text());
 }
 
 #[test]
@@ -132,10 +84,7 @@ fn the_token_and_the_keys_are_the_owners() {
     let node = quiet("keys");
     let keys = node.data().join("keys");
     let mut seen = 0;
-    for entry in std::fs::read_dir(&keys)
-        .expect("the folder of keys")
-        .flatten()
-    {
+    for entry in std::fs::read_dir(&keys).expect("the folder of keys").flatten() {
         let mode = entry.metadata().expect("its mode").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", entry.path().display());
         seen += 1;
@@ -147,15 +96,9 @@ fn the_token_and_the_keys_are_the_owners() {
 fn pages_cannot_run_what_they_show() {
     let node = quiet("pages");
     let page = http::get(&format!("{}/", node.url())).expect(200);
-    assert!(
-        page.header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/html"))
-    );
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
     let policy = page.header("content-security-policy").expect("a policy");
-    assert!(
-        !policy.contains("unsafe-inline") || !policy.contains("script-src"),
-        "{policy}"
-    );
+    assert!(!policy.contains("unsafe-inline") || !policy.contains("script-src"), "{policy}");
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
 }
 

@@ -33,98 +33,45 @@ fn a_file_comes_with_every_checksum_and_says_what_is_known_of_it() {
     assert!(head.body.is_empty());
     for (name, digest) in &digests {
         let header = format!("x-checksum-{name}");
-        assert_eq!(
-            answer.header(&header),
-            Some(digest.as_str()),
-            "{header} of GET"
-        );
-        assert_eq!(
-            head.header(&header),
-            Some(digest.as_str()),
-            "{header} of HEAD"
-        );
-        assert_eq!(
-            node.artifact(&format!("{JAR}.{name}"))
-                .expect(200)
-                .text()
-                .trim(),
-            digest,
-            ".{name}"
-        );
+        assert_eq!(answer.header(&header), Some(digest.as_str()), "{header} of GET");
+        assert_eq!(head.header(&header), Some(digest.as_str()), "{header} of HEAD");
+        assert_eq!(node.artifact(&format!("{JAR}.{name}")).expect(200).text().trim(), digest, ".{name}");
     }
     assert_eq!(head.header("content-length"), Some("28"));
     assert_eq!(answer.header("x-pyrsia-provenance"), Some("unverified"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert!(
-        answer
-            .header("content-security-policy")
-            .is_some_and(|policy| policy.contains("sandbox"))
-    );
+    assert!(answer.header("content-security-policy").is_some_and(|policy| policy.contains("sandbox")));
     let tag = answer.header("etag").expect("an ETag").to_owned();
-    assert!(
-        tag.starts_with('"') && tag.ends_with('"'),
-        "a strong quoted ETag: {tag}"
-    );
+    assert!(tag.starts_with('"') && tag.ends_with('"'), "a strong quoted ETag: {tag}");
     let target = format!("/maven2/{JAR}");
-    let again =
-        http::send(node.url(), "GET", &target, &[("If-None-Match", &tag)], b"").expect("an answer");
+    let again = http::send(node.url(), "GET", &target, &[("If-None-Match", &tag)], b"").expect("an answer");
     assert_eq!(again.status, 304);
-    let part = http::send(node.url(), "GET", &target, &[("Range", "bytes=6-8")], b"")
-        .expect("an answer")
-        .expect(206);
+    let part = http::send(node.url(), "GET", &target, &[("Range", "bytes=6-8")], b"").expect("an answer").expect(206);
     assert_eq!(part.body, b"are");
-    assert_eq!(
-        upstream.gets(JAR),
-        1,
-        "one request upstream for all of this"
-    );
+    assert_eq!(upstream.gets(JAR), 1, "one request upstream for all of this");
 }
 
 #[test]
 fn only_what_is_absent_is_absent() {
     let (upstream, node) = mirror("absent");
-    node.artifact("org/acme/lib/1.0/lib-1.0-sources.jar")
-        .expect(404);
+    node.artifact("org/acme/lib/1.0/lib-1.0-sources.jar").expect(404);
     node.artifact("org/acme/lib/9.9/lib-9.9.pom").expect(404);
     // A server in trouble is not a server without the file: 404 would send clients elsewhere, or break their caches.
     upstream.put_release("org.acme", "lib", "2.0", *b"two");
     for code in [500, 503, 429] {
         let path = "org/acme/lib/2.0/lib-2.0.jar";
-        upstream.behave(
-            path,
-            Behaviour::Status {
-                code,
-                retry_after: None,
-                times: 1000,
-            },
-        );
+        upstream.behave(path, Behaviour::Status { code, retry_after: None, times: 1000 });
         let answer = node.artifact(path);
-        assert!(
-            answer.status >= 500,
-            "upstream says {code}, the node says {}",
-            answer.status
-        );
+        assert!(answer.status >= 500, "upstream says {code}, the node says {}", answer.status);
         upstream.mend(path);
     }
-    assert_eq!(
-        node.artifact("org/acme/lib/2.0/lib-2.0.jar")
-            .expect(200)
-            .body,
-        b"two"
-    );
+    assert_eq!(node.artifact("org/acme/lib/2.0/lib-2.0.jar").expect(200).body, b"two");
 }
 
 #[test]
 fn a_busy_upstream_is_waited_for() {
     let (upstream, node) = mirror("busy");
-    upstream.behave(
-        JAR,
-        Behaviour::Status {
-            code: 429,
-            retry_after: Some(1),
-            times: 1,
-        },
-    );
+    upstream.behave(JAR, Behaviour::Status { code: 429, retry_after: Some(1), times: 1 });
     node.artifact(JAR).expect(200);
     assert_eq!(upstream.gets(JAR), 2);
 }
@@ -160,33 +107,18 @@ fn twenty_clients_make_one_request() {
 #[test]
 fn bytes_that_fail_their_checksum_are_never_seen() {
     let (upstream, node) = mirror("corrupt");
-    for behaviour in [
-        Behaviour::FlipBit { at: 7 },
-        Behaviour::Truncate { keep: 5 },
-    ] {
+    for behaviour in [Behaviour::FlipBit { at: 7 }, Behaviour::Truncate { keep: 5 }] {
         upstream.behave(JAR, behaviour.clone());
         let answer = http::send(node.url(), "GET", &format!("/maven2/{JAR}"), &[], b"");
         // Headers may be out before the last byte is in; then the answer has to break off.
         if let Ok(answer) = answer {
-            assert!(
-                answer.status >= 500,
-                "{behaviour:?}: {}: {}",
-                answer.status,
-                answer.text()
-            );
+            assert!(answer.status >= 500, "{behaviour:?}: {}: {}", answer.status, answer.text());
         }
         let sum = node.artifact(&format!("{JAR}.sha1"));
-        assert!(
-            sum.status >= 500,
-            "{behaviour:?}: the checksum of bytes that nobody may see: {}",
-            sum.status
-        );
+        assert!(sum.status >= 500, "{behaviour:?}: the checksum of bytes that nobody may see: {}", sum.status);
     }
     upstream.mend(JAR);
-    assert_eq!(
-        node.artifact(JAR).expect(200).body,
-        b"these are the bytes of a jar"
-    );
+    assert_eq!(node.artifact(JAR).expect(200).body, b"these are the bytes of a jar");
 }
 
 #[test]
@@ -197,11 +129,7 @@ fn a_release_does_not_change_under_its_name() {
     assert_eq!(node.artifact(JAR).expect(200).body, first);
     assert_eq!(node.stop(), 0);
     node.start_again();
-    assert_eq!(
-        node.artifact(JAR).expect(200).body,
-        first,
-        "also after a restart"
-    );
+    assert_eq!(node.artifact(JAR).expect(200).body, first, "also after a restart");
 }
 
 #[test]
@@ -214,11 +142,7 @@ fn metadata_and_its_checksum_belong_together() {
          <versions><version>1.0</version></versions><lastUpdated>20260101000000</lastUpdated></versioning></metadata>",
     );
     let metadata = node.artifact(path).expect(200);
-    assert!(
-        metadata.text().contains("<version>1.0</version>"),
-        "{}",
-        metadata.text()
-    );
+    assert!(metadata.text().contains("<version>1.0</version>"), "{}", metadata.text());
     let sum = node.artifact(&format!("{path}.sha1")).expect(200).text();
     assert_eq!(sum.trim(), Sha1::of(&metadata.body).to_string());
 }
@@ -236,12 +160,7 @@ fn names_that_lead_out_of_the_repository_lead_nowhere() {
         "/maven2/./org/acme/lib/1.0/lib-1.0.jar",
     ] {
         let answer = http::send(node.url(), "GET", target, &[], b"").expect("an answer");
-        assert!(
-            matches!(answer.status, 400 | 404),
-            "{target}: {}: {}",
-            answer.status,
-            answer.text()
-        );
+        assert!(matches!(answer.status, 400 | 404), "{target}: {}: {}", answer.status, answer.text());
     }
     let asked = upstream.requests();
     assert!(asked.is_empty(), "the upstream was asked for {asked:?}");

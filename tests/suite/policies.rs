@@ -24,22 +24,11 @@ fn withheld(answer: Response, reason: &str) {
     let kind = answer.header("content-type").unwrap_or_default();
     assert!(kind.starts_with("application/problem+json"), "{kind}");
     let problem = answer.json();
-    assert_eq!(
-        (&problem["status"], &problem["reason"]),
-        (&403.into(), &reason.into()),
-        "{problem:#}"
-    );
+    assert_eq!((&problem["status"], &problem["reason"]), (&403.into(), &reason.into()), "{problem:#}");
     for field in ["type", "title", "detail", "next"] {
-        assert!(
-            problem[field].as_str().is_some_and(|text| !text.is_empty()),
-            "no {field} in {problem:#}"
-        );
+        assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "no {field} in {problem:#}");
     }
-    assert_eq!(
-        answer.header("x-checksum-sha1"),
-        None,
-        "nothing of the withheld file is given away"
-    );
+    assert_eq!(answer.header("x-checksum-sha1"), None, "nothing of the withheld file is given away");
 }
 
 #[test]
@@ -47,26 +36,14 @@ fn the_policy_verified_withholds_what_nobody_rebuilt() {
     let upstream = upstream();
     let folder = places::scratch("verified-config");
     let config = folder.path().join("config.toml");
-    std::fs::write(&config, "[policy.groups]\n\"org.acme.*\" = \"verified\"\n")
-        .expect("a written file");
-    let arguments = [
-        "--no-builder",
-        "--upstream",
-        &upstream.url(),
-        "--config",
-        &config.to_string_lossy(),
-    ];
+    std::fs::write(&config, "[policy.groups]\n\"org.acme.*\" = \"verified\"\n").expect("a written file");
+    let arguments = ["--no-builder", "--upstream", &upstream.url(), "--config", &config.to_string_lossy()];
     let node = Node::start("verified", &arguments);
     withheld(node.artifact(JAR), "unverified");
     withheld(node.artifact(&format!("{JAR}.sha1")), "unverified");
-    node.artifact("org/acme/lib/1.0/lib-1.0-sources.jar")
-        .expect(404);
+    node.artifact("org/acme/lib/1.0/lib-1.0-sources.jar").expect(404);
     let metadata = node.artifact("org/acme/lib/maven-metadata.xml");
-    assert!(
-        !metadata.text().contains("1.0</"),
-        "only versions that can be served are listed: {}",
-        metadata.text()
-    );
+    assert!(!metadata.text().contains("1.0</"), "only versions that can be served are listed: {}", metadata.text());
     // Another group is as ever.
     upstream.put_release("org.other", "lib", "1.0", *b"b jar");
     node.artifact("org/other/lib/1.0/lib-1.0.jar").expect(200);
@@ -77,56 +54,31 @@ fn a_blocked_release_is_withheld_also_from_the_store() {
     let upstream = upstream();
     let node = Node::start("blocked", &["--no-builder", "--upstream", &upstream.url()]);
     node.artifact(JAR).expect(200);
-    node.cli(&["block", "org.acme:lib:1.0", "--reason", "it steals"])
-        .expect(0);
+    node.cli(&["block", "org.acme:lib:1.0", "--reason", "it steals"]).expect(0);
     withheld(node.artifact(JAR), "blocked");
     withheld(node.artifact(&format!("{JAR}.sha1")), "blocked");
     let metadata = node.artifact("org/acme/lib/maven-metadata.xml");
-    assert!(
-        !metadata.text().contains("<version>1.0</version>"),
-        "{}",
-        metadata.text()
-    );
+    assert!(!metadata.text().contains("<version>1.0</version>"), "{}", metadata.text());
     let none = node.folder().join("none").to_string_lossy().into_owned();
-    node.cli(&["verify", "--maven-repo", &none, "org.acme:lib:1.0"])
-        .expect(15);
+    node.cli(&["verify", "--maven-repo", &none, "org.acme:lib:1.0"]).expect(15);
 }
 
 #[test]
 fn a_native_group_is_never_asked_upstream() {
     let upstream = upstream();
     let node = Node::start("native", &["--no-builder", "--upstream", &upstream.url()]);
-    node.cli(&[
-        "namespace",
-        "grant",
-        "org.acme",
-        "--repository",
-        "https://git.example/acme/lib.git",
-    ])
-    .expect(0);
+    node.cli(&["namespace", "grant", "org.acme", "--repository", "https://git.example/acme/lib.git"]).expect(0);
     node.artifact(JAR).expect(404);
     node.artifact("org/acme/lib/maven-metadata.xml").expect(404);
-    node.artifact("org/acme/deeper/thing/1/thing-1.pom")
-        .expect(404);
-    let asked: Vec<_> = upstream
-        .requests()
-        .into_iter()
-        .filter(|(_, path)| path.starts_with("org/acme"))
-        .collect();
-    assert_eq!(
-        asked,
-        [],
-        "whoever registers the group upstream must not be believed"
-    );
+    node.artifact("org/acme/deeper/thing/1/thing-1.pom").expect(404);
+    let asked: Vec<_> = upstream.requests().into_iter().filter(|(_, path)| path.starts_with("org/acme")).collect();
+    assert_eq!(asked, [], "whoever registers the group upstream must not be believed");
 }
 
 #[test]
 fn changed_bytes_of_a_release_are_set_aside() {
     let upstream = upstream();
-    let mut node = Node::start(
-        "quarantine",
-        &["--no-builder", "--upstream", &upstream.url()],
-    );
+    let mut node = Node::start("quarantine", &["--no-builder", "--upstream", &upstream.url()]);
     let first = node.artifact(JAR).expect(200).body;
     upstream.put(JAR, *b"other bytes");
     assert_eq!(node.stop(), 0);
@@ -134,11 +86,7 @@ fn changed_bytes_of_a_release_are_set_aside() {
     std::fs::remove_dir_all(node.data().join("blobs/sha256")).expect("the blobs");
     node.start_again();
     let answer = node.artifact(JAR);
-    assert!(
-        answer.status != 200 || answer.body == first,
-        "other bytes under the same name: {}",
-        answer.text()
-    );
+    assert!(answer.status != 200 || answer.body == first, "other bytes under the same name: {}", answer.text());
     upstream.put(JAR, first.clone());
     assert_eq!(node.artifact(JAR).expect(200).body, first);
 }

@@ -36,11 +36,7 @@ fn a_data_folder_has_one_node() {
         Duration::from_secs(30),
     );
     assert_eq!(second.code, 1, "{}", second.report());
-    assert!(
-        second.stderr.contains("data"),
-        "it says what is in use: {}",
-        second.report()
-    );
+    assert!(second.stderr.contains("data"), "it says what is in use: {}", second.report());
     node.cli(&["status"]).expect(0);
 }
 
@@ -60,37 +56,20 @@ fn an_idle_node_writes_nothing() {
     let size = || node.cli(&["status", "--json"]).expect(0).json()["log"]["size"].clone();
     let before = size();
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(
-        before,
-        size(),
-        "no empty blocks, no heartbeats in the ledger"
-    );
+    assert_eq!(before, size(), "no empty blocks, no heartbeats in the ledger");
 }
 
 #[test]
 fn without_a_node_the_answer_is_16() {
-    for command in [
-        &["status"][..],
-        &["verify", "org.acme:lib:1.0"],
-        &["log"],
-        &["build", "org.acme:lib:1.0"],
-    ] {
+    for command in [&["status"][..], &["verify", "org.acme:lib:1.0"], &["log"], &["build", "org.acme:lib:1.0"]] {
         let mut arguments = vec!["--node", "http://127.0.0.1:1"];
         arguments.extend_from_slice(command);
         let folder = pyrsia_tests::places::scratch("no-node");
         let done = process::run(
-            node::program()
-                .arg("--data-dir")
-                .arg(folder.path())
-                .env("HOME", folder.path())
-                .args(&arguments),
+            node::program().arg("--data-dir").arg(folder.path()).env("HOME", folder.path()).args(&arguments),
             Duration::from_secs(60),
         )
         .expect(16);
-        assert!(
-            done.stderr.contains("127.0.0.1:1"),
-            "it says whom it asked: {}",
-            done.report()
-        );
+        assert!(done.stderr.contains("127.0.0.1:1"), "it says whom it asked: {}", done.report());
     }
 }

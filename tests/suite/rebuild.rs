@@ -17,63 +17,21 @@ fn a_rebuild_needs_no_node_and_makes_the_same_bytes() {
     let report = done.json();
     assert_eq!(report["verdict"], "built");
     for (place, fields) in [
-        (
-            &report,
-            &[
-                "gav",
-                "verdict",
-                "source",
-                "spec",
-                "image_digest",
-                "manifest",
-                "outputs",
-                "timings",
-            ][..],
-        ),
+        (&report, &["gav", "verdict", "source", "spec", "image_digest", "manifest", "outputs", "timings"][..]),
         (&report["manifest"], &["root", "count", "bytes"]),
-        (
-            &report["outputs"][0],
-            &[
-                "name",
-                "size",
-                "sha256",
-                "sha512",
-                "outcome",
-                "normalisers",
-                "explanation",
-            ],
-        ),
-        (
-            &report["timings"],
-            &["clone_s", "record_s", "replay_s", "compare_s"],
-        ),
+        (&report["outputs"][0], &["name", "size", "sha256", "sha512", "outcome", "normalisers", "explanation"]),
+        (&report["timings"], &["clone_s", "record_s", "replay_s", "compare_s"]),
     ] {
         let expected: BTreeSet<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-        assert!(
-            keys(place).is_superset(&expected),
-            "{expected:?} in {place:#}"
-        );
+        assert!(keys(place).is_superset(&expected), "{expected:?} in {place:#}");
     }
-    assert!(
-        report["manifest"]["count"]
-            .as_u64()
-            .is_some_and(|count| count > 10),
-        "{report:#}"
-    );
+    assert!(report["manifest"]["count"].as_u64().is_some_and(|count| count > 10), "{report:#}");
     let jar = chain.node.artifact(LIB_JAR).expect(200).body;
     let made = report["outputs"]
         .as_array()
-        .and_then(|outputs| {
-            outputs
-                .iter()
-                .find(|output| output["name"] == "greeting-lib-1.0.0.jar")
-        })
+        .and_then(|outputs| outputs.iter().find(|output| output["name"] == "greeting-lib-1.0.0.jar"))
         .unwrap_or_else(|| panic!("no jar in {report:#}"));
-    assert_eq!(
-        made["sha256"],
-        Sha256::of(&jar).to_string(),
-        "the same source makes the same bytes elsewhere"
-    );
+    assert_eq!(made["sha256"], Sha256::of(&jar).to_string(), "the same source makes the same bytes elsewhere");
     assert!(
         std::fs::read_dir(out.path()).is_ok_and(|files| files.count() >= 3),
         "files, provenance and log are written"
@@ -85,8 +43,7 @@ fn a_rebuild_is_compared_with_its_reference() {
     let chain = shared();
     let folder = places::scratch("reference");
     let reference = folder.path().join("greeting-lib-1.0.0.jar");
-    std::fs::write(&reference, chain.node.artifact(LIB_JAR).expect(200).body)
-        .expect("a written jar");
+    std::fs::write(&reference, chain.node.artifact(LIB_JAR).expect(200).body).expect("a written jar");
     let reference = reference.to_string_lossy().into_owned();
     let out = folder.path().join("one");
     let done = rebuild(&chain.sources, &out, &["--reference", &reference]).expect(0);
@@ -95,29 +52,13 @@ fn a_rebuild_is_compared_with_its_reference() {
     chain.sources.add_sample("unreproducible-lib", "v1.0.0");
     let release = "org.pyrsia.samples:unreproducible-lib:1.0.0";
     let first = folder.path().join("first");
-    rebuild_of(
-        &chain.sources,
-        (release, "unreproducible-lib", "v1.0.0"),
-        &first,
-        &["--no-reference"],
-    )
-    .expect(0);
+    rebuild_of(&chain.sources, (release, "unreproducible-lib", "v1.0.0"), &first, &["--no-reference"]).expect(0);
     let first = find(&first, "unreproducible-lib-1.0.0.jar");
     let second = folder.path().join("second");
     let arguments = ["--reference", &first.to_string_lossy()];
-    let done = rebuild_of(
-        &chain.sources,
-        (release, "unreproducible-lib", "v1.0.0"),
-        &second,
-        &arguments,
-    )
-    .expect(17);
+    let done = rebuild_of(&chain.sources, (release, "unreproducible-lib", "v1.0.0"), &second, &arguments).expect(17);
     assert_eq!(done.json()["verdict"], "different");
-    assert!(
-        done.stdout.contains("build.properties"),
-        "the difference has a name: {}",
-        done.report()
-    );
+    assert!(done.stdout.contains("build.properties"), "the difference has a name: {}", done.report());
 }
 
 fn find(folder: &Path, name: &str) -> std::path::PathBuf {
@@ -160,11 +101,7 @@ fn a_build_that_fails_is_20() {
     let out = places::scratch("broken");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(20);
     assert_eq!(done.json()["verdict"], "failed");
-    assert!(
-        done.output().contains("Greeting.java"),
-        "what the compiler said is shown: {}",
-        done.report()
-    );
+    assert!(done.output().contains("Greeting.java"), "what the compiler said is shown: {}", done.report());
 }
 
 #[test]
@@ -173,18 +110,14 @@ fn an_undeclared_input_is_21_and_has_a_name() {
     let sources = edited("undeclared", |tree| {
         with_ant(
             tree,
-            "<tstamp><format property=\"now\" pattern=\"HHmmssSSS\"/></tstamp>\
+            "<exec executable=\"date\" outputproperty=\"now\"><arg value=\"+%s%N\"/></exec>\
              <get src=\"http://127.0.0.1:8081/org/example/undeclared/${now}/undeclared-${now}.pom\" \
               dest=\"${java.io.tmpdir}/undeclared.pom\" ignoreerrors=\"true\"/>",
         );
     });
     let out = places::scratch("undeclared");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(21);
-    assert!(
-        done.output().contains("org/example/undeclared/"),
-        "{}",
-        done.report()
-    );
+    assert!(done.output().contains("org/example/undeclared/"), "{}", done.report());
 }
 
 #[test]
@@ -192,28 +125,12 @@ fn without_an_established_source_it_is_22() {
     let sources = edited("sourceless", |_| {});
     let out = places::scratch("sourceless");
     let folder = out.path();
-    let no_tag = rebuild_of(
-        &sources,
-        (LIB, "greeting-lib", "v9.9.9"),
-        folder,
-        &["--no-reference"],
-    )
-    .expect(22);
+    let no_tag = rebuild_of(&sources, (LIB, "greeting-lib", "v9.9.9"), folder, &["--no-reference"]).expect(22);
     assert!(no_tag.output().contains("v9.9.9"), "{}", no_tag.report());
     // The tag is there, but what it holds is another release.
     let other = "org.pyrsia.samples:greeting-lib:1.0.1";
-    let not_it = rebuild_of(
-        &sources,
-        (other, "greeting-lib", "v1.0.0"),
-        folder,
-        &["--no-reference"],
-    )
-    .expect(22);
-    assert!(
-        not_it.output().contains("1.0.0") && not_it.output().contains("1.0.1"),
-        "{}",
-        not_it.report()
-    );
+    let not_it = rebuild_of(&sources, (other, "greeting-lib", "v1.0.0"), folder, &["--no-reference"]).expect(22);
+    assert!(not_it.output().contains("1.0.0") && not_it.output().contains("1.0.1"), "{}", not_it.report());
     sources.remove("greeting-lib");
     rebuild(&sources, folder, &["--no-reference"]).expect(22);
 }
@@ -226,7 +143,8 @@ fn a_build_sees_no_network_and_not_its_own_release() {
         with_ant(
             tree,
             &format!(
-                "<copy file=\"/proc/net/dev\" tofile=\"${{project.build.outputDirectory}}/interfaces.txt\"/>\
+                "<exec executable=\"cat\" output=\"${{project.build.outputDirectory}}/interfaces.txt\">\
+                 <arg value=\"/proc/net/dev\"/></exec>\
                  <get src=\"http://127.0.0.1:8081/{LIB_JAR}\" \
                   dest=\"${{project.build.outputDirectory}}/copied.jar\" ignoreerrors=\"true\"/>"
             ),
@@ -236,16 +154,9 @@ fn a_build_sees_no_network_and_not_its_own_release() {
     let arguments = ["--no-reference", "--upstream", &chain.node.maven2()];
     rebuild(&sources, out.path(), &arguments).expect(0);
     let unpacked = clients::unpack_jar(&find(out.path(), "greeting-lib-1.0.0.jar"));
-    let interfaces = std::fs::read_to_string(unpacked.path().join("interfaces.txt"))
-        .expect("the build copied it");
-    let names: Vec<_> = interfaces
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, _)| name.trim())
-        .collect();
+    let interfaces = std::fs::read_to_string(unpacked.path().join("interfaces.txt")).expect("the build copied it");
+    let names: Vec<_> =
+        interfaces.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
     assert_eq!(names, ["lo"], "{interfaces}");
-    assert!(
-        !unpacked.path().join("copied.jar").exists(),
-        "the build got a file of its own release"
-    );
+    assert!(!unpacked.path().join("copied.jar").exists(), "the build got a file of its own release");
 }

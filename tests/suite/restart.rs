@@ -14,17 +14,12 @@ use crate::fixture::{LIB, LIB_JAR, build, grant};
 fn leaves(node: &Node) -> Vec<String> {
     let page = node.cli(&["log", "--json"]).expect(0).json();
     let leaves = page["leaves"].as_array().expect("leaves");
-    leaves
-        .iter()
-        .map(|leaf| leaf["bytes"].as_str().expect("a leaf's bytes").to_owned())
-        .collect()
+    leaves.iter().map(|leaf| leaf["bytes"].as_str().expect("a leaf's bytes").to_owned()).collect()
 }
 
 /// A number that is another one at every run; printed, so that a failure can be looked into.
 fn seed() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("a clock after 1970");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     let seed = now.as_nanos() as u64 ^ u64::from(std::process::id());
     println!("seed {seed}");
     seed
@@ -45,14 +40,10 @@ fn a_build_survives_a_node_that_is_killed_again_and_again() {
     sources.add_sample("greeting-lib", "v1.0.0");
     let runtime = RuntimeFolder::default();
     let config = runtime.configuration().to_string_lossy().into_owned();
-    let mut node = Node::start(
-        "restart",
-        &["--source-mirror", &sources.mirror(), "--config", &config],
-    );
+    let mut node = Node::start("restart", &["--source-mirror", &sources.mirror(), "--config", &config]);
     grant(&node, &["greeting-lib"]);
     let address = Sources::address("greeting-lib");
-    node.cli(&["build", LIB, "--source", &address, "--tag", "v1.0.0"])
-        .expect(0);
+    node.cli(&["build", LIB, "--source", &address, "--tag", "v1.0.0"]).expect(0);
     let mut state = seed() | 1;
     let mut known = leaves(&node);
     for kill in 0..4 {
@@ -66,44 +57,23 @@ fn a_build_survives_a_node_that_is_killed_again_and_again() {
         node.kill();
         node.start_again();
         let now = leaves(&node);
-        assert!(
-            now.starts_with(&known),
-            "what was in the log is in the log after a kill"
-        );
+        assert!(now.starts_with(&known), "what was in the log is in the log after a kill");
         known = now;
     }
     build(&node, LIB, "greeting-lib", "v1.0.0").expect(18);
     let done = leaves(&node);
     assert!(done.starts_with(&known) && done.len() > known.len());
     node.artifact(LIB_JAR).expect(200);
-    let root = http::get(&format!("{}/log/checkpoint", node.url()))
-        .expect(200)
-        .text();
+    let root = http::get(&format!("{}/log/checkpoint", node.url())).expect(200).text();
     node.kill();
     node.start_again();
-    let again = http::get(&format!("{}/log/checkpoint", node.url()))
-        .expect(200)
-        .text();
+    let again = http::get(&format!("{}/log/checkpoint", node.url())).expect(200).text();
     let head = |note: &str| note.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(
-        head(&root),
-        head(&again),
-        "size and root of the log are those before the kill"
-    );
-    node.cli(&[
-        "verify",
-        "--accept-self",
-        "--maven-repo",
-        &node.folder().join("none").to_string_lossy(),
-        LIB,
-    ])
-    .expect(0);
+    assert_eq!(head(&root), head(&again), "size and root of the log are those before the kill");
+    node.cli(&["verify", "--accept-self", "--maven-repo", &node.folder().join("none").to_string_lossy(), LIB])
+        .expect(0);
     assert_eq!(node.stop(), 0);
-    assert_eq!(
-        runtime.containers(),
-        Vec::<String>::new(),
-        "the containers of killed nodes are gone, too"
-    );
+    assert_eq!(runtime.containers(), Vec::<String>::new(), "the containers of killed nodes are gone, too");
 }
 
 #[test]
@@ -113,28 +83,11 @@ fn a_stopped_node_leaves_no_container() {
     sources.add_sample("greeting-lib", "v1.0.0");
     let runtime = RuntimeFolder::default();
     let config = runtime.configuration().to_string_lossy().into_owned();
-    let mut node = Node::start(
-        "stopped",
-        &["--source-mirror", &sources.mirror(), "--config", &config],
-    );
+    let mut node = Node::start("stopped", &["--source-mirror", &sources.mirror(), "--config", &config]);
     grant(&node, &["greeting-lib"]);
-    node.cli(&[
-        "build",
-        LIB,
-        "--source",
-        &Sources::address("greeting-lib"),
-        "--tag",
-        "v1.0.0",
-    ])
-    .expect(0);
-    let running = until(Duration::from_secs(120), || {
-        Some(runtime.containers()).filter(|all| !all.is_empty())
-    });
+    node.cli(&["build", LIB, "--source", &Sources::address("greeting-lib"), "--tag", "v1.0.0"]).expect(0);
+    let running = until(Duration::from_secs(120), || Some(runtime.containers()).filter(|all| !all.is_empty()));
     assert!(running.is_some(), "no container of this build was seen");
     assert_eq!(node.stop(), 0);
-    assert_eq!(
-        runtime.containers(),
-        Vec::<String>::new(),
-        "containers are gone with the node"
-    );
+    assert_eq!(runtime.containers(), Vec::<String>::new(), "containers are gone with the node");
 }

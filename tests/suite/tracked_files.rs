@@ -10,23 +10,12 @@ use pyrsia_tests::process::run;
 /// Every file that is, or would be, committed, with its text; files that are not text are left out.
 fn tracked() -> Vec<(String, String)> {
     let mut list = Command::new("git");
-    list.current_dir(places::root()).args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
+    list.current_dir(places::root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let names = run(&mut list, Duration::from_secs(30)).expect(0).stdout;
     let files: Vec<_> = names
         .split('\0')
         .filter(|name| !name.is_empty())
-        .filter_map(|name| {
-            Some((
-                name.to_owned(),
-                std::fs::read_to_string(places::root().join(name)).ok()?,
-            ))
-        })
+        .filter_map(|name| Some((name.to_owned(), std::fs::read_to_string(places::root().join(name)).ok()?)))
         .collect();
     assert!(files.len() > 50, "git lists only {} files", files.len());
     files
@@ -72,33 +61,19 @@ fn offenders(files: &[(String, String)], forbidden: &[String]) -> Vec<String> {
 #[test]
 fn no_registry_is_named() {
     // The lock file's word for the default registry is cargo's own.
-    let files: Vec<_> = tracked()
-        .into_iter()
-        .filter(|(name, _)| name != "Cargo.lock")
-        .collect();
+    let files: Vec<_> = tracked().into_iter().filter(|(name, _)| name != "Cargo.lock").collect();
     let found = offenders(&files, &registry_hosts());
-    assert!(
-        found.is_empty(),
-        "package registries are found at run time, never named:\n{}",
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "package registries are found at run time, never named:\n{}", found.join("\n"));
 }
 
 #[test]
 fn no_path_of_one_machine_is_named() {
     let root = places::root().to_string_lossy().into_owned();
     // A checkout directly under / would make this test about every mention of a short word.
-    assert!(
-        Path::new(&root).components().count() > 2,
-        "the checkout lies too near the root"
-    );
+    assert!(Path::new(&root).components().count() > 2, "the checkout lies too near the root");
     let forbidden = [format!("{root}/"), ["/root", "/."].concat()];
     let found = offenders(&tracked(), &forbidden);
-    assert!(
-        found.is_empty(),
-        "paths of one machine:\n{}",
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "paths of one machine:\n{}", found.join("\n"));
 }
 
 #[test]

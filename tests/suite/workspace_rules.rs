@@ -31,17 +31,7 @@ const PURE: [&str; 7] = [
 ];
 
 /// What a pure crate may not depend on directly, but for its tests.
-const IMPURE: [&str; 9] = [
-    "tokio",
-    "tracing",
-    "log",
-    "getrandom",
-    "rand",
-    "reqwest",
-    "hyper",
-    "tempfile",
-    "rusqlite",
-];
+const IMPURE: [&str; 9] = ["tokio", "tracing", "log", "getrandom", "rand", "reqwest", "hyper", "tempfile", "rusqlite"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new()
@@ -56,11 +46,7 @@ fn members(metadata: &Metadata) -> Vec<&Package> {
 }
 
 fn folder(package: &Package) -> PathBuf {
-    package
-        .manifest_path
-        .parent()
-        .map(|path| path.as_std_path().to_owned())
-        .unwrap_or_default()
+    package.manifest_path.parent().map(|path| path.as_std_path().to_owned()).unwrap_or_default()
 }
 
 #[test]
@@ -69,20 +55,11 @@ fn each_owned_library_belongs_to_one_crate() {
     for (library, owner) in OWNED {
         let users: Vec<_> = members(&metadata)
             .into_iter()
-            .filter(|package| {
-                package
-                    .dependencies
-                    .iter()
-                    .any(|dependency| dependency.name == library)
-            })
+            .filter(|package| package.dependencies.iter().any(|dependency| dependency.name == library))
             .map(|package| package.name.to_string())
             .collect();
         // The network crate comes with the network.
-        let expected: &[&str] = if library == "libp2p" && users.is_empty() {
-            &[]
-        } else {
-            &[owner]
-        };
+        let expected: &[&str] = if library == "libp2p" && users.is_empty() { &[] } else { &[owner] };
         assert_eq!(users, expected, "who depends on {library}");
     }
 }
@@ -92,12 +69,7 @@ fn the_http_client_is_in_the_fetcher_and_the_command_line_only() {
     let metadata = metadata();
     let mut users: Vec<_> = members(&metadata)
         .into_iter()
-        .filter(|package| {
-            package
-                .dependencies
-                .iter()
-                .any(|dependency| dependency.name == "reqwest")
-        })
+        .filter(|package| package.dependencies.iter().any(|dependency| dependency.name == "reqwest"))
         .map(|package| package.name.to_string())
         .collect();
     users.sort();
@@ -108,18 +80,11 @@ fn the_http_client_is_in_the_fetcher_and_the_command_line_only() {
 fn pure_crates_depend_on_nothing_impure() {
     let metadata = metadata();
     for name in PURE {
-        let package = members(&metadata)
-            .into_iter()
-            .find(|package| package.name.as_str() == name);
+        let package = members(&metadata).into_iter().find(|package| package.name.as_str() == name);
         let package = package.unwrap_or_else(|| panic!("there is no crate {name}"));
         for dependency in &package.dependencies {
-            let impure = dependency.kind != DependencyKind::Development
-                && IMPURE.contains(&dependency.name.as_str());
-            assert!(
-                !impure,
-                "{name} is pure and may not depend on {}",
-                dependency.name
-            );
+            let impure = dependency.kind != DependencyKind::Development && IMPURE.contains(&dependency.name.as_str());
+            assert!(!impure, "{name} is pure and may not depend on {}", dependency.name);
         }
     }
 }
@@ -143,10 +108,7 @@ fn pure_crates_use_no_impure_part_of_the_standard_library() {
             continue;
         }
         for (file, text) in sources(&folder(package).join("src")) {
-            for line in before_tests(&text)
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"))
-            {
+            for line in before_tests(&text).lines().filter(|line| !line.trim_start().starts_with("//")) {
                 let found = forbidden.iter().find(|word| line.contains(**word));
                 assert!(found.is_none(), "{}: {line}", file.display());
             }
@@ -158,23 +120,10 @@ fn pure_crates_use_no_impure_part_of_the_standard_library() {
 fn a_receipt_is_verified_without_a_runtime() {
     let metadata = metadata();
     let reached = reached_from(&metadata, "pyrsia-ledger");
-    for library in [
-        "tokio",
-        "tracing",
-        "reqwest",
-        "rusqlite",
-        "hyper",
-        "getrandom",
-    ] {
-        assert!(
-            !reached.contains(library),
-            "pyrsia-ledger reaches {library}"
-        );
+    for library in ["tokio", "tracing", "reqwest", "rusqlite", "hyper", "getrandom"] {
+        assert!(!reached.contains(library), "pyrsia-ledger reaches {library}");
     }
-    assert!(
-        reached.contains("ed25519-dalek"),
-        "the walk over the dependencies works"
-    );
+    assert!(reached.contains("ed25519-dalek"), "the walk over the dependencies works");
 }
 
 #[test]
@@ -190,10 +139,7 @@ fn the_decision_layers_do_not_know_each_other() {
         ("pyrsia-http", "pyrsia-replica"),
     ] {
         let reached = direct(&metadata, name);
-        assert!(
-            !reached.contains(stranger),
-            "{name} may not depend on {stranger}"
-        );
+        assert!(!reached.contains(stranger), "{name} may not depend on {stranger}");
     }
 }
 
@@ -202,13 +148,8 @@ fn direct_dependencies_are_the_listed_ones() {
     let metadata = metadata();
     let listed = include_str!("dependencies.txt");
     let mut expected = BTreeMap::new();
-    for line in listed
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
-        let (name, words) = line
-            .split_once(':')
-            .unwrap_or_else(|| panic!("dependencies.txt: {line}"));
+    for line in listed.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (name, words) = line.split_once(':').unwrap_or_else(|| panic!("dependencies.txt: {line}"));
         expected.insert(name.to_owned(), words.trim().to_owned());
     }
     let mut actual = BTreeMap::new();
@@ -231,23 +172,13 @@ fn direct_dependencies_are_the_listed_ones() {
         }
     }
     if std::env::var_os("UPDATE_DEPENDENCIES").is_some() {
-        let head: Vec<_> = listed
-            .lines()
-            .take_while(|line| line.starts_with('#'))
-            .collect();
-        let body: Vec<_> = actual
-            .iter()
-            .map(|(name, names)| format!("{name}: {names}"))
-            .collect();
+        let head: Vec<_> = listed.lines().take_while(|line| line.starts_with('#')).collect();
+        let body: Vec<_> = actual.iter().map(|(name, names)| format!("{name}: {names}")).collect();
         let file = places::root().join("tests/suite/dependencies.txt");
-        std::fs::write(file, format!("{}\n{}\n", head.join("\n"), body.join("\n")))
-            .expect("a written list");
+        std::fs::write(file, format!("{}\n{}\n", head.join("\n"), body.join("\n"))).expect("a written list");
         return;
     }
-    assert_eq!(
-        actual, expected,
-        "left: Cargo.toml files, right: tests/suite/dependencies.txt"
-    );
+    assert_eq!(actual, expected, "left: Cargo.toml files, right: tests/suite/dependencies.txt");
 }
 
 #[test]
@@ -255,17 +186,9 @@ fn every_crate_says_what_it_is_for() {
     let metadata = metadata();
     for package in members(&metadata) {
         let source = folder(package).join("src/lib.rs");
-        let text = std::fs::read_to_string(&source)
-            .unwrap_or_else(|error| panic!("{}: {error}", source.display()));
-        let words = text
-            .lines()
-            .take_while(|line| line.starts_with("//!"))
-            .count();
-        assert!(
-            words >= 3,
-            "{} opens with what it is for and what it is not",
-            source.display()
-        );
+        let text = std::fs::read_to_string(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+        let words = text.lines().take_while(|line| line.starts_with("//!")).count();
+        assert!(words >= 3, "{} opens with what it is for and what it is not", source.display());
     }
 }
 
@@ -276,37 +199,22 @@ fn files_stay_readable() {
         for (file, text) in sources(&folder(package).join("src")) {
             let lines = before_tests(&text).lines().count();
             // Tests that lie beside their module in a file of their own.
-            let tests = file
-                .file_stem()
-                .is_some_and(|name| name.to_string_lossy().ends_with("tests"));
-            assert!(
-                tests || lines <= 500,
-                "{} has {lines} lines before its tests",
-                file.display()
-            );
+            let tests = file.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("tests"));
+            assert!(tests || lines <= 500, "{} has {lines} lines before its tests", file.display());
         }
     }
-    let main = std::fs::read_to_string(places::root().join("node/pyrsia-maven/src/main.rs"))
-        .expect("main.rs");
+    let main = std::fs::read_to_string(places::root().join("node/pyrsia-maven/src/main.rs")).expect("main.rs");
     assert!(main.lines().count() < 50, "main.rs stays under 50 lines");
 }
 
 #[test]
 fn the_toolchain_is_pinned_once() {
-    let toolchain = std::fs::read_to_string(places::root().join("rust-toolchain.toml"))
-        .expect("rust-toolchain.toml");
+    let toolchain = std::fs::read_to_string(places::root().join("rust-toolchain.toml")).expect("rust-toolchain.toml");
     let metadata = metadata();
     for package in members(&metadata) {
-        let version = package
-            .rust_version
-            .as_ref()
-            .unwrap_or_else(|| panic!("{} has no rust-version", package.name));
+        let version = package.rust_version.as_ref().unwrap_or_else(|| panic!("{} has no rust-version", package.name));
         let wanted = format!("channel = \"{}.{}.", version.major, version.minor);
-        assert!(
-            toolchain.contains(&wanted),
-            "{} says {version}",
-            package.name
-        );
+        assert!(toolchain.contains(&wanted), "{} says {version}", package.name);
     }
 }
 
@@ -322,21 +230,10 @@ fn direct(metadata: &Metadata, name: &str) -> BTreeSet<String> {
 
 /// Names of everything that a crate's normal dependencies reach.
 fn reached_from(metadata: &Metadata, name: &str) -> BTreeSet<String> {
-    let resolve = metadata
-        .resolve
-        .as_ref()
-        .expect("metadata without --no-deps is resolved");
-    let names: BTreeMap<_, _> = metadata
-        .packages
-        .iter()
-        .map(|package| (&package.id, package))
-        .collect();
-    let mut open: Vec<_> = metadata
-        .packages
-        .iter()
-        .filter(|package| package.name.as_str() == name)
-        .map(|package| &package.id)
-        .collect();
+    let resolve = metadata.resolve.as_ref().expect("metadata without --no-deps is resolved");
+    let names: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
+    let mut open: Vec<_> =
+        metadata.packages.iter().filter(|package| package.name.as_str() == name).map(|package| &package.id).collect();
     let mut reached = BTreeSet::new();
     let mut seen = BTreeSet::new();
     while let Some(id) = open.pop() {
@@ -347,10 +244,8 @@ fn reached_from(metadata: &Metadata, name: &str) -> BTreeSet<String> {
             continue;
         };
         for dependency in &node.deps {
-            let normal = dependency
-                .dep_kinds
-                .iter()
-                .any(|kind| kind.kind == DependencyKind::Normal && kind.target.is_none());
+            let normal =
+                dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal && kind.target.is_none());
             if normal {
                 reached.insert(names[&dependency.pkg].name.to_string());
                 open.push(&dependency.pkg);

@@ -24,14 +24,8 @@ pub fn normalised_digest(file: &[u8], limits: &Limits) -> Result<Sha256, Archive
         let archive = Archive::open(file, limits, &mut budget)?;
         return archive_digest(&archive, 0, limits, &mut budget);
     }
-    let content = if is_xml(file) {
-        Sha256::of(&unix_lines(file))
-    } else {
-        Sha256::of(file)
-    };
-    Ok(Sha256::of(
-        format!("jar-compare/1 file\n{content}").as_bytes(),
-    ))
+    let content = if is_xml(file) { Sha256::of(&unix_lines(file)) } else { Sha256::of(file) };
+    Ok(Sha256::of(format!("jar-compare/1 file\n{content}").as_bytes()))
 }
 
 /// Digest of an opened archive at this depth of nesting.
@@ -42,9 +36,7 @@ pub(crate) fn archive_digest(
     budget: &mut Budget,
 ) -> Result<Sha256, ArchiveError> {
     let signatures = signature_files(archive);
-    let mut order: Vec<usize> = (0..archive.entries.len())
-        .filter(|index| !signatures.contains(index))
-        .collect();
+    let mut order: Vec<usize> = (0..archive.entries.len()).filter(|index| !signatures.contains(index)).collect();
     order.sort_by_key(|&index| archive.entries[index].name);
     let mut text = b"jar-compare/1 archive\n".to_vec();
     for index in order {
@@ -52,20 +44,15 @@ pub(crate) fn archive_digest(
         let (form, digest) = if summary.archive {
             let content = archive.content(index)?;
             match Nested::open(&content, depth + 1, limits, budget)? {
-                Nested::Open(nested) => (
-                    "archive",
-                    archive_digest(&nested, depth + 1, limits, budget)?,
-                ),
+                Nested::Open(nested) => ("archive", archive_digest(&nested, depth + 1, limits, budget)?),
                 Nested::Opaque(_) => ("bytes", summary.digest),
             }
         } else {
             match Rule::of(entry.name) {
-                Some(rule) => {
-                    match rule.canonical(&archive.content(index)?, !signatures.is_empty()) {
-                        Some(canonical) => ("rule", Sha256::of(&canonical)),
-                        None => ("bytes", summary.digest),
-                    }
-                }
+                Some(rule) => match rule.canonical(&archive.content(index)?, !signatures.is_empty()) {
+                    Some(canonical) => ("rule", Sha256::of(&canonical)),
+                    None => ("bytes", summary.digest),
+                },
                 None => ("bytes", summary.digest),
             }
         };

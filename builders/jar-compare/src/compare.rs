@@ -27,13 +27,9 @@ pub fn compare(left: &[u8], right: &[u8], limits: &Limits) -> Result<Comparison,
         (true, true) => archives(left, right, limits),
         (false, false) => {
             if is_xml(left) && is_xml(right) && unix_lines(left) == unix_lines(right) {
-                let text = as_text(left)
-                    .zip(as_text(right))
-                    .map(|(l, r)| explain(l, r))
-                    .unwrap_or_default();
+                let text = as_text(left).zip(as_text(right)).map(|(l, r)| explain(l, r)).unwrap_or_default();
                 findings.remove(Normaliser::XmlLineEndings, "", DifferenceKind::Text, text);
-                let digest = normalised_digest(right, limits)
-                    .map_err(|reason| refused(Side::Reference, reason))?;
+                let digest = normalised_digest(right, limits).map_err(|reason| refused(Side::Reference, reason))?;
                 return Ok(finish(findings, Some(digest), Outcome::Equivalent));
             }
             contents::plain("", "", left, right, &mut findings);
@@ -54,24 +50,10 @@ fn refused(side: Side, reason: ArchiveError) -> CompareError {
     CompareError::Refused { side, reason }
 }
 
-fn finish(
-    findings: Findings,
-    normalised: Option<pyrsia_digest::Sha256>,
-    outcome: Outcome,
-) -> Comparison {
+fn finish(findings: Findings, normalised: Option<pyrsia_digest::Sha256>, outcome: Outcome) -> Comparison {
     let (normalisers, differences, omitted) = findings.finish();
-    let normalisers = if outcome == Outcome::Equivalent {
-        normalisers
-    } else {
-        Vec::new()
-    };
-    Comparison {
-        outcome,
-        normalisers,
-        normalised,
-        differences,
-        omitted,
-    }
+    let normalisers = if outcome == Outcome::Equivalent { normalisers } else { Vec::new() };
+    Comparison { outcome, normalisers, normalised, differences, omitted }
 }
 
 fn archives(left: &[u8], right: &[u8], limits: &Limits) -> Result<Comparison, CompareError> {
@@ -81,22 +63,18 @@ fn archives(left: &[u8], right: &[u8], limits: &Limits) -> Result<Comparison, Co
         right: Budget::new(limits),
         findings: Findings::new(limits.max_differences),
     };
-    let l = Archive::open(left, limits, &mut pair.left)
-        .map_err(|reason| refused(Side::Rebuilt, reason))?;
-    let r = Archive::open(right, limits, &mut pair.right)
-        .map_err(|reason| refused(Side::Reference, reason))?;
+    let l = Archive::open(left, limits, &mut pair.left).map_err(|reason| refused(Side::Rebuilt, reason))?;
+    let r = Archive::open(right, limits, &mut pair.right).map_err(|reason| refused(Side::Reference, reason))?;
     pair.archives("", &l, &r, 0)?;
     if pair.findings.has_real() {
         return Ok(finish(pair.findings, None, Outcome::Different));
     }
     // The digest is what other builders see, so it has the last word: both files must really have the same.
-    let digest =
-        |archive: &Archive<'_>| archive_digest(archive, 0, limits, &mut Budget::new(limits));
+    let digest = |archive: &Archive<'_>| archive_digest(archive, 0, limits, &mut Budget::new(limits));
     let of_left = digest(&l).map_err(|reason| refused(Side::Rebuilt, reason))?;
     let of_right = digest(&r).map_err(|reason| refused(Side::Reference, reason))?;
     if of_left != of_right {
-        pair.findings
-            .differ("", DifferenceKind::Binary, "the normalised contents differ");
+        pair.findings.differ("", DifferenceKind::Binary, "the normalised contents differ");
         return Ok(finish(pair.findings, None, Outcome::Different));
     }
     Ok(finish(pair.findings, Some(of_right), Outcome::Equivalent))
@@ -118,10 +96,7 @@ struct Half<'a> {
 
 impl<'a> Half<'a> {
     fn new(archive: &'a Archive<'a>) -> Self {
-        Self {
-            archive,
-            signatures: signature_files(archive),
-        }
+        Self { archive, signatures: signature_files(archive) }
     }
 
     fn signed(&self) -> bool {
@@ -139,12 +114,7 @@ impl Pair<'_> {
     ) -> Result<(), CompareError> {
         let before = self.findings.count();
         let (l, r) = (Half::new(left), Half::new(right));
-        let there: BTreeMap<&str, usize> = right
-            .entries
-            .iter()
-            .enumerate()
-            .map(|(i, e)| (e.name, i))
-            .collect();
+        let there: BTreeMap<&str, usize> = right.entries.iter().enumerate().map(|(i, e)| (e.name, i)).collect();
         let mut matched = HashSet::new();
         let mut pairs = Vec::new();
         for (i, entry) in left.entries.iter().enumerate() {
@@ -158,24 +128,14 @@ impl Pair<'_> {
                 None => self.lonely(path, entry.name, l.signatures.contains(&i), Side::Rebuilt),
             }
         }
-        for (j, entry) in right
-            .entries
-            .iter()
-            .enumerate()
-            .filter(|(j, _)| !matched.contains(j))
-        {
+        for (j, entry) in right.entries.iter().enumerate().filter(|(j, _)| !matched.contains(j)) {
             self.lonely(path, entry.name, r.signatures.contains(&j), Side::Reference);
         }
         metadata::compare(path, left, right, &pairs, &mut self.findings);
         if self.findings.count() == before {
             // Their bytes differ, their entries do not: it can only be how the headers are written.
             let text = "the headers are written in another way";
-            self.findings.remove(
-                Normaliser::ZipHeaders,
-                path,
-                DifferenceKind::ArchiveMetadata,
-                text,
-            );
+            self.findings.remove(Normaliser::ZipHeaders, path, DifferenceKind::ArchiveMetadata, text);
         }
         Ok(())
     }
@@ -189,19 +149,9 @@ impl Pair<'_> {
         let text = format!("only in the {place}");
         let path = inside(path, name);
         match (signature, side) {
-            (true, _) => self.findings.remove(
-                Normaliser::JarSignatures,
-                &path,
-                DifferenceKind::Signature,
-                text,
-            ),
-            (_, Side::Rebuilt) => self
-                .findings
-                .differ(&path, DifferenceKind::OnlyInRebuilt, text),
-            (_, Side::Reference) => {
-                self.findings
-                    .differ(&path, DifferenceKind::OnlyInReference, text)
-            }
+            (true, _) => self.findings.remove(Normaliser::JarSignatures, &path, DifferenceKind::Signature, text),
+            (_, Side::Rebuilt) => self.findings.differ(&path, DifferenceKind::OnlyInRebuilt, text),
+            (_, Side::Reference) => self.findings.differ(&path, DifferenceKind::OnlyInReference, text),
         }
     }
 
@@ -220,12 +170,7 @@ impl Pair<'_> {
             (true, true) => {
                 if a.digest != b.digest {
                     let text = "the signature files differ";
-                    self.findings.remove(
-                        Normaliser::JarSignatures,
-                        &path,
-                        DifferenceKind::Signature,
-                        text,
-                    );
+                    self.findings.remove(Normaliser::JarSignatures, &path, DifferenceKind::Signature, text);
                 }
                 return Ok(false);
             }
@@ -242,14 +187,8 @@ impl Pair<'_> {
         if a.digest == b.digest && !manifest_of_signed {
             return Ok(true);
         }
-        let l = left
-            .archive
-            .content(i)
-            .map_err(|reason| refused(Side::Rebuilt, reason))?;
-        let r = right
-            .archive
-            .content(j)
-            .map_err(|reason| refused(Side::Reference, reason))?;
+        let l = left.archive.content(i).map_err(|reason| refused(Side::Rebuilt, reason))?;
+        let r = right.archive.content(j).map_err(|reason| refused(Side::Reference, reason))?;
         if a.archive && b.archive {
             self.nested(&path, &l, &r, depth + 1)?;
         } else if a.archive || b.archive {
@@ -259,26 +198,14 @@ impl Pair<'_> {
                 "an archive in one file, something else in the other",
             );
         } else if let Some(rule) = rule {
-            contents::ruled(
-                rule,
-                &path,
-                (&l, left.signed()),
-                (&r, right.signed()),
-                &mut self.findings,
-            );
+            contents::ruled(rule, &path, (&l, left.signed()), (&r, right.signed()), &mut self.findings);
         } else {
             contents::plain(&path, name, &l, &r, &mut self.findings);
         }
         Ok(true)
     }
 
-    fn nested(
-        &mut self,
-        path: &str,
-        left: &[u8],
-        right: &[u8],
-        depth: u32,
-    ) -> Result<(), CompareError> {
+    fn nested(&mut self, path: &str, left: &[u8], right: &[u8], depth: u32) -> Result<(), CompareError> {
         let l = Nested::open(left, depth, self.limits, &mut self.left);
         let l = l.map_err(|reason| refused(Side::Rebuilt, reason))?;
         let r = Nested::open(right, depth, self.limits, &mut self.right);
@@ -288,10 +215,7 @@ impl Pair<'_> {
             (Nested::Opaque(why), _) => (Side::Rebuilt, why),
             (_, Nested::Opaque(why)) => (Side::Reference, why),
         };
-        let text = format!(
-            "{}; the {side} one is not opened: {why}",
-            explain_bytes(left, right)
-        );
+        let text = format!("{}; the {side} one is not opened: {why}", explain_bytes(left, right));
         self.findings.differ(path, DifferenceKind::Archive, text);
         Ok(())
     }
@@ -299,9 +223,5 @@ impl Pair<'_> {
 
 /// `a.jar` and `x` make `a.jar!/x`; in the outermost archive the name alone.
 fn inside(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}!/{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}!/{name}") }
 }

@@ -24,23 +24,12 @@ pub(crate) fn ruled(
             }
             return;
         };
-        let l = manifest_diff::Side {
-            raw: left,
-            manifest: &l,
-            signed: signed_left,
-        };
-        let r = manifest_diff::Side {
-            raw: right,
-            manifest: &r,
-            signed: signed_right,
-        };
+        let l = manifest_diff::Side { raw: left, manifest: &l, signed: signed_left };
+        let r = manifest_diff::Side { raw: right, manifest: &r, signed: signed_right };
         manifest_diff::compare(path, &l, &r, findings);
         return;
     }
-    let (a, b) = (
-        rule.canonical(left, signed_left),
-        rule.canonical(right, signed_right),
-    );
+    let (a, b) = (rule.canonical(left, signed_left), rule.canonical(right, signed_right));
     if a.is_none() || a != b {
         plain(path, path, left, right, findings);
         return;
@@ -48,27 +37,13 @@ pub(crate) fn ruled(
     match rule {
         Rule::PomProperties => pom_properties(path, left, right, findings),
         Rule::PomXml | Rule::Manifest => {
-            let text = as_text(left)
-                .zip(as_text(right))
-                .map(|(l, r)| explain(l, r))
-                .unwrap_or_default();
+            let text = as_text(left).zip(as_text(right)).map(|(l, r)| explain(l, r)).unwrap_or_default();
             findings.remove(Normaliser::XmlLineEndings, path, DifferenceKind::Text, text);
         }
         Rule::GitProperties => {
-            let text = properties(left, right)
-                .map(|said| said.join("; "))
-                .unwrap_or_default();
-            let text = if text.is_empty() {
-                "comments, order or line ends differ".to_owned()
-            } else {
-                text
-            };
-            findings.remove(
-                Normaliser::GitPropertiesBuild,
-                path,
-                DifferenceKind::Properties,
-                text,
-            );
+            let text = properties(left, right).map(|said| said.join("; ")).unwrap_or_default();
+            let text = if text.is_empty() { "comments, order or line ends differ".to_owned() } else { text };
+            findings.remove(Normaliser::GitPropertiesBuild, path, DifferenceKind::Properties, text);
         }
     }
 }
@@ -86,21 +61,11 @@ fn pom_properties(path: &str, left: &[u8], right: &[u8], findings: &mut Findings
         findings.remove(Normaliser::PomPropertiesComment, path, kind, text);
     }
     if l.pairs != r.pairs {
-        findings.remove(
-            Normaliser::PomPropertiesOrder,
-            path,
-            kind,
-            "the keys are in another order",
-        );
+        findings.remove(Normaliser::PomPropertiesOrder, path, kind, "the keys are in another order");
     }
     let crlf = |bytes: &[u8]| bytes.windows(2).any(|pair| pair == b"\r\n");
     if findings.count() == before || crlf(left) != crlf(right) {
-        findings.remove(
-            Normaliser::PomPropertiesFormat,
-            path,
-            kind,
-            "line ends or spacing differ",
-        );
+        findings.remove(Normaliser::PomPropertiesFormat, path, kind, "line ends or spacing differ");
     }
 }
 

@@ -40,9 +40,7 @@ pub enum CompareError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveError {
     /// No end record closes the file exactly: it is cut off, or bytes follow the archive.
-    #[error(
-        "no end-of-central-directory record ends exactly at the end of the file (cut off, or trailing bytes)"
-    )]
+    #[error("no end-of-central-directory record ends exactly at the end of the file (cut off, or trailing bytes)")]
     NoEnd,
     /// A record that the format asks for is cut off or has another signature.
     #[error("{what} at byte {at} is cut off or malformed")]
@@ -104,9 +102,7 @@ pub enum ArchiveError {
         entry: String,
     },
     /// The entry is compressed by another method than 0 (stored) and 8 (deflated), or uses unknown flags.
-    #[error(
-        "entry '{entry}' uses compression method {method}, flags {flags:#06x}, which are not supported"
-    )]
+    #[error("entry '{entry}' uses compression method {method}, flags {flags:#06x}, which are not supported")]
     Unsupported {
         /// The entry.
         entry: String,
@@ -174,9 +170,5 @@ pub enum ArchiveError {
 }
 
 fn in_entry(entry: &str) -> String {
-    if entry.is_empty() {
-        String::new()
-    } else {
-        format!(" (entry '{entry}')")
-    }
+    if entry.is_empty() { String::new() } else { format!(" (entry '{entry}')") }
 }

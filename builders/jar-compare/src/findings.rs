@@ -27,21 +27,11 @@ impl Findings {
     }
 
     /// Records a difference that no normaliser removes.
-    pub(crate) fn differ(
-        &mut self,
-        path: &str,
-        kind: DifferenceKind,
-        explanation: impl Into<String>,
-    ) {
+    pub(crate) fn differ(&mut self, path: &str, kind: DifferenceKind, explanation: impl Into<String>) {
         self.real_count += 1;
         if self.real.len() < self.limit {
             let explanation = explanation.into();
-            self.real.push(Difference {
-                path: path.to_owned(),
-                kind,
-                explanation,
-                normaliser: None,
-            });
+            self.real.push(Difference { path: path.to_owned(), kind, explanation, normaliser: None });
         }
     }
 
@@ -57,12 +47,7 @@ impl Findings {
         self.normalisers.insert(normaliser);
         if self.removed.len() < self.limit {
             let explanation = explanation.into();
-            self.removed.push(Difference {
-                path: path.to_owned(),
-                kind,
-                explanation,
-                normaliser: Some(normaliser),
-            });
+            self.removed.push(Difference { path: path.to_owned(), kind, explanation, normaliser: Some(normaliser) });
         }
     }
 
@@ -80,8 +65,7 @@ impl Findings {
         let mut differences = self.real;
         differences.extend(self.removed);
         differences.truncate(self.limit);
-        let omitted =
-            (self.real_count + self.removed_count).saturating_sub(differences.len() as u64);
+        let omitted = (self.real_count + self.removed_count).saturating_sub(differences.len() as u64);
         (self.normalisers.into_iter().collect(), differences, omitted)
     }
 }

@@ -59,15 +59,7 @@ impl Manifest {
                 out.extend_from_slice(format!("{name}: {value}\n").as_bytes());
             }
         };
-        write(
-            "",
-            &self
-                .main
-                .iter()
-                .filter(|(name, _)| !is_build(name))
-                .cloned()
-                .collect(),
-        );
+        write("", &self.main.iter().filter(|(name, _)| !is_build(name)).cloned().collect());
         let mut sections: Vec<_> = self.sections.iter().collect();
         sections.sort();
         for (name, attributes) in sections {
@@ -79,9 +71,7 @@ impl Manifest {
 
 /// True for attributes of [`BUILD_METADATA_ATTRIBUTES`].
 pub(crate) fn is_build(name: &str) -> bool {
-    BUILD_METADATA_ATTRIBUTES
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(name))
+    BUILD_METADATA_ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// True for `SHA-256-Digest` and the like.
@@ -91,10 +81,7 @@ pub(crate) fn is_digest(name: &str) -> bool {
 
 /// The value, its clauses sorted if their order means nothing.
 pub(crate) fn canonical_value(name: &str, value: &str) -> String {
-    if !UNORDERED_VALUE_ATTRIBUTES
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(name))
-    {
+    if !UNORDERED_VALUE_ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return value.to_owned();
     }
     let mut clauses = Vec::new();
@@ -133,9 +120,7 @@ fn blocks(bytes: &[u8]) -> Option<Vec<Attributes>> {
             ended = true;
             continue;
         }
-        let (name, value) = line
-            .split_once(": ")
-            .or_else(|| line.strip_suffix(':').map(|name| (name, "")))?;
+        let (name, value) = line.split_once(": ").or_else(|| line.strip_suffix(':').map(|name| (name, "")))?;
         if std::mem::take(&mut ended) {
             blocks.push(Attributes::new());
         }
@@ -151,15 +136,9 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         if rest.is_empty() {
             return None;
         }
-        let end = rest
-            .iter()
-            .position(|&byte| byte == b'\n' || byte == b'\r')
-            .unwrap_or(rest.len());
+        let end = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r').unwrap_or(rest.len());
         let (line, after) = rest.split_at(end);
-        rest = after
-            .strip_prefix(b"\r\n")
-            .or_else(|| after.get(1..))
-            .unwrap_or_default();
+        rest = after.strip_prefix(b"\r\n").or_else(|| after.get(1..)).unwrap_or_default();
         Some(line)
     })
 }
@@ -190,13 +169,7 @@ mod tests {
         .expect("parses");
         assert_eq!(parsed.main[1], ("Long".to_owned(), "abcd".to_owned()));
         assert_eq!(parsed.main[2], ("Empty".to_owned(), String::new()));
-        assert_eq!(
-            parsed.sections,
-            [(
-                "a/B.class".to_owned(),
-                vec![("X".to_owned(), "y".to_owned())]
-            )]
-        );
+        assert_eq!(parsed.sections, [("a/B.class".to_owned(), vec![("X".to_owned(), "y".to_owned())])]);
     }
 
     #[test]
@@ -206,14 +179,8 @@ mod tests {
             ("A: 1\nBuilt-By: x\n", "A: 1\nCreated-By: y\n"),
             ("A: 12\n", "A: 1\n 2\n"),
             ("a: 1\n", "A: 1\n"),
-            (
-                "Import-Package: a;v=\"[1,2)\",b\n",
-                "Import-Package: b,a;v=\"[1,2)\"\n",
-            ),
-            (
-                "A: 1\n\nName: x\nC: 1\n\nName: y\nC: 2\n",
-                "A: 1\n\nName: y\nC: 2\n\nName: x\nC: 1\n",
-            ),
+            ("Import-Package: a;v=\"[1,2)\",b\n", "Import-Package: b,a;v=\"[1,2)\"\n"),
+            ("A: 1\n\nName: x\nC: 1\n\nName: y\nC: 2\n", "A: 1\n\nName: y\nC: 2\n\nName: x\nC: 1\n"),
         ];
         for (left, right) in table {
             assert_eq!(canonical(left), canonical(right), "{left:?} {right:?}");
@@ -227,10 +194,7 @@ mod tests {
             ("A: 1\n", "A: 2\n"),
             ("Main-Class: a\n", "A: 1\n"),
             ("Class-Path: a b\n", "Class-Path: b a\n"),
-            (
-                "A: 1\n\nName: x\nBuilt-By: 1\n",
-                "A: 1\n\nName: x\nBuilt-By: 2\n",
-            ),
+            ("A: 1\n\nName: x\nBuilt-By: 1\n", "A: 1\n\nName: x\nBuilt-By: 2\n"),
             ("Bundle-ClassPath: a,b\n", "Bundle-ClassPath: b,a\n"),
         ];
         for (left, right) in table {
@@ -240,14 +204,9 @@ mod tests {
 
     #[test]
     fn ambiguous_manifests_are_left_alone() {
-        for text in [
-            "A: 1\nA: 2\n",
-            "A: 1\na: 2\n",
-            "no colon\n",
-            " x\n",
-            "A: 1\n\nB: 2\n",
-            "A: 1\n\nName: x\n\nName: x\n",
-        ] {
+        for text in
+            ["A: 1\nA: 2\n", "A: 1\na: 2\n", "no colon\n", " x\n", "A: 1\n\nB: 2\n", "A: 1\n\nName: x\n\nName: x\n"]
+        {
             assert_eq!(Manifest::parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(Manifest::parse(b"A: \xff\n"), None);

@@ -18,17 +18,9 @@ pub(crate) struct Side<'a> {
 /// Records every difference between two manifests that are not the same bytes.
 pub(crate) fn compare(path: &str, left: &Side<'_>, right: &Side<'_>, findings: &mut Findings) {
     let before = findings.count();
-    attributes(
-        path,
-        "",
-        (&left.manifest.main, false),
-        (&right.manifest.main, false),
-        findings,
-    );
+    attributes(path, "", (&left.manifest.main, false), (&right.manifest.main, false), findings);
 
-    let lookup = |side: &Side<'_>| -> BTreeMap<String, Attributes> {
-        side.manifest.sections.iter().cloned().collect()
-    };
+    let lookup = |side: &Side<'_>| -> BTreeMap<String, Attributes> { side.manifest.sections.iter().cloned().collect() };
     let (l, r) = (lookup(left), lookup(right));
     let nothing = Attributes::new();
     let mut names: Vec<&String> = l.keys().chain(r.keys()).collect();
@@ -43,15 +35,8 @@ pub(crate) fn compare(path: &str, left: &Side<'_>, right: &Side<'_>, findings: &
         let counts = |attributes: Option<&Attributes>, signed: bool| {
             attributes.is_some_and(|list| !signed || list.iter().any(|(name, _)| !is_digest(name)))
         };
-        if a.is_empty()
-            && b.is_empty()
-            && counts(in_left, left.signed) != counts(in_right, right.signed)
-        {
-            findings.differ(
-                path,
-                DifferenceKind::Manifest,
-                format!("{label}in one file only"),
-            );
+        if a.is_empty() && b.is_empty() && counts(in_left, left.signed) != counts(in_right, right.signed) {
+            findings.differ(path, DifferenceKind::Manifest, format!("{label}in one file only"));
         }
     }
     let order = |side: &Side<'_>, there: &BTreeMap<String, Attributes>| -> Vec<String> {
@@ -60,29 +45,12 @@ pub(crate) fn compare(path: &str, left: &Side<'_>, right: &Side<'_>, findings: &
     };
     if order(left, &r) != order(right, &l) {
         let text = "the sections are in another order";
-        findings.remove(
-            Normaliser::ManifestAttributeOrder,
-            path,
-            DifferenceKind::Manifest,
-            text,
-        );
+        findings.remove(Normaliser::ManifestAttributeOrder, path, DifferenceKind::Manifest, text);
     }
     let crlf = |raw: &[u8]| raw.windows(2).any(|pair| pair == b"\r\n");
     let spelling = |side: &Side<'_>, other: &Side<'_>| -> Vec<String> {
-        let known = |name: &str| {
-            other
-                .manifest
-                .main
-                .iter()
-                .any(|(there, _)| there.eq_ignore_ascii_case(name))
-        };
-        let mut names: Vec<_> = side
-            .manifest
-            .main
-            .iter()
-            .map(|(name, _)| name.clone())
-            .filter(|n| known(n))
-            .collect();
+        let known = |name: &str| other.manifest.main.iter().any(|(there, _)| there.eq_ignore_ascii_case(name));
+        let mut names: Vec<_> = side.manifest.main.iter().map(|(name, _)| name.clone()).filter(|n| known(n)).collect();
         names.sort();
         names
     };
@@ -90,12 +58,7 @@ pub(crate) fn compare(path: &str, left: &Side<'_>, right: &Side<'_>, findings: &
     let unexplained = findings.count() == before && left.raw != right.raw;
     if unexplained || respelled || crlf(left.raw) != crlf(right.raw) {
         let text = "line ends, wrapping, blank lines or letter case differ";
-        findings.remove(
-            Normaliser::ManifestFormat,
-            path,
-            DifferenceKind::Manifest,
-            text,
-        );
+        findings.remove(Normaliser::ManifestFormat, path, DifferenceKind::Manifest, text);
     }
 }
 
@@ -109,9 +72,7 @@ fn attributes(
 ) {
     let kind = DifferenceKind::Manifest;
     let lookup = |list: &Attributes| -> HashMap<String, String> {
-        list.iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-            .collect()
+        list.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect()
     };
     let (l, r) = (lookup(left), lookup(right));
     let dropped = |name: &str, signed: bool| signed && is_digest(name);
@@ -120,54 +81,29 @@ fn attributes(
         let key = name.to_ascii_lowercase();
         let there = r.get(&key);
         let text = || match there {
-            Some(there) => format!(
-                "{label}attribute {}: {}",
-                escape(name),
-                versus(value, there)
-            ),
-            None => format!(
-                "{label}attribute {} is in the rebuilt file only",
-                escape(name)
-            ),
+            Some(there) => format!("{label}attribute {}: {}", escape(name), versus(value, there)),
+            None => format!("{label}attribute {} is in the rebuilt file only", escape(name)),
         };
         if dropped(name, signed_left) && (there.is_none() || dropped(name, signed_right)) {
             if there != Some(value) {
-                findings.remove(
-                    Normaliser::JarSignatures,
-                    path,
-                    DifferenceKind::Signature,
-                    text(),
-                );
+                findings.remove(Normaliser::JarSignatures, path, DifferenceKind::Signature, text());
             }
         } else if dropped(name, signed_left) || (there.is_some() && dropped(name, signed_right)) {
             findings.differ(path, DifferenceKind::Signature, text());
         } else if there == Some(value) {
         } else if build(name) {
             findings.remove(Normaliser::ManifestBuildAttributes, path, kind, text());
-        } else if there
-            .is_some_and(|there| canonical_value(name, value) == canonical_value(name, there))
-        {
-            let text = format!(
-                "{label}attribute {}: the clauses are in another order",
-                escape(name)
-            );
+        } else if there.is_some_and(|there| canonical_value(name, value) == canonical_value(name, there)) {
+            let text = format!("{label}attribute {}: the clauses are in another order", escape(name));
             findings.remove(Normaliser::ManifestValueOrder, path, kind, text);
         } else {
             findings.differ(path, kind, text());
         }
     }
-    for (name, _) in right
-        .iter()
-        .filter(|(name, _)| !l.contains_key(&name.to_ascii_lowercase()))
-    {
+    for (name, _) in right.iter().filter(|(name, _)| !l.contains_key(&name.to_ascii_lowercase())) {
         let text = format!("{label}attribute {} is in the reference only", escape(name));
         if dropped(name, signed_right) {
-            findings.remove(
-                Normaliser::JarSignatures,
-                path,
-                DifferenceKind::Signature,
-                text,
-            );
+            findings.remove(Normaliser::JarSignatures, path, DifferenceKind::Signature, text);
         } else if build(name) {
             findings.remove(Normaliser::ManifestBuildAttributes, path, kind, text);
         } else {
@@ -175,10 +111,7 @@ fn attributes(
         }
     }
     let order = |list: &Attributes, there: &HashMap<String, String>| -> Vec<String> {
-        list.iter()
-            .map(|(name, _)| name.to_ascii_lowercase())
-            .filter(|name| there.contains_key(name))
-            .collect()
+        list.iter().map(|(name, _)| name.to_ascii_lowercase()).filter(|name| there.contains_key(name)).collect()
     };
     if order(left, &r) != order(right, &l) {
         let text = format!("{label}the attributes are in another order");

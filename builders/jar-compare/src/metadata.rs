@@ -51,13 +51,8 @@ const ASPECTS: &[Aspect] = &[
         noun: "extra fields",
         differs: |a, b| extras(a.entry) != extras(b.entry),
         show: |entry| {
-            let bytes = |fields: Vec<(u16, &[u8])>| {
-                fields.iter().map(|(_, data)| data.len() + 4).sum::<usize>()
-            };
-            format!(
-                "{} bytes",
-                bytes(entry.extra.others().0) + bytes(entry.local.extra.others().0)
-            )
+            let bytes = |fields: Vec<(u16, &[u8])>| fields.iter().map(|(_, data)| data.len() + 4).sum::<usize>();
+            format!("{} bytes", bytes(entry.extra.others().0) + bytes(entry.local.extra.others().0))
         },
     },
     Aspect {
@@ -71,15 +66,8 @@ const ASPECTS: &[Aspect] = &[
         noun: "header forms",
         differs: |a, b| headers(a.entry) != headers(b.entry),
         show: |entry| {
-            let descriptor = if entry.local.descriptor_len > 0 {
-                " with data descriptor"
-            } else {
-                ""
-            };
-            format!(
-                "version {} flags {:#06x}{descriptor}",
-                entry.needed, entry.flags
-            )
+            let descriptor = if entry.local.descriptor_len > 0 { " with data descriptor" } else { "" };
+            format!("version {} flags {:#06x}{descriptor}", entry.needed, entry.flags)
         },
     },
 ];
@@ -102,20 +90,8 @@ fn extras<'a>(entry: &'a Entry<'_>) -> [(Fields<'a>, &'a [u8]); 2] {
 
 fn headers(entry: &Entry<'_>) -> ([u16; 5], bool, usize, bool, bool) {
     let local = &entry.local;
-    let fields = [
-        entry.flags,
-        local.flags,
-        entry.needed,
-        local.needed,
-        entry.made_by & 0xff,
-    ];
-    (
-        fields,
-        local.known_sizes,
-        local.descriptor_len,
-        entry.extra.has_zip64(),
-        local.extra.has_zip64(),
-    )
+    let fields = [entry.flags, local.flags, entry.needed, local.needed, entry.made_by & 0xff];
+    (fields, local.known_sizes, local.descriptor_len, entry.extra.has_zip64(), local.extra.has_zip64())
 }
 
 /// Records the differing aspects of the entries that both archives have (given as pairs of positions in the order
@@ -132,29 +108,16 @@ pub(crate) fn compare(
         let mut count = 0usize;
         let mut first = None;
         for &(l, r) in pairs {
-            let a = Side {
-                entry: &left.entries[l],
-                content: left.contents[l],
-            };
-            let b = Side {
-                entry: &right.entries[r],
-                content: right.contents[r],
-            };
+            let a = Side { entry: &left.entries[l], content: left.contents[l] };
+            let b = Side { entry: &right.entries[r], content: right.contents[r] };
             if (aspect.differs)(&a, &b) {
                 count += 1;
                 first.get_or_insert((l, r));
             }
         }
         let Some((l, r)) = first else { continue };
-        let (a, b) = (
-            (aspect.show)(&left.entries[l]),
-            (aspect.show)(&right.entries[r]),
-        );
-        let mut text = format!(
-            "{} differ in {count} of {} entries",
-            aspect.noun,
-            pairs.len()
-        );
+        let (a, b) = ((aspect.show)(&left.entries[l]), (aspect.show)(&right.entries[r]));
+        let mut text = format!("{} differ in {count} of {} entries", aspect.noun, pairs.len());
         let name = escape(left.entries[l].name);
         let _ = if a == b {
             write!(text, ", first entry {name}")
@@ -166,70 +129,33 @@ pub(crate) fn compare(
     order(path, left, right, pairs, findings);
     if left.comment != right.comment {
         let show = |comment| escape(&String::from_utf8_lossy(comment));
-        let text = format!(
-            "comment of the archive: '{}' vs '{}'",
-            show(left.comment),
-            show(right.comment)
-        );
+        let text = format!("comment of the archive: '{}' vs '{}'", show(left.comment), show(right.comment));
         findings.remove(Normaliser::ZipComments, path, kind, text);
     }
     if left.zip64 != right.zip64 {
-        findings.remove(
-            Normaliser::ZipHeaders,
-            path,
-            kind,
-            "one of the archives has a Zip64 end record",
-        );
+        findings.remove(Normaliser::ZipHeaders, path, kind, "one of the archives has a Zip64 end record");
     }
 }
 
 /// The order in the central directory and that of the data.
-fn order(
-    path: &str,
-    left: &Archive<'_>,
-    right: &Archive<'_>,
-    pairs: &[(usize, usize)],
-    findings: &mut Findings,
-) {
+fn order(path: &str, left: &Archive<'_>, right: &Archive<'_>, pairs: &[(usize, usize)], findings: &mut Findings) {
     // Pairs come in the order of the left directory; the right one agrees if its positions rise.
-    let directory = pairs
-        .windows(2)
-        .find(|two| two[0].1 > two[1].1)
-        .map(|two| two[1].0);
-    let mut data: Vec<(usize, usize, usize)> = pairs
-        .iter()
-        .map(|&(l, r)| {
-            (
-                left.entries[l].local.position,
-                right.entries[r].local.position,
-                l,
-            )
-        })
-        .collect();
+    let directory = pairs.windows(2).find(|two| two[0].1 > two[1].1).map(|two| two[1].0);
+    let mut data: Vec<(usize, usize, usize)> =
+        pairs.iter().map(|&(l, r)| (left.entries[l].local.position, right.entries[r].local.position, l)).collect();
     data.sort_unstable();
-    let data = data
-        .windows(2)
-        .find(|two| two[0].1 > two[1].1)
-        .map(|two| two[1].2);
+    let data = data.windows(2).find(|two| two[0].1 > two[1].1).map(|two| two[1].2);
     let text = match (directory, data) {
         (Some(l), _) => {
             let name = escape(left.entries[l].name);
             format!("entries are in another order: {name} comes earlier in the reference")
         }
         (None, Some(l)) => {
-            format!(
-                "the data of {} stands at another place of the order",
-                escape(left.entries[l].name)
-            )
+            format!("the data of {} stands at another place of the order", escape(left.entries[l].name))
         }
         (None, None) => return,
     };
-    findings.remove(
-        Normaliser::ZipEntryOrder,
-        path,
-        DifferenceKind::ArchiveMetadata,
-        text,
-    );
+    findings.remove(Normaliser::ZipEntryOrder, path, DifferenceKind::ArchiveMetadata, text);
 }
 
 fn show_time(date: u16, time: u16) -> String {

@@ -39,24 +39,14 @@ impl Properties {
             }
             order.push((key.to_owned(), value.to_owned()));
         }
-        Some(Self {
-            comments,
-            pairs: order,
-        })
+        Some(Self { comments, pairs: order })
     }
 
     /// The pairs sorted by key, one a line, without those of the given keys.
     pub(crate) fn canonical(&self, without: &[&str]) -> Vec<u8> {
-        let mut pairs: Vec<_> = self
-            .pairs
-            .iter()
-            .filter(|(key, _)| !without.contains(&key.as_str()))
-            .collect();
+        let mut pairs: Vec<_> = self.pairs.iter().filter(|(key, _)| !without.contains(&key.as_str())).collect();
         pairs.sort();
-        let lines: Vec<String> = pairs
-            .into_iter()
-            .map(|(key, value)| format!("{key}={value}\n"))
-            .collect();
+        let lines: Vec<String> = pairs.into_iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         lines.concat().into_bytes()
     }
 
@@ -103,23 +93,9 @@ mod tests {
 
     #[test]
     fn keys_and_values() {
-        let parsed = Properties::parse(b"#c\r\n! d\r\n\r\n a = b \r\nc:d\r\ne f=g\r\nh\\:i=j\r\nk")
-            .expect("parses");
-        let pairs: Vec<_> = parsed
-            .pairs
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
-        assert_eq!(
-            pairs,
-            [
-                ("a", "b "),
-                ("c", "d"),
-                ("e", "f=g"),
-                ("h\\:i", "j"),
-                ("k", "")
-            ]
-        );
+        let parsed = Properties::parse(b"#c\r\n! d\r\n\r\n a = b \r\nc:d\r\ne f=g\r\nh\\:i=j\r\nk").expect("parses");
+        let pairs: Vec<_> = parsed.pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, [("a", "b "), ("c", "d"), ("e", "f=g"), ("h\\:i", "j"), ("k", "")]);
         assert_eq!(parsed.comments, ["#c", "! d"]);
     }
 
@@ -127,10 +103,7 @@ mod tests {
     fn odd_files_are_left_alone() {
         assert_eq!(Properties::parse(b"a=1\na=2\n"), None, "a key twice");
         assert_eq!(Properties::parse(b"a=1\\\n 2\n"), None, "a continued line");
-        assert!(
-            Properties::parse(b"a=1\\\\\nb=2\n").is_some(),
-            "an escaped backslash continues nothing"
-        );
+        assert!(Properties::parse(b"a=1\\\\\nb=2\n").is_some(), "an escaped backslash continues nothing");
         assert_eq!(Properties::parse(b"a=\xff"), None, "no UTF-8");
     }
 
@@ -140,11 +113,7 @@ mod tests {
         let right = Properties::parse(b"a=1\nb=9\nd=4\n").expect("parses");
         assert_eq!(
             left.explain(&right, 10),
-            [
-                "key b: '2' vs '9'",
-                "key c is in the rebuilt file only",
-                "key d is in the reference only"
-            ]
+            ["key b: '2' vs '9'", "key c is in the rebuilt file only", "key d is in the reference only"]
         );
         assert_eq!(left.explain(&right, 1).len(), 1);
     }

@@ -37,21 +37,12 @@ pub const BUILD_METADATA_ATTRIBUTES: &[&str] = &[
 
 /// Manifest attributes whose comma-separated clauses form a set
 /// ([OSGi Core, module layer](https://docs.osgi.org/specification/osgi.core/8.0.0/framework.module.html)).
-pub const UNORDERED_VALUE_ATTRIBUTES: &[&str] = &[
-    "Export-Package",
-    "Import-Package",
-    "Private-Package",
-    "Provide-Capability",
-    "Require-Capability",
-];
+pub const UNORDERED_VALUE_ATTRIBUTES: &[&str] =
+    &["Export-Package", "Import-Package", "Private-Package", "Provide-Capability", "Require-Capability"];
 
 /// Keys of `git.properties` that describe the build and not the source.
-pub const GIT_BUILD_KEYS: &[&str] = &[
-    "git.build.host",
-    "git.build.time",
-    "git.build.user.email",
-    "git.build.user.name",
-];
+pub const GIT_BUILD_KEYS: &[&str] =
+    &["git.build.host", "git.build.time", "git.build.user.email", "git.build.user.name"];
 
 /// Entries with rules of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,11 +74,7 @@ impl Rule {
         match self {
             Self::Manifest => {
                 let manifest = Manifest::parse(content)?;
-                let manifest = if signed {
-                    manifest.without_digests()
-                } else {
-                    manifest
-                };
+                let manifest = if signed { manifest.without_digests() } else { manifest };
                 Some(manifest.canonical())
             }
             Self::PomProperties => Some(Properties::parse(content)?.canonical(&[])),
@@ -110,10 +97,7 @@ pub(crate) fn signature_files(archive: &Archive<'_>) -> HashSet<usize> {
     let mut files: Vec<(usize, String, bool)> = Vec::new();
     for (index, entry) in archive.entries.iter().enumerate() {
         let name = entry.name.to_ascii_uppercase();
-        let Some(file) = name
-            .strip_prefix("META-INF/")
-            .filter(|file| !file.contains('/'))
-        else {
+        let Some(file) = name.strip_prefix("META-INF/").filter(|file| !file.contains('/')) else {
             continue;
         };
         match file.rsplit_once('.') {
@@ -130,8 +114,6 @@ pub(crate) fn signature_files(archive: &Archive<'_>) -> HashSet<usize> {
             lists.insert(base.clone())
         };
     }
-    let pairs = files
-        .into_iter()
-        .filter(|(_, base, _)| lists.contains(base) && blocks.contains(base));
+    let pairs = files.into_iter().filter(|(_, base, _)| lists.contains(base) && blocks.contains(base));
     pairs.map(|(index, _, _)| index).collect()
 }

@@ -23,9 +23,7 @@ pub(crate) fn escape(text: &str) -> String {
 
 /// Bytes as text, if they are text: UTF-8 without NUL.
 pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes)
-        .ok()
-        .filter(|text| !text.contains('\0'))
+    std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 
 /// CRLF to LF.
@@ -42,11 +40,7 @@ pub(crate) fn unix_lines(bytes: &[u8]) -> Vec<u8> {
 /// Where two texts first differ.
 pub(crate) fn explain(left: &str, right: &str) -> String {
     if unix_lines(left.as_bytes()) == unix_lines(right.as_bytes()) {
-        return format!(
-            "only line ends differ: {} vs {}",
-            line_ends(left),
-            line_ends(right)
-        );
+        return format!("only line ends differ: {} vs {}", line_ends(left), line_ends(right));
     }
     let (mut l, mut r) = (left.lines(), right.lines());
     let mut number = 0u64;
@@ -65,11 +59,7 @@ pub(crate) fn explain(left: &str, right: &str) -> String {
             }
             (None, None) => {
                 let end = |text: &str| {
-                    if text.ends_with('\n') {
-                        "a newline"
-                    } else {
-                        "no newline"
-                    }
+                    if text.ends_with('\n') { "a newline" } else { "no newline" }
                 };
                 return format!("the end of the file: {} vs {}", end(left), end(right));
             }
@@ -107,16 +97,9 @@ fn line_ends(text: &str) -> &'static str {
 pub(crate) fn explain_bytes(left: &[u8], right: &[u8]) -> String {
     let at = left.iter().zip(right).take_while(|(a, b)| a == b).count();
     if left.len() == right.len() {
-        return format!(
-            "{} bytes each, the first difference is at byte {at}",
-            left.len()
-        );
+        return format!("{} bytes each, the first difference is at byte {at}", left.len());
     }
-    format!(
-        "{} vs {} bytes, the first difference is at byte {at}",
-        left.len(),
-        right.len()
-    )
+    format!("{} vs {} bytes, the first difference is at byte {at}", left.len(), right.len())
 }
 
 #[cfg(test)]
@@ -136,14 +119,8 @@ mod tests {
         for (left, right, expected) in table {
             assert_eq!(explain(left, right), expected);
         }
-        assert_eq!(
-            explain_bytes(b"abc", b"abd"),
-            "3 bytes each, the first difference is at byte 2"
-        );
-        assert_eq!(
-            explain_bytes(b"abc", b"ab"),
-            "3 vs 2 bytes, the first difference is at byte 2"
-        );
+        assert_eq!(explain_bytes(b"abc", b"abd"), "3 bytes each, the first difference is at byte 2");
+        assert_eq!(explain_bytes(b"abc", b"ab"), "3 vs 2 bytes, the first difference is at byte 2");
     }
 
     #[test]

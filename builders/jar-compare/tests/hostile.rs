@@ -11,9 +11,7 @@ fn refusal(bytes: &[u8]) -> ArchiveError {
 
 fn refusal_within(bytes: &[u8], limits: &Limits) -> ArchiveError {
     let good = zip(&[raw("a", "a")]);
-    let Err(CompareError::Refused { reason, .. }) = compare(bytes, &good, limits) else {
-        panic!("accepted")
-    };
+    let Err(CompareError::Refused { reason, .. }) = compare(bytes, &good, limits) else { panic!("accepted") };
     assert_eq!(normalised_digest(bytes, limits), Err(reason.clone()));
     reason
 }
@@ -38,110 +36,48 @@ fn the_unchanged_archive_is_accepted() {
 
 #[test]
 fn names() {
-    for name in [
-        "/etc/passwd",
-        "../x",
-        "a/../../x",
-        "a\\b",
-        "a\0.txt",
-        "",
-        "a//b",
-        "./a",
-        "C:/x",
-        "a\nb",
-        "a\u{1b}[0m",
-    ] {
+    for name in ["/etc/passwd", "../x", "a/../../x", "a\\b", "a\0.txt", "", "a//b", "./a", "C:/x", "a\nb", "a\u{1b}[0m"]
+    {
         refused!(zip(&[raw(name, "x")]), ArchiveError::BadName { .. });
     }
-    refused!(
-        zip(&[raw("x", "x").with(|e| e.name = vec![0xff])]),
-        ArchiveError::BadName { .. }
-    );
-    refused!(
-        zip(&[raw("a", "1"), raw("a", "2")]),
-        ArchiveError::DuplicateName { .. }
-    );
-    refused!(
-        zip(&[raw("a", "1"), raw("a/", "").with(|e| e.level = None)]),
-        ArchiveError::DuplicateName { .. }
-    );
+    refused!(zip(&[raw("x", "x").with(|e| e.name = vec![0xff])]), ArchiveError::BadName { .. });
+    refused!(zip(&[raw("a", "1"), raw("a", "2")]), ArchiveError::DuplicateName { .. });
+    refused!(zip(&[raw("a", "1"), raw("a/", "").with(|e| e.level = None)]), ArchiveError::DuplicateName { .. });
     let unicode_path = [&[0x75, 0x70, 10, 0, 1, 0, 0, 0, 0][..], b"other"].concat();
-    refused!(
-        one(|e| e.extra = unicode_path.clone()),
-        ArchiveError::Mismatch { .. }
-    );
-    refused!(
-        one(|e| e.local_extra = unicode_path.clone()),
-        ArchiveError::Mismatch { .. }
-    );
+    refused!(one(|e| e.extra = unicode_path.clone()), ArchiveError::Mismatch { .. });
+    refused!(one(|e| e.local_extra = unicode_path.clone()), ArchiveError::Mismatch { .. });
 }
 
 #[test]
 fn headers_that_disagree() {
-    refused!(
-        one(|e| e.local_name = Some(b"elif".to_vec())),
-        ArchiveError::Mismatch { what: "name", .. }
-    );
-    refused!(
-        one(|e| e.local_crc = Some(1)),
-        ArchiveError::Mismatch { what: "CRC-32", .. }
-    );
-    refused!(
-        one(|e| e.local_size = Some(1)),
-        ArchiveError::Mismatch { what: "size", .. }
-    );
-    refused!(
-        one(|e| e.local_method = Some(0)),
-        ArchiveError::Mismatch {
-            what: "compression method",
-            ..
-        }
-    );
-    refused!(
-        one(|e| e.local_flags = Some(8)),
-        ArchiveError::Mismatch { what: "flags", .. }
-    );
-    refused!(
-        one(|e| e.local_flags = Some(1)),
-        ArchiveError::Mismatch { what: "flags", .. }
-    );
+    refused!(one(|e| e.local_name = Some(b"elif".to_vec())), ArchiveError::Mismatch { what: "name", .. });
+    refused!(one(|e| e.local_crc = Some(1)), ArchiveError::Mismatch { what: "CRC-32", .. });
+    refused!(one(|e| e.local_size = Some(1)), ArchiveError::Mismatch { what: "size", .. });
+    refused!(one(|e| e.local_method = Some(0)), ArchiveError::Mismatch { what: "compression method", .. });
+    refused!(one(|e| e.local_flags = Some(8)), ArchiveError::Mismatch { what: "flags", .. });
+    refused!(one(|e| e.local_flags = Some(1)), ArchiveError::Mismatch { what: "flags", .. });
     let other = [0x01, 0, 4, 0, 0, 0, 0, 0];
     refused!(
         one(|e| {
             e.size = Some(u32::MAX);
             e.extra = other.to_vec();
         }),
-        ArchiveError::Mismatch {
-            what: "Zip64 extra field",
-            ..
-        }
+        ArchiveError::Mismatch { what: "Zip64 extra field", .. }
     );
     refused!(
         one(|e| {
             e.level = None;
             e.size = Some(3);
         }),
-        ArchiveError::Mismatch {
-            what: "size of stored content",
-            ..
-        }
+        ArchiveError::Mismatch { what: "size of stored content", .. }
     );
 }
 
 #[test]
 fn content_that_does_not_fit() {
-    refused!(
-        one(|e| e.crc = Some(7)),
-        ArchiveError::Content { what: "CRC-32", .. }
-    );
-    refused!(
-        one(|e| e.size = Some(10)),
-        ArchiveError::Content { what: "size", .. }
-    );
-    refused!(
-        one(|e| e.size = Some(1000)),
-        ArchiveError::Content { what: "size", .. }
-    );
+    refused!(one(|e| e.crc = Some(7)), ArchiveError::Content { what: "CRC-32", .. });
+    refused!(one(|e| e.size = Some(10)), ArchiveError::Content { what: "size", .. });
+    refused!(one(|e| e.size = Some(1000)), ArchiveError::Content { what: "size", .. });
     // Stored bytes that are called deflated.
     refused!(
         one(|e| {
@@ -157,24 +93,15 @@ fn content_that_does_not_fit() {
     short.content = vec![0x03, 0x00, 0x41, 0x41];
     short.size = Some(0);
     refused!(zip(&[short]), ArchiveError::Stream { .. });
-    refused!(
-        zip(&[raw("x/", "content").with(|e| e.level = None)]),
-        ArchiveError::FolderContent { .. }
-    );
+    refused!(zip(&[raw("x/", "content").with(|e| e.level = None)]), ArchiveError::FolderContent { .. });
 }
 
 #[test]
 fn bytes_that_belong_to_nothing() {
     let good = one(|_| {});
     refused!([&good[..], b"tail"].concat(), ArchiveError::NoEnd);
-    refused!(
-        [b"#!/bin/sh\n", &good[..]].concat(),
-        ArchiveError::Prefix { bytes: 10 }
-    );
-    refused!(
-        one(|e| e.after = b"hidden".to_vec()),
-        ArchiveError::HiddenBytes { bytes: 6, .. }
-    );
+    refused!([b"#!/bin/sh\n", &good[..]].concat(), ArchiveError::Prefix { bytes: 10 });
+    refused!(one(|e| e.after = b"hidden".to_vec()), ArchiveError::HiddenBytes { bytes: 6, .. });
     // A prefix that the offsets know about.
     let mut parts = Parts::of(&[raw("file", "x").with(|e| e.offset = Some(4))]);
     parts.data.splice(0..0, *b"PK\x03\x04");
@@ -195,18 +122,9 @@ fn bytes_that_belong_to_nothing() {
 fn overlapping_entries() {
     let two = |change: fn(&mut Raw)| zip(&[raw("a", "x"), raw("b", "x").with(change)]);
     refused!(two(|e| e.offset = Some(0)), ArchiveError::Overlap { .. });
-    refused!(
-        two(|e| e.offset = Some(5)),
-        ArchiveError::Overlap { .. } | ArchiveError::Malformed { .. }
-    );
-    refused!(
-        two(|e| e.offset = Some(1 << 30)),
-        ArchiveError::Overlap { .. } | ArchiveError::HiddenBytes { .. }
-    );
-    refused!(
-        one(|e| e.compressed = Some(1000)),
-        ArchiveError::Overlap { .. }
-    );
+    refused!(two(|e| e.offset = Some(5)), ArchiveError::Overlap { .. } | ArchiveError::Malformed { .. });
+    refused!(two(|e| e.offset = Some(1 << 30)), ArchiveError::Overlap { .. } | ArchiveError::HiddenBytes { .. });
+    refused!(one(|e| e.compressed = Some(1000)), ArchiveError::Overlap { .. });
 }
 
 #[test]
@@ -218,10 +136,7 @@ fn unsupported_features() {
         refused!(one(|e| e.flags = flags), ArchiveError::Unsupported { .. });
     }
     for method in [1, 9, 12, 14, 93, 99] {
-        refused!(
-            one(|e| e.method = Some(method)),
-            ArchiveError::Unsupported { .. }
-        );
+        refused!(one(|e| e.method = Some(method)), ArchiveError::Unsupported { .. });
     }
     refused!(one(|e| e.disk = 1), ArchiveError::MultiDisk);
 }
@@ -241,25 +156,10 @@ fn counts() {
     let end = bytes.len() - 22;
     bytes[end + 8] = 9;
     bytes[end + 9] = 0;
-    refused!(
-        bytes,
-        ArchiveError::Mismatch {
-            what: "entry count",
-            ..
-        }
-    );
-    let limits = Limits {
-        max_entries: 1,
-        ..Limits::default()
-    };
+    refused!(bytes, ArchiveError::Mismatch { what: "entry count", .. });
+    let limits = Limits { max_entries: 1, ..Limits::default() };
     let two = zip(&[raw("a", "a"), raw("b", "b")]);
-    assert_eq!(
-        refusal_within(&two, &limits),
-        ArchiveError::TooManyEntries {
-            entries: 2,
-            limit: 1
-        }
-    );
+    assert_eq!(refusal_within(&two, &limits), ArchiveError::TooManyEntries { entries: 2, limit: 1 });
 }
 
 #[test]
@@ -267,33 +167,18 @@ fn sizes() {
     let zeros = vec![0u8; 1 << 21];
     let bomb = zip(&[raw("zeros", &zeros)]);
     refused!(bomb, ArchiveError::Ratio { .. });
-    let small = Limits {
-        max_entry_bytes: 10,
-        ..Limits::default()
-    };
+    let small = Limits { max_entry_bytes: 10, ..Limits::default() };
     let reason = refusal_within(&zip(&[raw("x", "0123456789a")]), &small);
-    assert!(
-        matches!(reason, ArchiveError::EntryTooLarge { bytes: 11, .. }),
-        "{reason:?}"
-    );
-    let total = Limits {
-        max_total_bytes: 15,
-        ..Limits::default()
-    };
+    assert!(matches!(reason, ArchiveError::EntryTooLarge { bytes: 11, .. }), "{reason:?}");
+    let total = Limits { max_total_bytes: 15, ..Limits::default() };
     let two = zip(&[raw("a", "0123456789"), raw("b", "0123456789")]);
-    assert_eq!(
-        refusal_within(&two, &total),
-        ArchiveError::TotalTooLarge { limit: 15 }
-    );
+    assert_eq!(refusal_within(&two, &total), ArchiveError::TotalTooLarge { limit: 15 });
     // Nested archives share the budget.
     let nested = |time: u16| {
         let inner = zip(&[raw("deep", "0123456789".repeat(20)).with(|e| e.time = time)]);
         zip(&[raw("n.jar", inner).with(|e| e.level = None)])
     };
-    let total = Limits {
-        max_total_bytes: 300,
-        ..Limits::default()
-    };
+    let total = Limits { max_total_bytes: 300, ..Limits::default() };
     let reason = normalised_digest(&nested(1), &total);
     assert_eq!(reason, Err(ArchiveError::TotalTooLarge { limit: 300 }));
     assert!(compare(&nested(1), &nested(2), &total).is_err());
@@ -302,13 +187,7 @@ fn sizes() {
 #[test]
 fn a_declared_size_allocates_nothing() {
     // 200 MiB declared, stored as four bytes: refused by what the data is, not by running out of memory.
-    let limits = Limits {
-        max_ratio: u64::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits { max_ratio: u64::MAX, ..Limits::default() };
     let reason = refusal_within(&one(|e| e.size = Some(200 << 20)), &limits);
-    assert!(
-        matches!(reason, ArchiveError::Content { what: "size", .. }),
-        "{reason:?}"
-    );
+    assert!(matches!(reason, ArchiveError::Content { what: "size", .. }), "{reason:?}");
 }

@@ -7,11 +7,7 @@ use proptest::prelude::*;
 use support::{Raw, raw, zip};
 
 fn small() -> Limits {
-    Limits {
-        max_entry_bytes: 1 << 20,
-        max_total_bytes: 4 << 20,
-        ..Limits::default()
-    }
+    Limits { max_entry_bytes: 1 << 20, max_total_bytes: 4 << 20, ..Limits::default() }
 }
 
 /// Entries with distinct names, some of them with rules of their own.
@@ -36,19 +32,15 @@ fn entries() -> impl Strategy<Value = Vec<Raw>> {
         "[ab\r\n]{0,6}",
         Just("\u{0}".to_owned()),
     ];
-    (
-        names,
-        prop::collection::vec((content, 0u16..2, prop::option::of(0u32..2)), 9),
-    )
-        .prop_map(|(names, contents)| {
-            let entry = |(name, (content, time, level)): (&&str, (String, u16, Option<u32>))| {
-                raw(name, content).with(|e| {
-                    e.time = time;
-                    e.level = level;
-                })
-            };
-            names.iter().zip(contents).map(entry).collect()
-        })
+    (names, prop::collection::vec((content, 0u16..2, prop::option::of(0u32..2)), 9)).prop_map(|(names, contents)| {
+        let entry = |(name, (content, time, level)): (&&str, (String, u16, Option<u32>))| {
+            raw(name, content).with(|e| {
+                e.time = time;
+                e.level = level;
+            })
+        };
+        names.iter().zip(contents).map(entry).collect()
+    })
 }
 
 /// Archives of which some hold another archive.
@@ -63,24 +55,15 @@ fn archive() -> impl Strategy<Value = Vec<u8>> {
 
 /// The outcome both ways round is the same, and fits the digests.
 fn check_pair(left: &[u8], right: &[u8]) -> Result<Outcome, TestCaseError> {
-    let (there, back) = (
-        compare(left, right, &small()),
-        compare(right, left, &small()),
-    );
+    let (there, back) = (compare(left, right, &small()), compare(right, left, &small()));
     let (Ok(there), Ok(back)) = (there, back) else {
         return Err(TestCaseError::fail("a well-formed archive is refused"));
     };
     prop_assert_eq!(there.outcome, back.outcome);
     prop_assert_eq!(&there.normalisers, &back.normalisers);
-    let (l, r) = (
-        normalised_digest(left, &small()),
-        normalised_digest(right, &small()),
-    );
+    let (l, r) = (normalised_digest(left, &small()), normalised_digest(right, &small()));
     prop_assert_eq!(l == r, there.outcome != Outcome::Different);
-    let whole = there
-        .differences
-        .iter()
-        .all(|d| d.explanation != "the normalised contents differ");
+    let whole = there.differences.iter().all(|d| d.explanation != "the normalised contents differ");
     prop_assert!(whole, "an unexplained difference: {:?}", there);
     Ok(there.outcome)
 }

@@ -87,7 +87,9 @@ impl Engine {
         };
         let docker = match socket {
             Some(socket) => Docker::connect_with_unix(socket, seconds, bollard::API_DEFAULT_VERSION),
-            None => Docker::connect_with_unix_defaults().map(|docker| docker.with_timeout(Duration::from_secs(seconds))),
+            None => {
+                Docker::connect_with_unix_defaults().map(|docker| docker.with_timeout(Duration::from_secs(seconds)))
+            }
         };
         let docker = docker.map_err(unreachable)?;
         // Negotiation has no limit of its own when the socket is accepted but never answered.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use build_spec::{
@@ -16,6 +17,10 @@ use crate::far_end::{Answers, Recorder, Replayer, Routes, Withheld};
 use crate::maven::{self, Distribution};
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
 use crate::{far_end, source};
+
+/// How often, and with which pause, the engine is asked whether the containers of dropped builds are gone.
+const SETTLE_TRIES: usize = 50;
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Rebuilds Maven projects in containers.
 ///
@@ -51,8 +56,8 @@ impl JavaBuilder {
     async fn connect(&self) -> Result<(Engine, &Runtime), BuildError> {
         let engine = self.engine().await.map_err(|error| BuildError::Engine(error.line()))?;
         let open = || async {
-            let runtime = Runtime::open(&self.config.runtime_dir)
-                .map_err(local("the runtime folder cannot be used"))?;
+            let runtime =
+                Runtime::open(&self.config.runtime_dir).map_err(local("the runtime folder cannot be used"))?;
             match runtime.sweep(&engine).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "removed containers of processes that are gone"),
@@ -123,12 +128,7 @@ impl Builder for JavaBuilder {
         source::resolve(&self.config, request, log).await
     }
 
-    async fn record(
-        &self,
-        job: &Job,
-        inputs: Arc<dyn Inputs>,
-        log: Arc<dyn BuildLog>,
-    ) -> Result<Recorded, BuildError> {
+    async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
         let distribution = distribution(job)?;
         let central = RepositoryId::central();
         let (tool, line) = match inputs.get(&central, &distribution.path).await {
@@ -177,17 +177,16 @@ impl Builder for JavaBuilder {
             });
         };
         let withheld = Withheld::new(job.coordinates.iter().chain(&job.source.reactor));
-        let own = manifest.lines().find(|line| {
-            matches!(line.status, InputStatus::Found { .. }) && withheld.covers(&line.path)
-        });
+        let own = manifest
+            .lines()
+            .find(|line| matches!(line.status, InputStatus::Found { .. }) && withheld.covers(&line.path));
         if let Some(line) = own {
             return Err(BuildError::InputIsOutput(line.path.to_string()));
         }
         let Some(tool) = blobs.blob(&sha256).await else {
             return Err(BuildError::InputsUnavailable(format!("{} is not in the store", distribution.path)));
         };
-        let digests =
-            far_end::hash(tool.clone(), size, sha256).await.map_err(BuildError::InputsUnavailable)?;
+        let digests = far_end::hash(tool.clone(), size, sha256).await.map_err(BuildError::InputsUnavailable)?;
         if !distribution.is(&digests) {
             let problem = format!("{} in the manifest is not the pinned distribution", distribution.path);
             return Err(BuildError::InputsUnavailable(problem));
@@ -199,11 +198,29 @@ impl Builder for JavaBuilder {
     }
 
     async fn available(&self) -> Result<(), String> {
-        let (engine, _) = self.connect().await.map_err(|error| error.to_string())?;
-        let images = engine.images().await.map_err(|error| error.line())?;
-        if images.is_empty() {
-            return Err("the container engine holds no builder image; make or load one first".to_owned());
+        self.connect().await.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn settle(&self) {
+        let Some(runtime) = self.runtime.get() else { return };
+        let Ok(engine) = self.engine().await else { return };
+        let own = |list: Vec<(String, String)>| list.into_iter().filter(|(_, owner)| owner == runtime.owner());
+        for _ in 0..SETTLE_TRIES {
+            let left: Vec<String> = match engine.containers().await {
+                Ok(list) => own(list).map(|(id, _)| id).collect(),
+                Err(error) => {
+                    tracing::warn!(error = %error.line(), "containers could not be listed");
+                    return;
+                }
+            };
+            if left.is_empty() {
+                return;
+            }
+            for id in left {
+                // The guard of the dropped build may be faster; either way the list says when it is gone.
+                let _ = engine.remove_container(&id).await;
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
         }
-        Ok(())
     }
 }

@@ -43,8 +43,11 @@ async fn world(dependencies: &str) -> Option<World> {
     let folder = tempfile::tempdir().unwrap();
     let repository = folder.path().join("acme/tiny");
     let pom = POM.replace("DEPENDENCIES", dependencies);
-    let files =
-        [("pom.xml", pom.as_str()), ("src/main/java/org/example/Tiny.java", JAVA), ("src/test/java/org/example/TinyTest.java", TEST)];
+    let files = [
+        ("pom.xml", pom.as_str()),
+        ("src/main/java/org/example/Tiny.java", JAVA),
+        ("src/test/java/org/example/TinyTest.java", TEST),
+    ];
     let commit = support::git_repository(&repository, &files);
     let builder = support::builder(folder.path());
     let coordinates: Coordinates = "org.example:tiny:1.0".parse().unwrap();
@@ -113,7 +116,8 @@ async fn a_record_can_be_replayed_and_gives_the_same_files() {
         .map(|line| line.path.to_string())
         .find(|path| path.contains("maven-jar-plugin") && path.ends_with(".jar"))
         .unwrap();
-    let error = builder.replay(job, &without(&manifest, &missing), upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    let error =
+        builder.replay(job, &without(&manifest, &missing), upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
     assert!(matches!(&error, BuildError::Undeclared { path, .. } if *path == missing), "{error}");
 
     // Another image, or a JDK that is not in it, is refused before anything runs.
@@ -171,7 +175,8 @@ async fn dropping_a_build_removes_its_container() {
     }
     let docker = bollard::Docker::connect_with_unix_defaults().unwrap().negotiate_version().await.unwrap();
     let filters = std::collections::HashMap::from([("label", vec!["pyrsia.run=test-cancelled"])]);
-    let options = bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let options =
+        bollard::query_parameters::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     for _ in 0..100 {
         if docker.list_containers(Some(options.clone())).await.unwrap().is_empty() {
             assert_eq!(std::fs::read_dir(&job.work_dir).unwrap().count(), 0);

@@ -23,11 +23,11 @@ pub use job::{
     BuildError, BuildLimit, Built, BuiltFile, Job, Mode, Recorded, RunId, Source, SourceError, SourceRequest,
     ToolFailure,
 };
-pub use manifest::{InputLine, InputManifest, InputStatus, ManifestError, MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES};
+pub use manifest::{InputLine, InputManifest, InputStatus, MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES, ManifestError};
 pub use profile::SandboxProfile;
 pub use specification::{
-    ExtraInput, GitState, Newline, RemoteRepository, SourceDateEpoch, Specification, SpecificationError, Tool,
-    SPECIFICATION_FILE,
+    ExtraInput, GitState, Newline, RemoteRepository, SPECIFICATION_FILE, SourceDateEpoch, Specification,
+    SpecificationError, Tool,
 };
 pub use structured::NotStructured;
 pub use traits::{BuildLog, Builder, Input, InputError, Inputs, ManifestBlobs, NoLog, Phase, RepositoryId};

@@ -79,7 +79,9 @@ impl<'de> Deserialize<'de> for Tool {
 }
 
 /// Line ends of the checked-out sources and of `line.separator`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Newline {
     /// `\n`
@@ -90,7 +92,9 @@ pub enum Newline {
 }
 
 /// What of `.git` the build may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum GitState {
     /// No `.git` at all.
@@ -275,8 +279,7 @@ impl Specification {
         if text.len() > MAX_TOML_BYTES {
             return Err(SpecificationError::Toml(format!("longer than {MAX_TOML_BYTES} bytes")));
         }
-        let specification: Self =
-            toml::from_str(text).map_err(|error| SpecificationError::Toml(error.to_string()))?;
+        let specification: Self = toml::from_str(text).map_err(|error| SpecificationError::Toml(error.to_string()))?;
         specification.check()?;
         Ok(specification)
     }

@@ -8,7 +8,9 @@ use crate::specification::{Specification, Tool};
 
 /// The first thing that makes a specification need a quorum's approval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` holds `{value}`, which is not on the list of structured specifications; a quorum must approve this one")]
+#[error(
+    "`{field}` holds `{value}`, which is not on the list of structured specifications; a quorum must approve this one"
+)]
 pub struct NotStructured {
     /// The field.
     pub field: &'static str,

@@ -156,12 +156,7 @@ pub trait Builder: Send + Sync {
 
     /// Runs the build with an endpoint that asks `inputs` and writes down every answer. A tool that fails still
     /// leaves a manifest (in [`Recorded`]), so that others can find the same failure.
-    async fn record(
-        &self,
-        job: &Job,
-        inputs: Arc<dyn Inputs>,
-        log: Arc<dyn BuildLog>,
-    ) -> Result<Recorded, BuildError>;
+    async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError>;
 
     /// Runs the build in a new sandbox that is answered from the manifest alone.
     async fn replay(
@@ -171,6 +166,9 @@ pub trait Builder: Send + Sync {
         blobs: Arc<dyn ManifestBlobs>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError>;
+
+    /// Waits, in bounded time, until what dropped builds left is gone: called before the process ends.
+    async fn settle(&self);
 
     /// Whether the builder can work now; the text says what is missing and what to do.
     async fn available(&self) -> Result<(), String>;

@@ -1,8 +1,6 @@
 //! From bytes to [`Metadata`].
 
-use super::{
-    LastUpdated, Metadata, MetadataError, Plugin, Snapshot, SnapshotVersion, sorted_versions,
-};
+use super::{LastUpdated, Metadata, MetadataError, Plugin, Snapshot, SnapshotVersion, sorted_versions};
 use crate::names::{Classifier, Extension};
 use crate::version::split_timestamp;
 use crate::xml::{self, Element};
@@ -26,18 +24,12 @@ pub fn parse(bytes: &[u8]) -> Result<Metadata, MetadataError> {
     if let Some(versioning) = root.child("versioning") {
         read_versioning(versioning, &mut metadata);
     }
-    for plugin in root
-        .child("plugins")
-        .into_iter()
-        .flat_map(|plugins| plugins.all("plugin"))
-    {
-        if let (Some(prefix), Some(artifact)) =
-            (plugin.text_of("prefix"), parsed(plugin, "artifactId"))
-        {
-            metadata.plugins.entry(prefix.to_owned()).or_insert(Plugin {
-                name: plugin.text_of("name").map(str::to_owned),
-                artifact,
-            });
+    for plugin in root.child("plugins").into_iter().flat_map(|plugins| plugins.all("plugin")) {
+        if let (Some(prefix), Some(artifact)) = (plugin.text_of("prefix"), parsed(plugin, "artifactId")) {
+            metadata
+                .plugins
+                .entry(prefix.to_owned())
+                .or_insert(Plugin { name: plugin.text_of("name").map(str::to_owned), artifact });
         }
     }
     Ok(metadata)
@@ -59,10 +51,7 @@ fn read_versioning(versioning: &Element, metadata: &mut Metadata) {
             .filter_map(|version| version.text.parse().ok()),
     );
     metadata.snapshot = versioning.child("snapshot").and_then(read_snapshot);
-    let files = versioning
-        .child("snapshotVersions")
-        .into_iter()
-        .flat_map(|files| files.all("snapshotVersion"));
+    let files = versioning.child("snapshotVersions").into_iter().flat_map(|files| files.all("snapshotVersion"));
     for file in files {
         let Some((key, value)) = read_snapshot_version(file) else {
             continue;
@@ -76,12 +65,8 @@ fn read_snapshot(snapshot: &Element) -> Option<Snapshot> {
     let build_number = parsed(snapshot, "buildNumber")?;
     // The text is later put into file names, so it has to be exactly a timestamp.
     let whole = format!("{timestamp}-{build_number}");
-    let valid =
-        split_timestamp(&whole).is_some_and(|(_, tail)| tail.is_empty()) && timestamp.len() == 15;
-    valid.then(|| Snapshot {
-        timestamp: timestamp.to_owned(),
-        build_number,
-    })
+    let valid = split_timestamp(&whole).is_some_and(|(_, tail)| tail.is_empty()) && timestamp.len() == 15;
+    valid.then(|| Snapshot { timestamp: timestamp.to_owned(), build_number })
 }
 
 type SnapshotFile = ((Extension, Option<Classifier>), SnapshotVersion);
@@ -92,11 +77,5 @@ fn read_snapshot_version(file: &Element) -> Option<SnapshotFile> {
         None => None,
     };
     let updated: Option<LastUpdated> = parsed(file, "updated");
-    Some((
-        (parsed(file, "extension")?, classifier),
-        SnapshotVersion {
-            value: parsed(file, "value")?,
-            updated,
-        },
-    ))
+    Some(((parsed(file, "extension")?, classifier), SnapshotVersion { value: parsed(file, "value")?, updated }))
 }

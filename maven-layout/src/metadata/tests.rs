@@ -8,21 +8,12 @@ fn version(text: &str) -> Version {
 
 fn artifact(versions: &[&str], last_updated: &str) -> Metadata {
     let versions = versions.iter().map(|text| version(text));
-    Metadata::of_artifact(
-        "org.example".parse().unwrap(),
-        "tool".parse().unwrap(),
-        versions,
-        last_updated,
-    )
-    .unwrap()
+    Metadata::of_artifact("org.example".parse().unwrap(), "tool".parse().unwrap(), versions, last_updated).unwrap()
 }
 
 #[test]
 fn writes_the_version_list() {
-    let metadata = artifact(
-        &["1.10", "1.9", "2.0-SNAPSHOT", "1.9-rc1", "1.9"],
-        "20261122072715",
-    );
+    let metadata = artifact(&["1.10", "1.9", "2.0-SNAPSHOT", "1.9-rc1", "1.9"], "20261122072715");
     let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
 <metadata>
   <groupId>org.example</groupId>
@@ -53,18 +44,8 @@ fn only_snapshots_have_no_release() {
 
 #[test]
 fn times_are_checked() {
-    for text in [
-        "",
-        "2026112207271",
-        "202611220727155",
-        "2026-11-22 0727",
-        "２０２６",
-    ] {
-        assert_eq!(
-            text.parse::<LastUpdated>(),
-            Err(MetadataError::Time),
-            "{text:?}"
-        );
+    for text in ["", "2026112207271", "202611220727155", "2026-11-22 0727", "２０２６"] {
+        assert_eq!(text.parse::<LastUpdated>(), Err(MetadataError::Time), "{text:?}");
     }
 }
 
@@ -84,13 +65,7 @@ const SNAPSHOT: &str = "<metadata modelVersion=\"1.1.0\">
 #[test]
 fn reads_snapshots() {
     let metadata = parse(SNAPSHOT.as_bytes()).unwrap();
-    assert_eq!(
-        metadata.snapshot,
-        Some(Snapshot {
-            timestamp: "20261122.072715".to_owned(),
-            build_number: 2
-        })
-    );
+    assert_eq!(metadata.snapshot, Some(Snapshot { timestamp: "20261122.072715".to_owned(), build_number: 2 }));
     assert_eq!(metadata.snapshot_versions.len(), 2);
     assert_eq!(parse(write(&metadata).as_bytes()), Ok(metadata));
     let odd = SNAPSHOT.replace("20261122.072715</timestamp>", "../../../etc/x</timestamp>");
@@ -106,14 +81,8 @@ fn an_odd_entry_does_not_hide_the_others() {
     .unwrap();
     assert_eq!(metadata.versions, [version("1")]);
     assert_eq!(metadata.last_updated, None);
-    assert!(matches!(
-        parse(b"<metadata><groupId>../x</groupId></metadata>"),
-        Err(MetadataError::Name(_))
-    ));
-    assert!(matches!(
-        parse(b"<project/>"),
-        Err(MetadataError::Xml(XmlError::Root { .. }))
-    ));
+    assert!(matches!(parse(b"<metadata><groupId>../x</groupId></metadata>"), Err(MetadataError::Name(_))));
+    assert!(matches!(parse(b"<project/>"), Err(MetadataError::Xml(XmlError::Root { .. }))));
 }
 
 #[test]
@@ -127,105 +96,58 @@ fn merges_groups() {
     };
     let merged = merge(plugins("x", "first"), plugins("x", "second")).unwrap();
     assert_eq!(merged.plugins["x"].artifact.as_str(), "first");
-    assert_eq!(
-        merge(plugins("x", "a"), plugins("b", "c"))
-            .unwrap()
-            .plugins
-            .len(),
-        2
-    );
+    assert_eq!(merge(plugins("x", "a"), plugins("b", "c")).unwrap().plugins.len(), 2);
 }
 
 #[test]
 fn merges_versions() {
-    let merged = merge(
-        artifact(&["1", "3"], "20261122072715"),
-        artifact(&["2"], "20261122072716"),
-    )
-    .unwrap();
+    let merged = merge(artifact(&["1", "3"], "20261122072715"), artifact(&["2"], "20261122072716")).unwrap();
     assert_eq!(merged, artifact(&["1", "2", "3"], "20261122072716"));
-    let other = Metadata {
-        group: Some("other".parse().unwrap()),
-        ..Metadata::default()
-    };
+    let other = Metadata { group: Some("other".parse().unwrap()), ..Metadata::default() };
     assert_eq!(
         merge(artifact(&["1"], "20261122072715"), other),
-        Err(MetadataError::Mismatch {
-            what: "group",
-            left: "org.example".into(),
-            right: "other".into()
-        })
+        Err(MetadataError::Mismatch { what: "group", left: "org.example".into(), right: "other".into() })
     );
 }
 
 #[test]
 fn merges_snapshots_by_the_newer_build() {
     let older = parse(SNAPSHOT.as_bytes()).unwrap();
-    let newer = parse(
-        SNAPSHOT
-            .replace("072715", "082715")
-            .replace(">2<", ">3<")
-            .as_bytes(),
-    )
-    .unwrap();
+    let newer = parse(SNAPSHOT.replace("072715", "082715").replace(">2<", ">3<").as_bytes()).unwrap();
     let merged = merge(older.clone(), newer.clone()).unwrap();
     assert_eq!(merged, merge(newer.clone(), older).unwrap());
     assert_eq!(merged, newer);
 }
 
 fn metadata() -> impl Strategy<Value = Metadata> {
-    let version = || {
-        "[0-9]{1,2}(\\.[0-9]{1,2}){0,2}(-rc1|-SNAPSHOT)?"
-            .prop_map(|text| text.parse::<Version>().unwrap())
-    };
+    let version =
+        || "[0-9]{1,2}(\\.[0-9]{1,2}){0,2}(-rc1|-SNAPSHOT)?".prop_map(|text| text.parse::<Version>().unwrap());
     let time = "[0-9]{14}".prop_map(|text| text.parse::<LastUpdated>().unwrap());
-    let plugin = (
-        "[^\\p{C}\\s]{1,8}",
-        proptest::option::of("[^\\p{C}\\s]{1,8}"),
-        "[a-z]{1,5}",
-    );
+    let plugin = ("[^\\p{C}\\s]{1,8}", proptest::option::of("[^\\p{C}\\s]{1,8}"), "[a-z]{1,5}");
     (
         proptest::option::of(Just("org.example".parse::<GroupId>().unwrap())),
         proptest::collection::vec(version(), 0..8),
         proptest::option::of(time),
         proptest::collection::vec(plugin, 0..4),
-        proptest::collection::vec(
-            (proptest::option::of("[a-z]{1,4}"), "[a-z]{1,3}", version()),
-            0..4,
-        ),
+        proptest::collection::vec((proptest::option::of("[a-z]{1,4}"), "[a-z]{1,3}", version()), 0..4),
     )
         .prop_map(|(group, versions, last_updated, plugins, files)| {
             let versions = sorted_versions(versions);
             Metadata {
                 group,
                 latest: versions.last().cloned(),
-                release: versions
-                    .iter()
-                    .rev()
-                    .find(|version| !version.is_snapshot())
-                    .cloned(),
+                release: versions.iter().rev().find(|version| !version.is_snapshot()).cloned(),
                 versions,
                 plugins: plugins
                     .into_iter()
-                    .map(|(prefix, name, artifact)| {
-                        (
-                            prefix,
-                            Plugin {
-                                name,
-                                artifact: artifact.parse().unwrap(),
-                            },
-                        )
-                    })
+                    .map(|(prefix, name, artifact)| (prefix, Plugin { name, artifact: artifact.parse().unwrap() }))
                     .collect(),
                 snapshot_versions: files
                     .into_iter()
                     .map(|(classifier, extension, value)| {
                         let classifier = classifier.map(|text| text.parse().unwrap());
                         let updated = last_updated.clone();
-                        (
-                            (extension.parse().unwrap(), classifier),
-                            SnapshotVersion { value, updated },
-                        )
+                        ((extension.parse().unwrap(), classifier), SnapshotVersion { value, updated })
                     })
                     .collect(),
                 last_updated,

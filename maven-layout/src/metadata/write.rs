@@ -5,10 +5,7 @@ use super::Metadata;
 /// Writes the document: UTF-8, two spaces a level, line feeds, elements in the order of Maven's own writer, versions
 /// and all lists sorted. Equal values give equal bytes.
 pub fn write(metadata: &Metadata) -> String {
-    let mut out = Writer {
-        text: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"),
-        depth: 0,
-    };
+    let mut out = Writer { text: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"), depth: 0 };
     out.group("metadata", |out| {
         out.value("groupId", metadata.group.as_ref());
         out.value("artifactId", metadata.artifact.as_ref());

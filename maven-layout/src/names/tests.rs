@@ -17,9 +17,7 @@ fn ordinary_names_are_taken() {
 
 #[test]
 fn what_could_leave_a_directory_is_refused() {
-    for text in [
-        "", ".", "..", "a/b", "a\\b", "a:b", "a@b", "a b", "a\0", "a\n", "${x}", "é", "a%2e",
-    ] {
+    for text in ["", ".", "..", "a/b", "a\\b", "a:b", "a@b", "a b", "a\0", "a\n", "${x}", "é", "a%2e"] {
         assert!(text.parse::<GroupId>().is_err(), "{text:?}");
         assert!(text.parse::<ArtifactId>().is_err(), "{text:?}");
         assert!(text.parse::<Classifier>().is_err(), "{text:?}");
@@ -27,10 +25,7 @@ fn what_could_leave_a_directory_is_refused() {
         assert!(text.parse::<crate::Version>().is_err(), "{text:?}");
     }
     for text in ["a..b", ".a", "a."] {
-        assert_eq!(
-            text.parse::<GroupId>(),
-            Err(NameError::Dots { what: "group id" })
-        );
+        assert_eq!(text.parse::<GroupId>(), Err(NameError::Dots { what: "group id" }));
     }
 }
 
@@ -38,21 +33,10 @@ fn what_could_leave_a_directory_is_refused() {
 fn errors_tell_where() {
     assert_eq!(
         "org/example".parse::<GroupId>(),
-        Err(NameError::Character {
-            what: "group id",
-            character: '/',
-            position: 3
-        })
+        Err(NameError::Character { what: "group id", character: '/', position: 3 })
     );
     let long = "a".repeat(201);
-    assert_eq!(
-        long.parse::<GroupId>(),
-        Err(NameError::TooLong {
-            what: "group id",
-            actual: 201,
-            limit: 200
-        })
-    );
+    assert_eq!(long.parse::<GroupId>(), Err(NameError::TooLong { what: "group id", actual: 201, limit: 200 }));
 }
 
 #[test]

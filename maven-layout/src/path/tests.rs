@@ -37,15 +37,7 @@ fn what_leaves_the_repository_is_refused() {
         assert!(text.parse::<RepoPath>().is_err(), "{text:?}");
     }
     assert!("a".repeat(1025).parse::<RepoPath>().is_err());
-    for text in [
-        "a",
-        "a/b",
-        "...",
-        "..a/b..",
-        "a b",
-        "é/ü",
-        ".meta/prefixes.txt",
-    ] {
+    for text in ["a", "a/b", "...", "..a/b..", "a b", "é/ü", ".meta/prefixes.txt"] {
         assert!(text.parse::<RepoPath>().is_ok(), "{text:?}");
     }
 }
@@ -71,65 +63,35 @@ fn requests_known_to_have_broken_servers() {
     ] {
         assert!(RepoPath::from_url_path(encoded).is_err(), "{encoded}");
     }
-    assert_eq!(
-        RepoPath::from_url_path("a%2fb"),
-        Err(PathError::EncodedSlash { position: 1 })
-    );
-    assert_eq!(
-        RepoPath::from_url_path("a%2"),
-        Err(PathError::Escape { position: 1 })
-    );
+    assert_eq!(RepoPath::from_url_path("a%2fb"), Err(PathError::EncodedSlash { position: 1 }));
+    assert_eq!(RepoPath::from_url_path("a%2"), Err(PathError::Escape { position: 1 }));
     assert_eq!(RepoPath::from_url_path("%ff"), Err(PathError::NotUtf8));
-    assert_eq!(
-        RepoPath::from_url_path(&"a".repeat(4000)),
-        Err(PathError::TooLong {
-            actual: 4000,
-            limit: 3072
-        })
-    );
+    assert_eq!(RepoPath::from_url_path(&"a".repeat(4000)), Err(PathError::TooLong { actual: 4000, limit: 3072 }));
 }
 
 #[test]
 fn url_paths_are_decoded_once() {
-    assert_eq!(
-        RepoPath::from_url_path("org/a%2Bb/1.0%2bx")
-            .unwrap()
-            .as_str(),
-        "org/a+b/1.0+x"
-    );
+    assert_eq!(RepoPath::from_url_path("org/a%2Bb/1.0%2bx").unwrap().as_str(), "org/a+b/1.0+x");
     assert_eq!(RepoPath::from_url_path("a+b").unwrap().as_str(), "a+b");
     assert_eq!(path("a b/é").to_url_path(), "a%20b/%C3%A9");
 }
 
 fn artifact(coordinates: &str, file_name: &str) -> PathKind {
-    PathKind::Artifact {
-        coordinates: coordinates.parse().unwrap(),
-        file_name: file_name.to_owned(),
-    }
+    PathKind::Artifact { coordinates: coordinates.parse().unwrap(), file_name: file_name.to_owned() }
 }
 
 #[test]
 fn artifacts() {
     for (text, coordinates) in [
         ("org/example/tool/1.0/tool-1.0.jar", "org.example:tool:1.0"),
-        (
-            "org/example/tool/1.0/tool-1.0-sources.jar",
-            "org.example:tool:1.0",
-        ),
+        ("org/example/tool/1.0/tool-1.0-sources.jar", "org.example:tool:1.0"),
         ("junit/junit/4.12/junit-4.12.pom", "junit:junit:4.12"),
         ("a/b/1-SNAPSHOT/b-1-SNAPSHOT.jar", "a:b:1-SNAPSHOT"),
         ("a/b/1-SNAPSHOT/b-1-20261122.072715-2.jar", "a:b:1-SNAPSHOT"),
-        (
-            "a/b/1-SNAPSHOT/b-1-20261122.072715-12-sources.tar.gz",
-            "a:b:1-SNAPSHOT",
-        ),
+        ("a/b/1-SNAPSHOT/b-1-20261122.072715-12-sources.tar.gz", "a:b:1-SNAPSHOT"),
         ("a/b_2.13/1/b_2.13-1.jar", "a:b_2.13:1"),
     ] {
-        assert_eq!(
-            path(text).kind(),
-            artifact(coordinates, path(text).file_name()),
-            "{text}"
-        );
+        assert_eq!(path(text).kind(), artifact(coordinates, path(text).file_name()), "{text}");
     }
     for text in [
         "archetype-catalog.xml",
@@ -156,22 +118,13 @@ fn checksums_and_signatures_are_taken_apart_a_layer_at_a_time() {
     let jar = path("a/b/1/b-1.jar");
     for algorithm in ChecksumAlgorithm::ALL {
         let checksum = jar.checksum(algorithm).unwrap();
-        assert_eq!(
-            checksum.kind(),
-            PathKind::Checksum {
-                of: jar.clone(),
-                algorithm
-            }
-        );
+        assert_eq!(checksum.kind(), PathKind::Checksum { of: jar.clone(), algorithm });
     }
     let signature = path("a/b/1/b-1.jar.asc");
     assert_eq!(signature.kind(), PathKind::Signature { of: jar });
     assert_eq!(
         path("a/b/1/b-1.jar.asc.sha1").kind(),
-        PathKind::Checksum {
-            of: signature,
-            algorithm: ChecksumAlgorithm::Sha1
-        }
+        PathKind::Checksum { of: signature, algorithm: ChecksumAlgorithm::Sha1 }
     );
     assert_eq!(path("a/.sha1").kind(), PathKind::Other);
     assert_eq!(path("a/b/..sha1").kind(), PathKind::Other);
@@ -184,10 +137,7 @@ fn metadata_levels() {
         PathKind::Metadata(level) => level,
         other => panic!("{text}: {other:?}"),
     };
-    assert_eq!(
-        level("a/maven-metadata.xml"),
-        MetadataLevel::Group("a".parse().unwrap())
-    );
+    assert_eq!(level("a/maven-metadata.xml"), MetadataLevel::Group("a".parse().unwrap()));
     assert_eq!(
         level("a/b/c/maven-metadata.xml"),
         MetadataLevel::GroupOrArtifact {
@@ -198,37 +148,22 @@ fn metadata_levels() {
     );
     assert_eq!(
         level("a/b/c_2.13/maven-metadata.xml"),
-        MetadataLevel::Artifact {
-            group: "a.b".parse().unwrap(),
-            artifact: "c_2.13".parse().unwrap()
-        }
+        MetadataLevel::Artifact { group: "a.b".parse().unwrap(), artifact: "c_2.13".parse().unwrap() }
     );
-    assert_eq!(
-        level("a/b/1-SNAPSHOT/maven-metadata.xml"),
-        MetadataLevel::Version("a:b:1-SNAPSHOT".parse().unwrap())
-    );
+    assert_eq!(level("a/b/1-SNAPSHOT/maven-metadata.xml"), MetadataLevel::Version("a:b:1-SNAPSHOT".parse().unwrap()));
     assert_eq!(path("maven-metadata.xml").kind(), PathKind::Other);
     assert_eq!(path("a.b/c.d/maven-metadata.xml").kind(), PathKind::Other);
-    assert!(matches!(
-        path("a/b/maven-metadata.xml.sha1").kind(),
-        PathKind::Checksum { .. }
-    ));
+    assert!(matches!(path("a/b/maven-metadata.xml.sha1").kind(), PathKind::Checksum { .. }));
 }
 
 #[test]
 fn joining() {
     let name: FileName = "x.jar".parse().unwrap();
     assert_eq!(path("a/b").try_join(&name).unwrap(), path("a/b/x.jar"));
-    assert!(matches!(
-        path(&"a".repeat(1022)).try_join(&name),
-        Err(PathError::TooLong { .. })
-    ));
+    assert!(matches!(path(&"a".repeat(1022)).try_join(&name), Err(PathError::TooLong { .. })));
     assert_eq!(path("a/b/c").parent(), Some(path("a/b")));
     assert_eq!(path("a").parent(), None);
-    assert_eq!(
-        path("a/b/c").segments().collect::<Vec<_>>(),
-        ["a", "b", "c"]
-    );
+    assert_eq!(path("a/b/c").segments().collect::<Vec<_>>(), ["a", "b", "c"]);
     for text in ["", ".", "..", "a/b", "a\\b"] {
         assert!(text.parse::<FileName>().is_err(), "{text:?}");
     }

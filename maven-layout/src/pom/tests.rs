@@ -31,22 +31,13 @@ const POM: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 fn reads_the_subset() {
     let pom = Pom::parse(POM.as_bytes()).unwrap();
     assert_eq!(pom.group_id, None);
-    assert_eq!(
-        pom.effective_coordinates().unwrap().to_string(),
-        "org.example:tool:7"
-    );
-    assert_eq!(
-        pom.parent_coordinates().unwrap().unwrap().to_string(),
-        "org.example:parent:7"
-    );
+    assert_eq!(pom.effective_coordinates().unwrap().to_string(), "org.example:tool:7");
+    assert_eq!(pom.parent_coordinates().unwrap().unwrap().to_string(), "org.example:parent:7");
     assert_eq!(pom.parent.unwrap().relative_path.as_deref(), Some(""));
     assert_eq!(pom.packaging.as_deref(), Some("bundle"));
     assert_eq!(pom.name.as_deref(), Some("Tools & <more>!"));
     let scm = pom.scm.unwrap();
-    assert_eq!(
-        scm.connection.as_deref(),
-        Some("scm:git:https://git.example.org/org/tool.git")
-    );
+    assert_eq!(scm.connection.as_deref(), Some("scm:git:https://git.example.org/org/tool.git"));
     assert_eq!(scm.developer_connection, None);
     assert_eq!(scm.url.as_deref(), Some("https://git.example.org/org/tool"));
     assert_eq!(scm.tag.as_deref(), Some("v7"));
@@ -58,37 +49,22 @@ fn reads_the_subset() {
 #[test]
 fn computed_and_missing_coordinates_are_told_apart() {
     let parse = |body: &str| Pom::parse(format!("<project>{body}</project>").as_bytes()).unwrap();
-    let pom =
-        parse("<groupId>g</groupId><artifactId>a</artifactId><version>1-${revision}</version>");
+    let pom = parse("<groupId>g</groupId><artifactId>a</artifactId><version>1-${revision}</version>");
     assert!(pom.has_computed_coordinates());
     assert_eq!(
         pom.effective_coordinates(),
-        Err(PomError::Computed {
-            what: "version",
-            value: "1-${revision}".to_owned()
-        })
+        Err(PomError::Computed { what: "version", value: "1-${revision}".to_owned() })
     );
     let pom = parse("<groupId>g</groupId><version>1</version>");
     assert!(!pom.has_computed_coordinates());
-    assert_eq!(
-        pom.effective_coordinates(),
-        Err(PomError::Missing { what: "artifactId" })
-    );
+    assert_eq!(pom.effective_coordinates(), Err(PomError::Missing { what: "artifactId" }));
     assert_eq!(pom.effective_packaging(), "jar");
     assert_eq!(pom.parent_coordinates(), Ok(None));
     let pom = parse("<groupId>../g</groupId><artifactId>a</artifactId><version>1</version>");
-    assert!(matches!(
-        pom.effective_coordinates(),
-        Err(PomError::Coordinates(_))
-    ));
-    let pom = parse(
-        "<parent><groupId>g</groupId></parent><artifactId>a</artifactId><version>1</version>",
-    );
+    assert!(matches!(pom.effective_coordinates(), Err(PomError::Coordinates(_))));
+    let pom = parse("<parent><groupId>g</groupId></parent><artifactId>a</artifactId><version>1</version>");
     assert_eq!(pom.effective_coordinates().unwrap().to_string(), "g:a:1");
-    assert_eq!(
-        pom.parent_coordinates(),
-        Err(PomError::Missing { what: "artifactId" })
-    );
+    assert_eq!(pom.parent_coordinates(), Err(PomError::Missing { what: "artifactId" }));
 }
 
 #[test]

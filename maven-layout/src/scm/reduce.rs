@@ -17,10 +17,7 @@ pub(super) fn reduce(raw: &str, module_suffixes: &[&str]) -> Result<String, ScmE
         return Err(ScmError::Empty);
     }
     if text.len() > RAW_LIMIT {
-        return Err(ScmError::TooLong {
-            actual: text.len(),
-            limit: RAW_LIMIT,
-        });
+        return Err(ScmError::TooLong { actual: text.len(), limit: RAW_LIMIT });
     }
     if text.contains("${") {
         return Err(ScmError::Computed);
@@ -44,10 +41,7 @@ pub(super) fn reduce(raw: &str, module_suffixes: &[&str]) -> Result<String, ScmE
         out.push_str(segment);
     }
     if out.len() > CANONICAL_LIMIT {
-        return Err(ScmError::TooLong {
-            actual: out.len(),
-            limit: CANONICAL_LIMIT,
-        });
+        return Err(ScmError::TooLong { actual: out.len(), limit: CANONICAL_LIMIT });
     }
     Ok(out)
 }
@@ -57,26 +51,16 @@ fn strip_provider(mut text: &str) -> Result<&str, ScmError> {
     loop {
         text = text.trim_start();
         if let Some(fetch) = strip_prefix_ignoring_case(text, "[fetch=]") {
-            text = fetch
-                .split_once("[push=]")
-                .map_or(fetch, |(fetch, _)| fetch)
-                .trim_end();
-        } else if let Some(rest) = strip_prefix_ignoring_case(text, "scm:")
-            .or_else(|| strip_prefix_ignoring_case(text, "scm|"))
+            text = fetch.split_once("[push=]").map_or(fetch, |(fetch, _)| fetch).trim_end();
+        } else if let Some(rest) =
+            strip_prefix_ignoring_case(text, "scm:").or_else(|| strip_prefix_ignoring_case(text, "scm|"))
         {
             refuse_other_provider(rest)?;
             text = rest;
-        } else if let Some(rest) = ["git", "jgit"]
-            .into_iter()
-            .find_map(|name| strip_provider_id(text, name))
-        {
+        } else if let Some(rest) = ["git", "jgit"].into_iter().find_map(|name| strip_provider_id(text, name)) {
             text = rest;
         } else {
-            return if text.is_empty() {
-                Err(ScmError::Empty)
-            } else {
-                Ok(text)
-            };
+            return if text.is_empty() { Err(ScmError::Empty) } else { Ok(text) };
         }
     }
 }
@@ -97,19 +81,10 @@ fn refuse_other_provider(rest: &str) -> Result<(), ScmError> {
         return Ok(());
     };
     let (name, after) = (&rest[..end], &rest[end + 1..]);
-    let is_id = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    let known = ["git", "jgit", "scm"]
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known));
+    let is_id = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let known = ["git", "jgit", "scm"].iter().any(|known| name.eq_ignore_ascii_case(known));
     let is_scheme = after.starts_with("//") && rest.as_bytes()[end] == b':';
-    if is_id && !known && !is_scheme {
-        Err(ScmError::Provider { name: shown(name) })
-    } else {
-        Ok(())
-    }
+    if is_id && !known && !is_scheme { Err(ScmError::Provider { name: shown(name) }) } else { Ok(()) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,12 +108,8 @@ fn split_scheme(address: &str) -> Result<(Scheme, &str), ScmError> {
         "https" => Ok((Scheme::Https, rest)),
         "ssh" => Ok((Scheme::Ssh, rest)),
         "git" => Ok((Scheme::Git, rest)),
-        "svn" | "svn+ssh" => Err(ScmError::Provider {
-            name: "svn".to_owned(),
-        }),
-        _ => Err(ScmError::Scheme {
-            name: shown(&lower),
-        }),
+        "svn" | "svn+ssh" => Err(ScmError::Provider { name: "svn".to_owned() }),
+        _ => Err(ScmError::Scheme { name: shown(&lower) }),
     }
 }
 
@@ -150,20 +121,13 @@ fn split_authority(rest: &str, scheme: Scheme) -> (&str, &str) {
         return (authority, path);
     };
     let after = &authority[colon + 1..];
-    let is_port = scheme != Scheme::None
-        && (after.is_empty() || after.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_port {
-        (authority, path)
-    } else {
-        (&authority[..colon], &rest[colon + 1..])
-    }
+    let is_port = scheme != Scheme::None && (after.is_empty() || after.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_port { (authority, path) } else { (&authority[..colon], &rest[colon + 1..]) }
 }
 
 /// Rule 5.
 fn host_and_port(authority: &str, scheme: Scheme) -> Result<(String, Option<u16>), ScmError> {
-    let authority = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let (host, port) = match authority.split_once(':') {
         Some((host, "")) => (host, None),
         Some((host, port)) => match port.parse::<u16>() {
@@ -183,10 +147,7 @@ fn host_and_port(authority: &str, scheme: Scheme) -> Result<(String, Option<u16>
     }
     let valid_label = |label: &str| {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        (1..=63).contains(&label.len())
-            && label.bytes().all(inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
     };
     if host.len() > 253 || !host.split('.').all(valid_label) {
         return Err(ScmError::Host);
@@ -201,19 +162,12 @@ fn host_and_port(authority: &str, scheme: Scheme) -> Result<(String, Option<u16>
 
 /// Rule 6.
 fn segments(path: &str) -> Result<Vec<&str>, ScmError> {
-    let allowed =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '~' | '+');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '~' | '+');
     if let Some(character) = path.chars().find(|c| !allowed(*c)) {
         return Err(ScmError::Character { character });
     }
-    let segments: Vec<&str> = path
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .collect();
-    if segments
-        .iter()
-        .any(|segment| matches!(*segment, "." | ".."))
-    {
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
         return Err(ScmError::DotSegment);
     }
     Ok(segments)
@@ -227,23 +181,19 @@ fn repository_segments<'a>(
 ) -> Result<Vec<&'a str>, ScmError> {
     let on_forge = TWO_SEGMENT_FORGES.contains(&host);
     let least = if on_forge { 2 } else { 1 };
-    let missing = || ScmError::NoRepository {
-        host: host.to_owned(),
-    };
+    let missing = || ScmError::NoRepository { host: host.to_owned() };
 
     let mut repository = segments.to_vec();
     let mut end_is_known = on_forge;
-    if let Some(at) = segments
-        .iter()
-        .position(|segment| without_git(segment).is_some())
-    {
+    if let Some(at) = segments.iter().position(|segment| without_git(segment).is_some()) {
         repository.truncate(at);
         repository.extend(without_git(segments[at]));
         end_is_known = true;
     }
-    let web = repository.iter().enumerate().position(|(at, segment)| {
-        (*segment == "-" && at >= 1) || (WEB_SEGMENTS.contains(segment) && at >= 2)
-    });
+    let web = repository
+        .iter()
+        .enumerate()
+        .position(|(at, segment)| (*segment == "-" && at >= 1) || (WEB_SEGMENTS.contains(segment) && at >= 2));
     if let Some(at) = web {
         repository.truncate(at);
         end_is_known = true;
@@ -252,20 +202,13 @@ fn repository_segments<'a>(
         repository.truncate(least);
     }
     if !end_is_known {
-        let appended: Vec<&str> = module_suffixes
-            .iter()
-            .flat_map(|suffix| suffix.split('/'))
-            .filter(|part| !part.is_empty())
-            .collect();
+        let appended: Vec<&str> =
+            module_suffixes.iter().flat_map(|suffix| suffix.split('/')).filter(|part| !part.is_empty()).collect();
         if repository.len() >= appended.len() + least && repository.ends_with(&appended) {
             repository.truncate(repository.len() - appended.len());
         }
     }
-    if repository.len() < least {
-        Err(missing())
-    } else {
-        Ok(repository)
-    }
+    if repository.len() < least { Err(missing()) } else { Ok(repository) }
 }
 
 /// The segment without `.git` at its end, however often repeated; `None` if it has none or is nothing else.
@@ -280,8 +223,7 @@ fn without_git(segment: &str) -> Option<&str> {
 
 fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let head = text.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix)
-        .then(|| &text[prefix.len()..])
+    head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
 }
 
 fn shown(text: &str) -> String {

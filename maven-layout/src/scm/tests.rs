@@ -23,27 +23,15 @@ fn refusal(error: &ScmError) -> String {
 #[test]
 fn test_vectors_of_version_1() {
     let mut seen = 0;
-    for (number, line) in include_str!("../../testdata/scm-v1.tsv")
-        .lines()
-        .enumerate()
-        .skip(1)
-    {
+    for (number, line) in include_str!("../../testdata/scm-v1.tsv").lines().enumerate().skip(1) {
         let mut columns = line.split('\t');
         let (raw, expected) = (columns.next().unwrap(), columns.next().unwrap());
-        let suffixes: Vec<&str> = columns
-            .next()
-            .map(|c| c.split(',').collect())
-            .unwrap_or_default();
+        let suffixes: Vec<&str> = columns.next().map(|c| c.split(',').collect()).unwrap_or_default();
         let actual = match canonical_with_modules(raw, &suffixes) {
             Ok(repository) => repository.to_string(),
             Err(error) => format!("!{}", refusal(&error)),
         };
-        assert_eq!(
-            actual,
-            expected,
-            "line {}: {raw:?} {suffixes:?}",
-            number + 1
-        );
+        assert_eq!(actual, expected, "line {}: {raw:?} {suffixes:?}", number + 1);
         seen += 1;
     }
     assert_eq!(SCM_RULES_VERSION, 1);
@@ -56,39 +44,18 @@ fn parses_only_the_canonical_form() {
     assert_eq!(repository.authority(), "git.example.org:8443");
     assert_eq!(repository.path(), "org/repo");
     assert_eq!(repository.name(), "repo");
-    for other in [
-        "http://git.example.org/org/repo",
-        "https://git.example.org/org/repo.git",
-        "git@git.example.org:a/b",
-    ] {
-        assert!(
-            matches!(
-                other.parse::<CanonicalRepository>(),
-                Err(ScmError::NotCanonical { .. })
-            ),
-            "{other}"
-        );
+    for other in ["http://git.example.org/org/repo", "https://git.example.org/org/repo.git", "git@git.example.org:a/b"]
+    {
+        assert!(matches!(other.parse::<CanonicalRepository>(), Err(ScmError::NotCanonical { .. })), "{other}");
     }
 }
 
 #[test]
 fn long_addresses_are_refused() {
     let long = format!("https://git.example.org/{}", "a".repeat(3000));
-    assert_eq!(
-        canonical(&long),
-        Err(ScmError::TooLong {
-            actual: long.len(),
-            limit: 2048
-        })
-    );
+    assert_eq!(canonical(&long), Err(ScmError::TooLong { actual: long.len(), limit: 2048 }));
     let long = format!("https://git.example.org/{}", "a".repeat(500));
-    assert_eq!(
-        canonical(&long),
-        Err(ScmError::TooLong {
-            actual: long.len(),
-            limit: 400
-        })
-    );
+    assert_eq!(canonical(&long), Err(ScmError::TooLong { actual: long.len(), limit: 400 }));
 }
 
 proptest! {

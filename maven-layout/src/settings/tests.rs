@@ -4,16 +4,9 @@ fn mirrors(patterns: &[&str]) -> Settings {
     let mirrors = patterns
         .iter()
         .enumerate()
-        .map(|(at, pattern)| Mirror {
-            id: at.to_string(),
-            mirror_of: (*pattern).to_owned(),
-            ..Mirror::default()
-        })
+        .map(|(at, pattern)| Mirror { id: at.to_string(), mirror_of: (*pattern).to_owned(), ..Mirror::default() })
         .collect();
-    Settings {
-        mirrors,
-        ..Settings::default()
-    }
+    Settings { mirrors, ..Settings::default() }
 }
 
 #[test]
@@ -30,40 +23,22 @@ fn reads_what_matters() {
 </settings>"#,
     )
     .unwrap();
-    assert_eq!(
-        settings.local_repository.as_deref(),
-        Some("${user.home}/repository")
-    );
+    assert_eq!(settings.local_repository.as_deref(), Some("${user.home}/repository"));
     assert_eq!(settings.mirrors.len(), 2);
     let mirror = settings.mirror_of_central().unwrap();
-    assert_eq!(
-        (mirror.id.as_str(), mirror.url.as_str(), mirror.blocked),
-        ("two", "https://two.example.org/", true)
-    );
+    assert_eq!((mirror.id.as_str(), mirror.url.as_str(), mirror.blocked), ("two", "https://two.example.org/", true));
     assert_eq!(parse(b"<settings/>"), Ok(Settings::default()));
 }
 
 #[test]
 fn chooses_the_mirror_as_maven_does() {
-    let chosen = |patterns: &[&str]| {
-        mirrors(patterns)
-            .mirror_of_central()
-            .map(|mirror| mirror.id.clone())
-    };
+    let chosen = |patterns: &[&str]| mirrors(patterns).mirror_of_central().map(|mirror| mirror.id.clone());
     assert_eq!(chosen(&["*"]).as_deref(), Some("0"));
     assert_eq!(chosen(&["*", "central"]).as_deref(), Some("1"));
     assert_eq!(chosen(&["external:*"]).as_deref(), Some("0"));
     assert_eq!(chosen(&["other, central"]).as_deref(), Some("0"));
     assert_eq!(chosen(&["*,!other"]).as_deref(), Some("0"));
-    for none in [
-        "*,!central",
-        "!central,*",
-        "external:http:*",
-        "other",
-        "",
-        "Central",
-        "external:*,!central",
-    ] {
+    for none in ["*,!central", "!central,*", "external:http:*", "other", "", "Central", "external:*,!central"] {
         assert_eq!(chosen(&[none]), None, "{none}");
     }
 }

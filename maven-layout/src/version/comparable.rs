@@ -33,14 +33,8 @@ impl Atom {
             "cr" => "rc",
             other => other,
         };
-        let rank = QUALIFIERS
-            .iter()
-            .position(|known| *known == text)
-            .unwrap_or(QUALIFIERS.len());
-        Self::Qualifier {
-            rank,
-            text: text.to_owned(),
-        }
+        let rank = QUALIFIERS.iter().position(|known| *known == text).unwrap_or(QUALIFIERS.len());
+        Self::Qualifier { rank, text: text.to_owned() }
     }
 
     /// How the item ranks against no item at all.
@@ -75,9 +69,7 @@ pub(super) struct Comparable {
 impl Comparable {
     pub(super) fn parse(version: &str) -> Self {
         let version = version.to_lowercase();
-        let mut levels = Levels {
-            rows: vec![Vec::new()],
-        };
+        let mut levels = Levels { rows: vec![Vec::new()] };
         let mut in_number = false;
         let mut start = 0;
         for (at, c) in version.char_indices() {
@@ -134,11 +126,7 @@ impl Comparable {
 
     /// How what begins at this position ranks against nothing: the first item that is not null decides.
     fn sign_from(&self, level: usize, position: usize) -> Ordering {
-        let first = self
-            .levels
-            .get(level)
-            .into_iter()
-            .flat_map(|atoms| atoms.iter().skip(position));
+        let first = self.levels.get(level).into_iter().flat_map(|atoms| atoms.iter().skip(position));
         first
             .chain(self.levels.iter().skip(level + 1).flatten())
             .map(Atom::sign)
@@ -148,60 +136,42 @@ impl Comparable {
 
     /// Exactly Maven's comparison.
     pub(super) fn cmp_as_maven(&self, other: &Self) -> Ordering {
-        self.walk(other, |level, position| {
-            match (self.item(level, position), other.item(level, position)) {
-                (Item::Nothing, Item::Nothing) => Ordering::Equal,
-                (Item::Nothing, Item::Atom(atom)) => atom.sign().reverse(),
-                (Item::Atom(atom), Item::Nothing) => atom.sign(),
-                (Item::Nothing, Item::List) => other.sign_from(level + 1, 0).reverse(),
-                (Item::List, Item::Nothing) => self.sign_from(level + 1, 0),
-                (Item::Atom(left), Item::Atom(right)) => match (left, right) {
-                    (Atom::Number(left), Atom::Number(right)) => cmp_numbers(left, right),
-                    (Atom::Number(_), Atom::Qualifier { .. }) => Ordering::Greater,
-                    (Atom::Qualifier { .. }, Atom::Number(_)) => Ordering::Less,
-                    (
-                        Atom::Qualifier {
-                            rank: left_rank,
-                            text: left,
-                        },
-                        Atom::Qualifier {
-                            rank: right_rank,
-                            text: right,
-                        },
-                    ) => left_rank.cmp(right_rank).then_with(|| left.cmp(right)),
-                },
-                (Item::Atom(Atom::Number(_)), Item::List) => Ordering::Greater,
-                (Item::List, Item::Atom(Atom::Number(_))) => Ordering::Less,
-                (Item::Atom(Atom::Qualifier { .. }), Item::List) => Ordering::Less,
-                (Item::List, Item::Atom(Atom::Qualifier { .. })) => Ordering::Greater,
-                (Item::List, Item::List) => Ordering::Equal,
-            }
+        self.walk(other, |level, position| match (self.item(level, position), other.item(level, position)) {
+            (Item::Nothing, Item::Nothing) => Ordering::Equal,
+            (Item::Nothing, Item::Atom(atom)) => atom.sign().reverse(),
+            (Item::Atom(atom), Item::Nothing) => atom.sign(),
+            (Item::Nothing, Item::List) => other.sign_from(level + 1, 0).reverse(),
+            (Item::List, Item::Nothing) => self.sign_from(level + 1, 0),
+            (Item::Atom(left), Item::Atom(right)) => match (left, right) {
+                (Atom::Number(left), Atom::Number(right)) => cmp_numbers(left, right),
+                (Atom::Number(_), Atom::Qualifier { .. }) => Ordering::Greater,
+                (Atom::Qualifier { .. }, Atom::Number(_)) => Ordering::Less,
+                (
+                    Atom::Qualifier { rank: left_rank, text: left },
+                    Atom::Qualifier { rank: right_rank, text: right },
+                ) => left_rank.cmp(right_rank).then_with(|| left.cmp(right)),
+            },
+            (Item::Atom(Atom::Number(_)), Item::List) => Ordering::Greater,
+            (Item::List, Item::Atom(Atom::Number(_))) => Ordering::Less,
+            (Item::Atom(Atom::Qualifier { .. }), Item::List) => Ordering::Less,
+            (Item::List, Item::Atom(Atom::Qualifier { .. })) => Ordering::Greater,
+            (Item::List, Item::List) => Ordering::Equal,
         })
     }
 
     /// A total preorder beside Maven's comparison: position by position over classes that are themselves ordered.
     pub(super) fn cmp_lawfully(&self, other: &Self) -> Ordering {
         self.walk(other, |level, position| {
-            self.class(level, position)
-                .cmp(&other.class(level, position))
-                .then_with(
-                    || match (self.item(level, position), other.item(level, position)) {
-                        (Item::Atom(Atom::Number(left)), Item::Atom(Atom::Number(right))) => {
-                            cmp_numbers(left, right)
-                        }
-                        (
-                            Item::Atom(Atom::Qualifier {
-                                rank: left_rank,
-                                text: left,
-                            }),
-                            Item::Atom(Atom::Qualifier {
-                                rank: right_rank,
-                                text: right,
-                            }),
-                        ) => left_rank.cmp(right_rank).then_with(|| left.cmp(right)),
-                        _ => Ordering::Equal,
-                    },
-                )
+            self.class(level, position).cmp(&other.class(level, position)).then_with(|| {
+                match (self.item(level, position), other.item(level, position)) {
+                    (Item::Atom(Atom::Number(left)), Item::Atom(Atom::Number(right))) => cmp_numbers(left, right),
+                    (
+                        Item::Atom(Atom::Qualifier { rank: left_rank, text: left }),
+                        Item::Atom(Atom::Qualifier { rank: right_rank, text: right }),
+                    ) => left_rank.cmp(right_rank).then_with(|| left.cmp(right)),
+                    _ => Ordering::Equal,
+                }
+            })
         })
     }
 
@@ -214,11 +184,7 @@ impl Comparable {
         match self.item(level, position) {
             Item::Atom(Atom::Qualifier { rank, .. }) if *rank < RELEASE => 0,
             Item::List if self.sign_from(level + 1, 0).is_lt() => 1,
-            Item::Atom(Atom::Number(digits))
-                if digits.is_empty() && self.sign_from(level, position + 1).is_lt() =>
-            {
-                2
-            }
+            Item::Atom(Atom::Number(digits)) if digits.is_empty() && self.sign_from(level, position + 1).is_lt() => 2,
             Item::Nothing => 3,
             Item::Atom(Atom::Qualifier { .. }) => 4,
             Item::List => 5,
@@ -273,10 +239,7 @@ impl Levels {
     /// Drops what ranks as nothing at the end of each level, and levels that hold nothing at the end of all.
     fn normalize(mut self) -> Comparable {
         for level in (0..self.rows.len()).rev() {
-            while self.rows[level]
-                .last()
-                .is_some_and(|atom| atom.sign().is_eq())
-            {
+            while self.rows[level].last().is_some_and(|atom| atom.sign().is_eq()) {
                 self.rows[level].pop();
             }
             if level > 0 && level + 1 == self.rows.len() && self.rows[level].is_empty() {

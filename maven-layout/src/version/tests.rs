@@ -6,19 +6,16 @@ use super::*;
 
 /// Rows of `testdata/version-order.tsv`: what Maven's own class said of generated pairs.
 fn table() -> impl Iterator<Item = (&'static str, Ordering, &'static str)> {
-    include_str!("../../testdata/version-order.tsv")
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let columns: Vec<&str> = line.split('\t').collect();
-            let ordering = match columns[1] {
-                "<" => Ordering::Less,
-                "=" => Ordering::Equal,
-                ">" => Ordering::Greater,
-                other => panic!("{other:?} in {line:?}"),
-            };
-            (columns[0], ordering, columns[2])
-        })
+    include_str!("../../testdata/version-order.tsv").lines().skip(1).map(|line| {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let ordering = match columns[1] {
+            "<" => Ordering::Less,
+            "=" => Ordering::Equal,
+            ">" => Ordering::Greater,
+            other => panic!("{other:?} in {line:?}"),
+        };
+        (columns[0], ordering, columns[2])
+    })
 }
 
 #[test]
@@ -26,11 +23,7 @@ fn compares_as_maven_itself() {
     let mut rows = 0;
     for (left, expected, right) in table() {
         assert_eq!(compare(left, right), expected, "{left} and {right}");
-        assert_eq!(
-            compare(right, left),
-            expected.reverse(),
-            "{right} and {left}"
-        );
+        assert_eq!(compare(right, left), expected.reverse(), "{right} and {left}");
         rows += 1;
     }
     assert_eq!(rows, 600);
@@ -53,14 +46,10 @@ fn the_lawful_order_follows_maven() {
     assert!(asked > 400, "{asked}");
     // A pair that is ranked otherwise has to lie on a cycle of Maven's, closed by a version without the qualifiers.
     for (left, right) in departures {
-        let (low, high) = if left.compare_as_maven(&right).is_lt() {
-            (left, right)
-        } else {
-            (right, left)
-        };
-        let cycle = closers(&low).chain(closers(&high)).any(|third| {
-            compare(high.as_str(), &third).is_le() && compare(&third, low.as_str()).is_le()
-        });
+        let (low, high) = if left.compare_as_maven(&right).is_lt() { (left, right) } else { (right, left) };
+        let cycle = closers(&low)
+            .chain(closers(&high))
+            .any(|third| compare(high.as_str(), &third).is_le() && compare(&third, low.as_str()).is_le());
         assert!(cycle, "{low} < {high} without a cycle");
     }
 }
@@ -77,10 +66,7 @@ fn mavens_comparison_has_cycles_and_ours_has_none() {
     assert_eq!(compare("1.a.1", "1-alpha"), Ordering::Less);
     assert_eq!(compare("1-alpha", "1"), Ordering::Less);
     let sorted = sorted(["1", "1.a.1", "1-alpha"].map(|text| text.parse().unwrap()));
-    assert_eq!(
-        sorted.iter().map(Version::as_str).collect::<Vec<_>>(),
-        ["1-alpha", "1", "1.a.1"]
-    );
+    assert_eq!(sorted.iter().map(Version::as_str).collect::<Vec<_>>(), ["1-alpha", "1", "1.a.1"]);
 }
 
 #[test]
@@ -109,17 +95,7 @@ fn the_documented_order() {
             assert!(left < right, "{left} {right}");
         }
     }
-    for same in [
-        "1.0",
-        "1.0.0",
-        "1-0",
-        "1.ga",
-        "1-final",
-        "1.RELEASE",
-        "01",
-        "1-",
-        "1.",
-    ] {
+    for same in ["1.0", "1.0.0", "1-0", "1.ga", "1-final", "1.RELEASE", "01", "1-", "1."] {
         assert_eq!(compare("1", same), Ordering::Equal, "{same}");
     }
 }
@@ -137,14 +113,9 @@ fn snapshots() {
     let base = |text: &str| text.parse::<Version>().unwrap().base().to_string();
     assert_eq!(base("1.0-20261122.072715-2"), "1.0-SNAPSHOT");
     assert_eq!(base("1.0-rc-20261122.072715-12"), "1.0-rc-SNAPSHOT");
-    for same in [
-        "1.0",
-        "1.0-SNAPSHOT",
-        "1.0-20261122",
-        "1.0-20261122.072715-2x",
-        "20261122.072715-2",
-        "-20261122.072715-2",
-    ] {
+    for same in
+        ["1.0", "1.0-SNAPSHOT", "1.0-20261122", "1.0-20261122.072715-2x", "20261122.072715-2", "-20261122.072715-2"]
+    {
         assert_eq!(base(same), same);
     }
     let snapshot = |text: &str| text.parse::<Version>().unwrap().is_snapshot();

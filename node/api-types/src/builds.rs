@@ -170,8 +170,7 @@ mod tests {
 
     #[test]
     fn the_shortest_submission_names_only_the_release() {
-        let submission: BuildSubmission =
-            serde_json::from_str(r#"{"coordinates":["a:b:1"]}"#).unwrap();
+        let submission: BuildSubmission = serde_json::from_str(r#"{"coordinates":["a:b:1"]}"#).unwrap();
         assert_eq!(submission.coordinates, ["a:b:1"]);
         assert_eq!(submission.mode, None);
         assert!(!submission.again);
@@ -179,13 +178,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_is_refused_and_not_ignored() {
-        let error =
-            serde_json::from_str::<BuildSubmission>(r#"{"coordinates":["a:b:1"],"comit":"x"}"#)
-                .unwrap_err();
+        let error = serde_json::from_str::<BuildSubmission>(r#"{"coordinates":["a:b:1"],"comit":"x"}"#).unwrap_err();
         assert!(error.to_string().contains("comit"), "{error}");
-        assert!(
-            serde_json::from_str::<BuildSubmission>(r#"{"coordinates":["a:b:1"],"mode":"Native"}"#)
-                .is_err()
-        );
+        assert!(serde_json::from_str::<BuildSubmission>(r#"{"coordinates":["a:b:1"],"mode":"Native"}"#).is_err());
     }
 }

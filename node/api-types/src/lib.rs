@@ -21,21 +21,17 @@ mod status;
 mod verify;
 
 pub use builds::{
-    AuthorityProgress, Build, BuildAccepted, BuildEvent, BuildEvents, BuildList, BuildMode,
-    BuildSubmission, PublisherProof,
+    AuthorityProgress, Build, BuildAccepted, BuildEvent, BuildEvents, BuildList, BuildMode, BuildSubmission,
+    PublisherProof,
 };
 pub use inspect::{Dissent, FileStory, Inspection, SourceDocument, VerdictStory};
 pub use log::{LogLeaf, LogPage};
 pub use problem::Problem;
-pub use rebuild::{
-    ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SpecReport, Timings,
-};
+pub use rebuild::{ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SpecReport, Timings};
 pub use requests::{
-    Accepted, BlockSubmission, ImageApproval, NamespaceSubmission, SpecificationApproval,
-    WithdrawalSubmission,
+    Accepted, BlockSubmission, ImageApproval, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission,
 };
 pub use status::{
-    BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus,
-    UpstreamStatus,
+    BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
 };
 pub use verify::{FileReport, LogPosition, VerifyReport};

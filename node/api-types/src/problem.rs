@@ -82,19 +82,13 @@ mod tests {
 
     #[test]
     fn has_the_members_of_the_rfc() {
-        let text =
-            serde_json::to_string(&Problem::new("withheld", 403, "withheld").detail("blocked"))
-                .unwrap();
-        assert_eq!(
-            text,
-            r#"{"type":"/problems/withheld","title":"withheld","status":403,"detail":"blocked"}"#
-        );
+        let text = serde_json::to_string(&Problem::new("withheld", 403, "withheld").detail("blocked")).unwrap();
+        assert_eq!(text, r#"{"type":"/problems/withheld","title":"withheld","status":403,"detail":"blocked"}"#);
     }
 
     #[test]
     fn a_problem_without_type_reads_as_about_blank() {
-        let problem: Problem =
-            serde_json::from_str(r#"{"title":"x","status":500,"extra":1}"#).unwrap();
+        let problem: Problem = serde_json::from_str(r#"{"title":"x","status":500,"extra":1}"#).unwrap();
         assert_eq!(problem.kind, "about:blank");
     }
 }

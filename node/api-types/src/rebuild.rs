@@ -114,11 +114,7 @@ mod tests {
             source: SourceDocument::default(),
             spec: SpecReport::default(),
             image_digest: None,
-            manifest: ManifestSummary {
-                root: Some("aa".into()),
-                count: 2,
-                bytes: 3,
-            },
+            manifest: ManifestSummary { root: Some("aa".into()), count: 2, bytes: 3 },
             outputs: vec![OutputReport {
                 name: "b-1.jar".into(),
                 size: Some(1),
@@ -128,10 +124,7 @@ mod tests {
                 normalisers: vec![],
                 explanation: None,
             }],
-            timings: Timings {
-                clone_s: 0.5,
-                ..Timings::default()
-            },
+            timings: Timings { clone_s: 0.5, ..Timings::default() },
             failure: None,
         };
         let value = serde_json::to_value(&report).unwrap();
@@ -140,23 +133,11 @@ mod tests {
             keys.sort();
             keys.join(" ")
         };
-        assert_eq!(
-            keys(&value),
-            "failure gav image_digest manifest outputs source spec timings verdict"
-        );
+        assert_eq!(keys(&value), "failure gav image_digest manifest outputs source spec timings verdict");
         assert_eq!(keys(&value["manifest"]), "bytes count root");
-        assert_eq!(
-            keys(&value["outputs"][0]),
-            "explanation name normalisers outcome sha256 sha512 size"
-        );
-        assert_eq!(
-            keys(&value["timings"]),
-            "clone_s compare_s record_s replay_s"
-        );
+        assert_eq!(keys(&value["outputs"][0]), "explanation name normalisers outcome sha256 sha512 size");
+        assert_eq!(keys(&value["timings"]), "clone_s compare_s record_s replay_s");
         assert_eq!(value["verdict"], "built");
-        assert_eq!(
-            serde_json::from_value::<RebuildReport>(value).unwrap(),
-            report
-        );
+        assert_eq!(serde_json::from_value::<RebuildReport>(value).unwrap(), report);
     }
 }

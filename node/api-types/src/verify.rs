@@ -69,16 +69,8 @@ mod tests {
                 agreed_by: vec!["one".into()],
                 threshold: 1,
             }],
-            source: SourceDocument {
-                repository: Some("https://h/p".into()),
-                commit: Some("c0".into()),
-                tag: None,
-            },
-            log: LogPosition {
-                index: Some(4),
-                size: Some(9),
-                checkpoint_time: Some(1),
-            },
+            source: SourceDocument { repository: Some("https://h/p".into()), commit: Some("c0".into()), tag: None },
+            log: LogPosition { index: Some(4), size: Some(9), checkpoint_time: Some(1) },
         };
         assert_eq!(
             serde_json::to_string(&report).unwrap(),

@@ -28,11 +28,7 @@ pub struct AsyncBlobWriter {
 impl AsyncBlobWriter {
     pub(crate) async fn start(store: BlobStore) -> Result<Self, BlobError> {
         let writer = blocking(move || store.writer()).await?;
-        Ok(Self {
-            writer: Some(writer),
-            batch: BytesMut::new(),
-            size: 0,
-        })
+        Ok(Self { writer: Some(writer), batch: BytesMut::new(), size: 0 })
     }
 
     /// Appends a chunk.
@@ -147,10 +143,7 @@ mod tests {
             writer.write(chunk.into()).await.unwrap();
         }
         assert_eq!(writer.size(), all.len() as u64);
-        let stored = writer
-            .finish_expecting(Expected::exactly(&FileDigests::of(&all)))
-            .await
-            .unwrap();
+        let stored = writer.finish_expecting(Expected::exactly(&FileDigests::of(&all))).await.unwrap();
         assert_eq!(std::fs::read(&stored.path).unwrap(), all);
         assert_eq!(files_in(dir.path().join("tmp")), 0);
     }
@@ -162,10 +155,7 @@ mod tests {
         let mut writer = store.async_writer().await.unwrap();
         writer.write(Bytes::from_static(b"evil")).await.unwrap();
         let expected = Expected::sha256(pyrsia_digest::Sha256::of(b"good"));
-        assert!(matches!(
-            writer.finish_expecting(expected).await,
-            Err(BlobError::Unexpected(_))
-        ));
+        assert!(matches!(writer.finish_expecting(expected).await, Err(BlobError::Unexpected(_))));
 
         let mut writer = store.async_writer().await.unwrap();
         writer.write(vec![1; 2 * BATCH_BYTES].into()).await.unwrap();
@@ -186,10 +176,7 @@ mod tests {
             _ = write => panic!("the blocking thread cannot have answered within one poll"),
             () = std::future::ready(()) => {}
         }
-        assert!(matches!(
-            writer.write(Bytes::from_static(b"x")).await,
-            Err(BlobError::Interrupted)
-        ));
+        assert!(matches!(writer.write(Bytes::from_static(b"x")).await, Err(BlobError::Interrupted)));
         assert!(matches!(writer.finish().await, Err(BlobError::Interrupted)));
     }
 }

@@ -57,16 +57,9 @@ pub enum BlobError {
 
 impl BlobError {
     /// Builds the closure that `map_err` wants.
-    pub(crate) fn io(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 
     /// True if the disk is full or a quota is used up: what the caller can tell the operator.

@@ -34,10 +34,7 @@ pub struct Mismatch {
 impl Expected {
     /// Expects nothing but these SHA-256 bytes.
     pub fn sha256(digest: Sha256) -> Self {
-        Self {
-            sha256: Some(digest),
-            ..Self::default()
-        }
+        Self { sha256: Some(digest), ..Self::default() }
     }
 
     /// Expects all of these.
@@ -72,17 +69,11 @@ impl Expected {
     }
 }
 
-fn differs<T: PartialEq + ToString>(
-    what: &'static str,
-    expected: Option<T>,
-    actual: T,
-) -> Result<(), Mismatch> {
+fn differs<T: PartialEq + ToString>(what: &'static str, expected: Option<T>, actual: T) -> Result<(), Mismatch> {
     match expected {
-        Some(expected) if expected != actual => Err(Mismatch {
-            what,
-            expected: expected.to_string(),
-            actual: actual.to_string(),
-        }),
+        Some(expected) if expected != actual => {
+            Err(Mismatch { what, expected: expected.to_string(), actual: actual.to_string() })
+        }
         _ => Ok(()),
     }
 }
@@ -98,48 +89,12 @@ mod tests {
         assert_eq!(Expected::default().check(&right), Ok(()));
         assert_eq!(Expected::exactly(&right).check(&right), Ok(()));
         let one = [
-            (
-                "size",
-                Expected {
-                    size: wrong.size,
-                    ..Expected::default()
-                },
-            ),
-            (
-                "MD5",
-                Expected {
-                    md5: wrong.md5,
-                    ..Expected::default()
-                },
-            ),
-            (
-                "SHA-1",
-                Expected {
-                    sha1: wrong.sha1,
-                    ..Expected::default()
-                },
-            ),
-            (
-                "SHA-256",
-                Expected {
-                    sha256: wrong.sha256,
-                    ..Expected::default()
-                },
-            ),
-            (
-                "SHA-512",
-                Expected {
-                    sha512: wrong.sha512,
-                    ..Expected::default()
-                },
-            ),
-            (
-                "BLAKE3",
-                Expected {
-                    blake3: wrong.blake3,
-                    ..Expected::default()
-                },
-            ),
+            ("size", Expected { size: wrong.size, ..Expected::default() }),
+            ("MD5", Expected { md5: wrong.md5, ..Expected::default() }),
+            ("SHA-1", Expected { sha1: wrong.sha1, ..Expected::default() }),
+            ("SHA-256", Expected { sha256: wrong.sha256, ..Expected::default() }),
+            ("SHA-512", Expected { sha512: wrong.sha512, ..Expected::default() }),
+            ("BLAKE3", Expected { blake3: wrong.blake3, ..Expected::default() }),
         ];
         for (what, expected) in one {
             assert_eq!(expected.check(&right).unwrap_err().what, what);
@@ -161,14 +116,6 @@ mod tests {
     fn sha1_and_md5_are_not_strong() {
         let all = Expected::exactly(&FileDigests::of(b"x"));
         assert!(all.is_strong());
-        assert!(
-            !Expected {
-                sha256: None,
-                sha512: None,
-                blake3: None,
-                ..all
-            }
-            .is_strong()
-        );
+        assert!(!Expected { sha256: None, sha512: None, blake3: None, ..all }.is_strong());
     }
 }

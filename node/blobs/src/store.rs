@@ -37,9 +37,7 @@ impl BlobStore {
         if let (true, Some(parent)) = (new, root.parent().filter(|p| !p.as_os_str().is_empty())) {
             fsync_folder(parent)?;
         }
-        let store = Self {
-            root: Arc::from(root),
-        };
+        let store = Self { root: Arc::from(root) };
         store.sweep()?;
         Ok(store)
     }
@@ -108,23 +106,13 @@ impl BlobStore {
     /// file has been moved aside, so that the blob can be fetched again), [`BlobError::Io`].
     pub fn read_verified(&self, digest: &Sha256) -> Result<Vec<u8>, BlobError> {
         let (mut file, path) = self.open_blob(digest)?;
-        let size = file
-            .metadata()
-            .map_err(BlobError::io("read the size of", &path))?
-            .len();
+        let size = file.metadata().map_err(BlobError::io("read the size of", &path))?.len();
         if size > MAX_READ_BYTES {
-            return Err(BlobError::TooLarge {
-                digest: *digest,
-                size,
-                limit: MAX_READ_BYTES,
-            });
+            return Err(BlobError::TooLarge { digest: *digest, size, limit: MAX_READ_BYTES });
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         // One byte more than measured: a file that grows meanwhile is damaged, and is found out by its digest.
-        file.by_ref()
-            .take(size.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(BlobError::io("read", &path))?;
+        file.by_ref().take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(BlobError::io("read", &path))?;
         let found = Sha256::of(&bytes);
         if found != *digest {
             return Err(self.move_aside(digest, found, &path));
@@ -167,19 +155,15 @@ impl BlobStore {
     ///
     /// # Errors
     /// [`BlobError::Io`] if the list of folders cannot be read; for one folder, as an item.
-    pub fn digests(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<Sha256, BlobError>> + use<>, BlobError> {
+    pub fn digests(&self) -> Result<impl Iterator<Item = Result<Sha256, BlobError>> + use<>, BlobError> {
         let folders = names_in(&self.root.join("sha256"))?;
-        Ok(folders
-            .into_iter()
-            .flat_map(|folder| match names_in(&folder) {
-                Err(e) => vec![Err(e)],
-                Ok(files) => {
-                    let name = |path: PathBuf| path.file_name()?.to_str()?.parse::<Sha256>().ok();
-                    files.into_iter().filter_map(name).map(Ok).collect()
-                }
-            }))
+        Ok(folders.into_iter().flat_map(|folder| match names_in(&folder) {
+            Err(e) => vec![Err(e)],
+            Ok(files) => {
+                let name = |path: PathBuf| path.file_name()?.to_str()?.parse::<Sha256>().ok();
+                files.into_iter().filter_map(name).map(Ok).collect()
+            }
+        }))
     }
 
     /// The directory that the store was opened with.
@@ -208,9 +192,7 @@ impl BlobStore {
         let path = self.path_of(digest);
         match File::open(&path) {
             Ok(file) => Ok((file, path)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(BlobError::Missing { digest: *digest })
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BlobError::Missing { digest: *digest }),
             Err(e) => Err(BlobError::io("open", path)(e)),
         }
     }
@@ -222,20 +204,13 @@ impl BlobStore {
         match fs::rename(path, &moved_to) {
             // Somebody else who read it has moved it already.
             Err(e) if e.kind() != io::ErrorKind::NotFound => BlobError::io("move aside", path)(e),
-            _ => BlobError::Corrupt {
-                digest: *digest,
-                found,
-                moved_to,
-            },
+            _ => BlobError::Corrupt { digest: *digest, found, moved_to },
         }
     }
 
     fn sweep(&self) -> Result<(), BlobError> {
         for path in names_in(&self.root.join("tmp"))? {
-            let ours = path
-                .file_name()
-                .and_then(|n| n.to_str())
-                .is_some_and(|n| n.starts_with(TEMP_PREFIX));
+            let ours = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(TEMP_PREFIX));
             if !ours {
                 continue;
             }
@@ -259,16 +234,12 @@ impl BlobStore {
 
 /// Makes renames and creations in a directory durable.
 pub(crate) fn fsync_folder(folder: &Path) -> Result<(), BlobError> {
-    File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(BlobError::io("fsync", folder))
+    File::open(folder).and_then(|f| f.sync_all()).map_err(BlobError::io("fsync", folder))
 }
 
 fn names_in(folder: &Path) -> Result<Vec<PathBuf>, BlobError> {
     let read = || -> io::Result<Vec<PathBuf>> {
-        let mut paths = fs::read_dir(folder)?
-            .map(|e| Ok(e?.path()))
-            .collect::<io::Result<Vec<_>>>()?;
+        let mut paths = fs::read_dir(folder)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
         paths.sort();
         Ok(paths)
     };

@@ -20,23 +20,12 @@ fn a_blob_is_found_by_its_digest_and_nothing_else() {
     let hex = stored.digests.sha256.to_string();
     assert!(stored.path.ends_with(format!("sha256/{}/{hex}", &hex[..2])));
     assert_eq!(store.get(&stored.digests.sha256), Some(stored.path.clone()));
-    assert_eq!(
-        store.read_verified(&stored.digests.sha256).unwrap(),
-        b"hello"
-    );
-    assert_eq!(
-        store.verify(&stored.digests.sha256).unwrap(),
-        stored.digests
-    );
+    assert_eq!(store.read_verified(&stored.digests.sha256).unwrap(), b"hello");
+    assert_eq!(store.verify(&stored.digests.sha256).unwrap(), stored.digests);
     let other = Sha256::of(b"other");
     assert!(!store.has(&other));
-    assert!(
-        matches!(store.read_verified(&other), Err(BlobError::Missing { digest }) if digest == other)
-    );
-    assert!(matches!(
-        store.verify(&other),
-        Err(BlobError::Missing { .. })
-    ));
+    assert!(matches!(store.read_verified(&other), Err(BlobError::Missing { digest }) if digest == other));
+    assert!(matches!(store.verify(&other), Err(BlobError::Missing { .. })));
 }
 
 #[test]
@@ -93,20 +82,13 @@ fn damage_is_reported_and_moved_aside() {
             store.verify(&digest).map(drop)
         };
         match error.unwrap_err() {
-            BlobError::Corrupt {
-                digest: d,
-                found,
-                moved_to,
-            } => {
+            BlobError::Corrupt { digest: d, found, moved_to } => {
                 assert_eq!((d, found), (digest, Sha256::of(damaged)));
                 assert_eq!(fs::read(moved_to).unwrap(), damaged);
             }
             other => panic!("{other}"),
         }
-        assert!(
-            !store.has(&digest),
-            "a damaged blob must not be served again"
-        );
+        assert!(!store.has(&digest), "a damaged blob must not be served again");
     }
     store.put_bytes(b"precious").unwrap();
     assert_eq!(store.read_verified(&digest).unwrap(), b"precious");
@@ -117,16 +99,8 @@ fn too_large_for_memory_is_refused_by_size() {
     let (_dir, store) = store();
     let stored = store.put_bytes(b"small").unwrap();
     // A sparse file: no such amount is written.
-    File::options()
-        .write(true)
-        .open(&stored.path)
-        .unwrap()
-        .set_len(MAX_READ_BYTES + 1)
-        .unwrap();
-    assert!(matches!(
-        store.read_verified(&stored.digests.sha256),
-        Err(BlobError::TooLarge { .. })
-    ));
+    File::options().write(true).open(&stored.path).unwrap().set_len(MAX_READ_BYTES + 1).unwrap();
+    assert!(matches!(store.read_verified(&stored.digests.sha256), Err(BlobError::TooLarge { .. })));
 }
 
 #[test]
@@ -136,14 +110,8 @@ fn import_copies_and_listing_is_ordered() {
     fs::write(&file, vec![9; 700_000]).unwrap();
     let stored = store.import_file(&file).unwrap();
     fs::write(&file, b"changed later").unwrap();
-    assert_eq!(
-        store.read_verified(&stored.digests.sha256).unwrap(),
-        vec![9; 700_000]
-    );
-    assert!(matches!(
-        store.import_file(dir.path().join("none")),
-        Err(BlobError::Io { action: "open", .. })
-    ));
+    assert_eq!(store.read_verified(&stored.digests.sha256).unwrap(), vec![9; 700_000]);
+    assert!(matches!(store.import_file(dir.path().join("none")), Err(BlobError::Io { action: "open", .. })));
 
     for i in 0..50u8 {
         store.put_bytes(&[i]).unwrap();
@@ -196,22 +164,14 @@ fn child_that_is_killed_while_writing() {
 fn a_killed_writer_leaves_no_visible_blob() {
     let (_dir, store) = store();
     let status = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "store::tests::child_that_is_killed_while_writing",
-            "--ignored",
-        ])
+        .args(["--exact", "store::tests::child_that_is_killed_while_writing", "--ignored"])
         .env("BLOBS_TEST_DIR", store.root())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .unwrap();
     assert!(!status.success());
-    assert_eq!(
-        temps(&store).len(),
-        1,
-        "the child must have died while writing"
-    );
+    assert_eq!(temps(&store).len(), 1, "the child must have died while writing");
     let store = BlobStore::open(store.root()).unwrap();
     assert!(temps(&store).is_empty());
     assert_eq!(store.digests().unwrap().count(), 0);
@@ -237,11 +197,5 @@ fn errors_name_the_file() {
     let error = store.put_bytes(b"x").unwrap_err().to_string();
     assert!(error.contains("tmp"), "{error}");
     fs::write(dir.path().join("plain"), b"").unwrap();
-    assert!(matches!(
-        BlobStore::open(dir.path().join("plain")),
-        Err(BlobError::Io {
-            action: "create",
-            ..
-        })
-    ));
+    assert!(matches!(BlobStore::open(dir.path().join("plain")), Err(BlobError::Io { action: "create", .. })));
 }

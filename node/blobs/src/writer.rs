@@ -35,11 +35,7 @@ pub struct SealedBlob {
 
 impl BlobWriter {
     pub(crate) fn new(store: BlobStore, file: NamedTempFile) -> Self {
-        Self {
-            store,
-            file: BufWriter::with_capacity(64 * 1024, file),
-            hasher: MultiHasher::new(),
-        }
+        Self { store, file: BufWriter::with_capacity(64 * 1024, file), hasher: MultiHasher::new() }
     }
 
     /// Appends bytes.
@@ -66,15 +62,8 @@ impl BlobWriter {
     /// [`BlobError::Io`] if the last bytes cannot be written.
     pub fn seal(self) -> Result<SealedBlob, BlobError> {
         let path = self.file.get_ref().path().to_path_buf();
-        let file = self
-            .file
-            .into_inner()
-            .map_err(|e| BlobError::io("write to", path)(e.into_error()))?;
-        Ok(SealedBlob {
-            store: self.store,
-            file,
-            digests: self.hasher.finish(),
-        })
+        let file = self.file.into_inner().map_err(|e| BlobError::io("write to", path)(e.into_error()))?;
+        Ok(SealedBlob { store: self.store, file, digests: self.hasher.finish() })
     }
 
     /// Seals and commits without expectations.
@@ -125,18 +114,10 @@ impl SealedBlob {
     /// [`BlobError::Io`]. If the error is about the last fsync the blob may be visible already; it is complete even so.
     pub fn commit(self) -> Result<StoredBlob, BlobError> {
         let path = self.store.path_of(&self.digests.sha256);
-        self.file
-            .as_file()
-            .sync_all()
-            .map_err(BlobError::io("fsync", self.file.path()))?;
+        self.file.as_file().sync_all().map_err(BlobError::io("fsync", self.file.path()))?;
         let folder = self.store.make_folder_of(&self.digests.sha256)?;
-        self.file
-            .persist(&path)
-            .map_err(|e| BlobError::io("rename a new blob to", &path)(e.error))?;
+        self.file.persist(&path).map_err(|e| BlobError::io("rename a new blob to", &path)(e.error))?;
         crate::store::fsync_folder(&folder)?;
-        Ok(StoredBlob {
-            digests: self.digests,
-            path,
-        })
+        Ok(StoredBlob { digests: self.digests, path })
     }
 }

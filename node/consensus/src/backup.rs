@@ -61,25 +61,16 @@ impl Dir {
             fs::create_dir_all(&folder).at("create", &folder)?;
         }
         let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .at("open", &lock_path)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).at("open", &lock_path)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(ConsensusError::Locked {
-                    path: path.to_owned(),
-                });
+                return Err(ConsensusError::Locked { path: path.to_owned() });
             }
             Err(fs::TryLockError::Error(source)) => return Err(source).at("lock", &lock_path),
         }
-        Ok(Arc::new(Self {
-            path: path.to_owned(),
-            _lock: lock,
-        }))
+        Ok(Arc::new(Self { path: path.to_owned(), _lock: lock }))
     }
 
     /// Where the journal of pending entries lies.
@@ -92,19 +83,13 @@ impl Dir {
     }
 
     fn backup_path(&self, session: u64, generation: u64) -> PathBuf {
-        self.path
-            .join("backups")
-            .join(format!("{session}.{generation}"))
+        self.path.join("backups").join(format!("{session}.{generation}"))
     }
 
     /// Opens the backup of `session` and marks the session as voted in.
     ///
     /// `was_seen`: the ledger holds batches of this session, so that without a marker the whole directory is missing.
-    pub(crate) fn open_session(
-        self: &Arc<Self>,
-        session: u64,
-        was_seen: bool,
-    ) -> Result<Opened, ConsensusError> {
+    pub(crate) fn open_session(self: &Arc<Self>, session: u64, was_seen: bool) -> Result<Opened, ConsensusError> {
         let (units, generation) = match self.read_marker(session)? {
             Marker::Absent if was_seen => {
                 return Ok(Opened::Lost {
@@ -113,9 +98,7 @@ impl Dir {
             }
             Marker::Absent => (Vec::new(), 0),
             Marker::Damaged => {
-                return Ok(Opened::Lost {
-                    reason: "the marker of the session is damaged".to_owned(),
-                });
+                return Ok(Opened::Lost { reason: "the marker of the session is damaged".to_owned() });
             }
             Marker::Generation(generation) => match self.read_units(session, generation)? {
                 Ok(units) => (units, generation.saturating_add(1)),
@@ -123,11 +106,7 @@ impl Dir {
             },
         };
         let writer = self.start_generation(session, generation, &units)?;
-        Ok(Opened::Ready {
-            count: units.len(),
-            units: units.concat(),
-            writer,
-        })
+        Ok(Opened::Ready { count: units.len(), units: units.concat(), writer })
     }
 
     /// Removes everything about sessions before `session`. Only for sessions whose batches the ledger has stored.
@@ -169,11 +148,7 @@ impl Dir {
     }
 
     /// The units of one generation, or why some may be missing.
-    fn read_units(
-        &self,
-        session: u64,
-        generation: u64,
-    ) -> Result<Result<Vec<Vec<u8>>, String>, ConsensusError> {
+    fn read_units(&self, session: u64, generation: u64) -> Result<Result<Vec<Vec<u8>>, String>, ConsensusError> {
         let path = self.backup_path(session, generation);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -232,10 +207,7 @@ impl Dir {
         Ok(BackupWriter {
             buffer: Vec::new(),
             stored: units.iter().map(|unit| Sha256::of(unit)).collect(),
-            state: State::Idle(Sink {
-                file,
-                _dir: Arc::clone(self),
-            }),
+            state: State::Idle(Sink { file, _dir: Arc::clone(self) }),
         })
     }
 
@@ -257,9 +229,7 @@ impl Dir {
 
     fn sync_folder(&self, folder: &str) -> Result<(), ConsensusError> {
         let folder = self.path.join(folder);
-        File::open(&folder)
-            .and_then(|file| file.sync_all())
-            .at("sync", &folder)
+        File::open(&folder).and_then(|file| file.sync_all()).at("sync", &folder)
     }
 }
 
@@ -301,15 +271,9 @@ enum State {
 }
 
 impl AsyncWrite for BackupWriter {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.buffer.len() + bytes.len() > frames::MAX_CONTENT {
-            return Poll::Ready(Err(io::Error::other(
-                "a unit is longer than a frame may be",
-            )));
+            return Poll::Ready(Err(io::Error::other("a unit is longer than a frame may be")));
         }
         self.buffer.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
@@ -336,9 +300,7 @@ impl AsyncWrite for BackupWriter {
                     this.state = State::Idle(sink);
                 }
                 State::Failed => {
-                    return Poll::Ready(Err(io::Error::other(
-                        "an earlier write of the backup failed",
-                    )));
+                    return Poll::Ready(Err(io::Error::other("an earlier write of the backup failed")));
                 }
                 State::Idle(_) if this.buffer.is_empty() => return Poll::Ready(Ok(())),
                 State::Idle(_) => {
@@ -348,14 +310,10 @@ impl AsyncWrite for BackupWriter {
                     }
                     let mut frame = Vec::with_capacity(unit.len() + frames::OVERHEAD);
                     if frames::append(&mut frame, &unit).is_none() {
-                        return Poll::Ready(Err(io::Error::other(
-                            "a unit is longer than a frame may be",
-                        )));
+                        return Poll::Ready(Err(io::Error::other("a unit is longer than a frame may be")));
                     }
                     if let State::Idle(sink) = std::mem::replace(&mut this.state, State::Failed) {
-                        this.state = State::Writing(tokio::task::spawn_blocking(move || {
-                            write_frame(sink, &frame)
-                        }));
+                        this.state = State::Writing(tokio::task::spawn_blocking(move || write_frame(sink, &frame)));
                     }
                 }
             }
@@ -368,10 +326,7 @@ impl AsyncWrite for BackupWriter {
 }
 
 fn write_frame(mut sink: Sink, frame: &[u8]) -> (Sink, io::Result<()>) {
-    let result = sink
-        .file
-        .write_all(frame)
-        .and_then(|()| sink.file.sync_data());
+    let result = sink.file.write_all(frame).and_then(|()| sink.file.sync_data());
     (sink, result)
 }
 
@@ -398,10 +353,7 @@ mod tests {
     }
 
     fn only_backup(dir: &Path) -> PathBuf {
-        let mut files: Vec<_> = fs::read_dir(dir.join("backups"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut files: Vec<_> = fs::read_dir(dir.join("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         files.remove(0)
     }
@@ -508,10 +460,7 @@ mod tests {
     fn one_process_at_a_time() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
-        assert!(matches!(
-            Dir::open(temp.path()),
-            Err(ConsensusError::Locked { .. })
-        ));
+        assert!(matches!(Dir::open(temp.path()), Err(ConsensusError::Locked { .. })));
         drop(dir);
         Dir::open(temp.path()).unwrap();
     }

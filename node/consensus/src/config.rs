@@ -26,12 +26,7 @@ pub struct ConsensusConfig {
 
 impl Default for ConsensusConfig {
     fn default() -> Self {
-        Self {
-            unit_creation_delay_ms: 80,
-            session_batches: 500,
-            session_bytes: 8 * 1024 * 1024,
-            max_pending: 4096,
-        }
+        Self { unit_creation_delay_ms: 80, session_batches: 500, session_bytes: 8 * 1024 * 1024, max_pending: 4096 }
     }
 }
 
@@ -42,20 +37,10 @@ impl ConsensusConfig {
             if (least..=most).contains(&value) {
                 Ok(())
             } else {
-                Err(ConsensusError::Config {
-                    field,
-                    value,
-                    least,
-                    most,
-                })
+                Err(ConsensusError::Config { field, value, least, most })
             }
         };
-        within(
-            "unit_creation_delay_ms",
-            self.unit_creation_delay_ms,
-            5,
-            10_000,
-        )?;
+        within("unit_creation_delay_ms", self.unit_creation_delay_ms, 5, 10_000)?;
         within("session_batches", self.session_batches, 4, 20_000)?;
         within("session_bytes", self.session_bytes, 1024, 16 * 1024 * 1024)?;
         within("max_pending", self.max_pending as u64, 1, 1_000_000)
@@ -77,17 +62,7 @@ mod tests {
 
     #[test]
     fn out_of_range_is_refused() {
-        let config = ConsensusConfig {
-            session_batches: 3,
-            ..ConsensusConfig::default()
-        };
-        assert!(matches!(
-            config.check(),
-            Err(ConsensusError::Config {
-                field: "session_batches",
-                value: 3,
-                ..
-            })
-        ));
+        let config = ConsensusConfig { session_batches: 3, ..ConsensusConfig::default() };
+        assert!(matches!(config.check(), Err(ConsensusError::Config { field: "session_batches", value: 3, .. })));
     }
 }

@@ -83,13 +83,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// Member `me` of `members`, whose next session is `active`.
-    pub(crate) fn new(
-        me: usize,
-        members: usize,
-        cut: Cut,
-        max_pending: usize,
-        active: u64,
-    ) -> Self {
+    pub(crate) fn new(me: usize, members: usize, cut: Cut, max_pending: usize, active: u64) -> Self {
         Self {
             me,
             peers: vec![Peer::default(); members],
@@ -113,9 +107,7 @@ impl Core {
 
     /// Batches of the active session so far.
     pub(crate) fn active_batches(&self) -> u64 {
-        self.orders
-            .get(&self.active)
-            .map_or(0, SessionOrder::next_index)
+        self.orders.get(&self.active).map_or(0, SessionOrder::next_index)
     }
 
     /// The active session cannot be run (its backup is lost): go on with the next one. Only for a network of one, and
@@ -173,10 +165,7 @@ impl Core {
 
     /// What to tell the others.
     pub(crate) fn own_hint(&self, now: Instant) -> Hint {
-        Hint {
-            session: self.active,
-            working: self.pool.len() > 0 || self.has_fresh_foreign(now) || self.is_behind(),
-        }
+        Hint { session: self.active, working: self.pool.len() > 0 || self.has_fresh_foreign(now) || self.is_behind() }
     }
 
     /// True while units may be created for any reason.
@@ -190,11 +179,7 @@ impl Core {
             return Decision::Wait(None);
         }
         if session < self.active {
-            return if self.is_hinted(now, session) {
-                Decision::Empty
-            } else {
-                Decision::Wait(None)
-            };
+            return if self.is_hinted(now, session) { Decision::Empty } else { Decision::Wait(None) };
         }
         if self.backlog_bytes < MAX_BACKLOG_BYTES
             && let Some(payload) = self.pool.propose()
@@ -213,9 +198,7 @@ impl Core {
             return Decision::Wait(None);
         }
         let since = *self.foreign_reason_since.get_or_insert(now);
-        let since = self
-            .last_progress
-            .map_or(since, |progress| progress.max(since));
+        let since = self.last_progress.map_or(since, |progress| progress.max(since));
         if now.saturating_duration_since(since) < STALE_AFTER {
             return Decision::Empty;
         }
@@ -228,17 +211,9 @@ impl Core {
     }
 
     /// AlephBFT agreed on the next batch of `session`.
-    pub(crate) fn on_batch(
-        &mut self,
-        session: u64,
-        payloads: Vec<Payload>,
-        now: Instant,
-    ) -> Vec<Outcome> {
+    pub(crate) fn on_batch(&mut self, session: u64, payloads: Vec<Payload>, now: Instant) -> Vec<Outcome> {
         let cut = self.cut;
-        let order = self
-            .orders
-            .entry(session)
-            .or_insert_with(|| SessionOrder::new(session, cut));
+        let order = self.orders.entry(session).or_insert_with(|| SessionOrder::new(session, cut));
         let step = order.on_batch(payloads);
         let mut outcomes = Vec::new();
         if session < self.active || step == Step::default() {
@@ -294,26 +269,18 @@ impl Core {
     }
 
     fn has_fresh_foreign(&self, now: Instant) -> bool {
-        self.foreign
-            .values()
-            .any(|since| now.saturating_duration_since(*since) < STALE_AFTER)
+        self.foreign.values().any(|since| now.saturating_duration_since(*since) < STALE_AFTER)
     }
 
     /// True when a member that works at `session` or before it has said so recently.
     fn is_hinted(&self, now: Instant, session: u64) -> bool {
-        self.peers.iter().any(|peer| {
-            peer.session <= session && peer.working_until.is_some_and(|until| now < until)
-        })
+        self.peers.iter().any(|peer| peer.session <= session && peer.working_until.is_some_and(|until| now < until))
     }
 
     /// True when so many members are in later sessions that one of them is honest.
     fn is_behind(&self) -> bool {
         let tolerated = self.peers.len().saturating_sub(1) / 3;
-        let ahead = self
-            .peers
-            .iter()
-            .filter(|peer| peer.session > self.active)
-            .count();
+        let ahead = self.peers.iter().filter(|peer| peer.session > self.active).count();
         ahead > tolerated
     }
 }
@@ -327,10 +294,7 @@ pub(crate) fn batch_bytes(batch: &OrderedBatch) -> usize {
 mod tests {
     use super::*;
 
-    const CUT: Cut = Cut {
-        batches: 4,
-        bytes: 10_000,
-    };
+    const CUT: Cut = Cut { batches: 4, bytes: 10_000 };
 
     fn core(members: usize) -> (Core, Instant) {
         (Core::new(0, members, CUT, 100, 0), Instant::now())
@@ -344,14 +308,8 @@ mod tests {
         Payload(vec![entry.to_vec()])
     }
 
-    const WORKING: Hint = Hint {
-        session: 0,
-        working: true,
-    };
-    const DONE: Hint = Hint {
-        session: 0,
-        working: false,
-    };
+    const WORKING: Hint = Hint { session: 0, working: true };
+    const DONE: Hint = Hint { session: 0, working: false };
 
     #[test]
     fn idle_means_no_unit() {
@@ -373,11 +331,7 @@ mod tests {
         assert_eq!(core.decide(0, now), Decision::Wait(None));
         assert_eq!(core.own_hint(now), DONE);
         submit(&mut core, b"a");
-        assert_eq!(
-            core.decide(0, now),
-            Decision::Propose(payload(b"a")),
-            "submitted anew"
-        );
+        assert_eq!(core.decide(0, now), Decision::Propose(payload(b"a")), "submitted anew");
     }
 
     #[test]
@@ -385,11 +339,7 @@ mod tests {
         let (mut core, now) = core(4);
         core.hint(2, WORKING, now);
         assert_eq!(core.decide(0, now), Decision::Empty);
-        assert_eq!(
-            core.own_hint(now),
-            DONE,
-            "a hint is no reason for a hint: they would never end"
-        );
+        assert_eq!(core.own_hint(now), DONE, "a hint is no reason for a hint: they would never end");
         assert_eq!(core.decide(0, now + HINT_LEASE), Decision::Wait(None));
         core.saw(0, &payload(b"x"), now);
         assert_eq!(core.decide(0, now), Decision::Empty);
@@ -429,11 +379,7 @@ mod tests {
             outcomes.extend(core.on_batch(0, Vec::new(), now));
         }
         assert_eq!(outcomes, vec![Outcome::StartEarly(1), Outcome::Finished(0)]);
-        assert_eq!(
-            core.on_batch(0, vec![payload(b"a")], now),
-            vec![],
-            "after the cut"
-        );
+        assert_eq!(core.on_batch(0, vec![payload(b"a")], now), vec![], "after the cut");
         assert_eq!(core.decide(0, now), Decision::Wait(None));
         assert_eq!(core.decide(1, now), Decision::Propose(payload(b"a")));
     }
@@ -446,14 +392,7 @@ mod tests {
         }
         core.hint(3, WORKING, now);
         assert_eq!(core.decide(0, now), Decision::Empty);
-        core.hint(
-            3,
-            Hint {
-                session: 1,
-                working: true,
-            },
-            now,
-        );
+        core.hint(3, Hint { session: 1, working: true }, now);
         assert_eq!(core.decide(0, now), Decision::Wait(None));
         assert_eq!(core.decide(1, now), Decision::Empty);
     }
@@ -461,10 +400,7 @@ mod tests {
     #[test]
     fn one_member_alone_cannot_claim_that_we_are_behind() {
         let (mut core, now) = core(4);
-        let ahead = Hint {
-            session: 9,
-            working: false,
-        };
+        let ahead = Hint { session: 9, working: false };
         core.hint(1, ahead, now);
         assert_eq!(core.decide(0, now), Decision::Wait(None));
         core.hint(2, ahead, now);

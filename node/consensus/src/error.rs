@@ -66,10 +66,6 @@ pub(crate) trait IoContext<T> {
 
 impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &std::path::Path) -> Result<T, ConsensusError> {
-        self.map_err(|source| ConsensusError::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        })
+        self.map_err(|source| ConsensusError::Io { action, path: path.to_owned(), source })
     }
 }

@@ -70,19 +70,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Frames, DamagedFrame> {
                     None => rest.len() <= OVERHEAD + MAX_CONTENT,
                 };
                 if may_be_torn {
-                    return Ok(Frames {
-                        contents,
-                        torn_bytes: rest.len(),
-                    });
+                    return Ok(Frames { contents, torn_bytes: rest.len() });
                 }
                 return Err(DamagedFrame { offset });
             }
         }
     }
-    Ok(Frames {
-        contents,
-        torn_bytes: 0,
-    })
+    Ok(Frames { contents, torn_bytes: 0 })
 }
 
 enum One {
@@ -104,10 +98,9 @@ fn read_one(rest: &[u8]) -> One {
         return One::Bad { claimed };
     };
     match after.get(..size) {
-        Some(content) if check(length, content) == *expected => One::Whole {
-            content: content.to_vec(),
-            used: OVERHEAD + size,
-        },
+        Some(content) if check(length, content) == *expected => {
+            One::Whole { content: content.to_vec(), used: OVERHEAD + size }
+        }
         _ => One::Bad { claimed },
     }
 }
@@ -128,10 +121,7 @@ mod tests {
     fn what_is_written_is_read() {
         let bytes = file(&[b"one", &[7; 1000], b"three"]);
         let frames = read(&bytes).unwrap();
-        assert_eq!(
-            frames.contents,
-            vec![b"one".to_vec(), vec![7; 1000], b"three".to_vec()]
-        );
+        assert_eq!(frames.contents, vec![b"one".to_vec(), vec![7; 1000], b"three".to_vec()]);
         assert_eq!(frames.torn_bytes, 0);
     }
 

@@ -21,11 +21,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(core: Core) -> Arc<Self> {
-        Arc::new(Self {
-            core: Mutex::new(core),
-            gates: Notify::new(),
-            hints: Notify::new(),
-        })
+        Arc::new(Self { core: Mutex::new(core), gates: Notify::new(), hints: Notify::new() })
     }
 
     /// The state, for reading and short computations.

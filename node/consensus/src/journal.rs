@@ -42,14 +42,7 @@ impl Journal {
             Err(error) => return Err(error).at("read", &path),
         };
         let (file, file_bytes) = write_anew(&path, &live).at("write", &path)?;
-        Ok(Self {
-            path,
-            file,
-            live,
-            file_bytes,
-            broken: false,
-            dir: Some(Arc::clone(dir)),
-        })
+        Ok(Self { path, file, live, file_bytes, broken: false, dir: Some(Arc::clone(dir)) })
     }
 
     /// The pending entries in the order of their submission.
@@ -117,10 +110,7 @@ impl Journal {
 }
 
 fn replay(path: &Path, bytes: &[u8]) -> Result<Vec<(EntryName, Vec<u8>)>, ConsensusError> {
-    let damaged = |reason: String| ConsensusError::Damaged {
-        path: path.to_owned(),
-        reason,
-    };
+    let damaged = |reason: String| ConsensusError::Damaged { path: path.to_owned(), reason };
     let frames = frames::read(bytes).map_err(|error| damaged(error.to_string()))?;
     let mut live: Vec<(EntryName, Vec<u8>)> = Vec::new();
     for content in frames.contents {
@@ -129,9 +119,8 @@ fn replay(path: &Path, bytes: &[u8]) -> Result<Vec<(EntryName, Vec<u8>)>, Consen
                 live.push((EntryName::of(entry), entry.to_vec()));
             }
             Some((&REMOVE, name)) => {
-                let name: [u8; 32] = name
-                    .try_into()
-                    .map_err(|_| damaged("a removal does not name an entry".to_owned()))?;
+                let name: [u8; 32] =
+                    name.try_into().map_err(|_| damaged("a removal does not name an entry".to_owned()))?;
                 live.retain(|(known, _)| *known.as_bytes() != name);
             }
             _ => return Err(damaged("a record is of no known kind".to_owned())),
@@ -183,9 +172,7 @@ mod tests {
                 journal.add(name, &bytes).unwrap();
                 journal.add(name, &bytes).unwrap();
             }
-            journal
-                .remove(&[entry(3).0, entry(0).0, entry(77).0])
-                .unwrap();
+            journal.remove(&[entry(3).0, entry(0).0, entry(77).0]).unwrap();
         }
         let journal = Journal::open(&Dir::open(temp.path()).unwrap()).unwrap();
         assert_eq!(pending(&journal), vec![entry(1).1, entry(2).1, entry(4).1]);
@@ -238,9 +225,6 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes[frames::OVERHEAD] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        assert!(matches!(
-            Journal::open(&Dir::open(temp.path()).unwrap()),
-            Err(ConsensusError::Damaged { .. })
-        ));
+        assert!(matches!(Journal::open(&Dir::open(temp.path()).unwrap()), Err(ConsensusError::Damaged { .. })));
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use aleph_bft::{
-    Index, Keychain, MultiKeychain, NodeCount, NodeIndex, PartialMultisignature as _, SignatureSet,
-};
+use aleph_bft::{Index, Keychain, MultiKeychain, NodeCount, NodeIndex, PartialMultisignature as _, SignatureSet};
 use parity_scale_codec::{Decode, Encode};
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{ConsensusKey, Genesis, NetworkId, PublicKey, Signature};
@@ -29,17 +27,8 @@ impl Membership {
     ///
     /// Errors: an empty or too large committee, a key that occurs twice or cannot verify anything, a `key` that is not
     /// a member's.
-    pub fn new(
-        network: &NetworkId,
-        members: Vec<PublicKey>,
-        key: ConsensusKey,
-    ) -> Result<Self, ConsensusError> {
-        let refused = |reason| {
-            Err(ConsensusError::Committee {
-                members: members.len(),
-                reason,
-            })
-        };
+    pub fn new(network: &NetworkId, members: Vec<PublicKey>, key: ConsensusKey) -> Result<Self, ConsensusError> {
+        let refused = |reason| Err(ConsensusError::Committee { members: members.len(), reason });
         if members.is_empty() {
             return refused("it is empty");
         }
@@ -54,9 +43,7 @@ impl Membership {
         }
         let public = key.public();
         let Some(me) = members.iter().position(|member| *member == public) else {
-            return Err(ConsensusError::NotAMember {
-                key: public.to_string(),
-            });
+            return Err(ConsensusError::NotAMember { key: public.to_string() });
         };
         let mut list = Vec::with_capacity(32 * members.len());
         for member in &members {
@@ -64,21 +51,12 @@ impl Membership {
         }
         // Every part has a fixed length, so no two (network, committee, message) have the same signed bytes.
         let prefix = [DOMAIN, network.as_bytes(), Sha256::of(&list).as_bytes()].concat();
-        Ok(Self {
-            members,
-            me,
-            key,
-            prefix,
-        })
+        Ok(Self { members, me, key, prefix })
     }
 
     /// The committee of a network's beginning.
     pub fn of_genesis(genesis: &Genesis, key: ConsensusKey) -> Result<Self, ConsensusError> {
-        let members = genesis
-            .authorities
-            .iter()
-            .map(|authority| authority.consensus_key)
-            .collect();
+        let members = genesis.authorities.iter().map(|authority| authority.consensus_key).collect();
         Self::new(&genesis.network_id(), members, key)
     }
 
@@ -129,29 +107,24 @@ impl Keychain for Keys {
     }
 
     fn verify(&self, message: &[u8], signature: &UnitSignature, index: NodeIndex) -> bool {
-        self.0.members.get(index.0).is_some_and(|member| {
-            member.verify(&self.signed_bytes(message), &Signature(signature.0))
-        })
+        self.0
+            .members
+            .get(index.0)
+            .is_some_and(|member| member.verify(&self.signed_bytes(message), &Signature(signature.0)))
     }
 }
 
 impl MultiKeychain for Keys {
     type PartialMultisignature = SignatureSet<UnitSignature>;
 
-    fn bootstrap_multi(
-        &self,
-        signature: &UnitSignature,
-        index: NodeIndex,
-    ) -> Self::PartialMultisignature {
+    fn bootstrap_multi(&self, signature: &UnitSignature, index: NodeIndex) -> Self::PartialMultisignature {
         SignatureSet::with_size(self.node_count()).add_signature(signature, index)
     }
 
     fn is_complete(&self, message: &[u8], partial: &Self::PartialMultisignature) -> bool {
         partial.size() == self.node_count()
             && partial.item_count() >= self.node_count().consensus_threshold().0
-            && partial
-                .iter()
-                .all(|(index, signature)| self.verify(message, signature, index))
+            && partial.iter().all(|(index, signature)| self.verify(message, signature, index))
     }
 }
 
@@ -178,22 +151,10 @@ mod tests {
     #[test]
     fn committees_that_cannot_work_are_refused() {
         let new = |members| Membership::new(&network(1), members, key(0));
-        assert!(matches!(
-            new(Vec::new()),
-            Err(ConsensusError::Committee { .. })
-        ));
-        assert!(matches!(
-            new(vec![key(0).public(); 2]),
-            Err(ConsensusError::Committee { members: 2, .. })
-        ));
-        assert!(matches!(
-            new(vec![key(0).public(), PublicKey([0; 32])]),
-            Err(ConsensusError::Committee { .. })
-        ));
-        assert!(matches!(
-            new(vec![key(1).public()]),
-            Err(ConsensusError::NotAMember { .. })
-        ));
+        assert!(matches!(new(Vec::new()), Err(ConsensusError::Committee { .. })));
+        assert!(matches!(new(vec![key(0).public(); 2]), Err(ConsensusError::Committee { members: 2, .. })));
+        assert!(matches!(new(vec![key(0).public(), PublicKey([0; 32])]), Err(ConsensusError::Committee { .. })));
+        assert!(matches!(new(vec![key(1).public()]), Err(ConsensusError::NotAMember { .. })));
     }
 
     #[test]
@@ -214,11 +175,9 @@ mod tests {
     fn a_multisignature_needs_its_size_a_quorum_and_valid_signatures() {
         let all: Vec<_> = (0..4).map(|me| keys(4, me)).collect();
         let set = |size: usize, signers: &[usize]| {
-            signers
-                .iter()
-                .fold(SignatureSet::with_size(NodeCount(size)), |set, signer| {
-                    set.add_signature(&all[*signer].sign(b"m"), NodeIndex(*signer))
-                })
+            signers.iter().fold(SignatureSet::with_size(NodeCount(size)), |set, signer| {
+                set.add_signature(&all[*signer].sign(b"m"), NodeIndex(*signer))
+            })
         };
         assert!(all[0].is_complete(b"m", &set(4, &[0, 1, 2])));
         assert!(!all[0].is_complete(b"m", &set(4, &[0, 1])));

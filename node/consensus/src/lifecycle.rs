@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aleph_bft::{
-    DelayConfig, LocalIO, NodeCount, NodeIndex, Round, SpawnHandle, TaskHandle, Terminator,
-    create_config, run_session,
+    DelayConfig, LocalIO, NodeCount, NodeIndex, Round, SpawnHandle, TaskHandle, Terminator, create_config, run_session,
 };
 use futures_channel::oneshot;
 use futures_util::io::Cursor;
@@ -79,15 +78,8 @@ pub(crate) fn start(
     let network = parts.network;
     let inner = tasks.clone();
     tasks.spawn("consensus/session", async move {
-        run_session(
-            aleph_config,
-            local_io,
-            network,
-            keys,
-            inner,
-            Terminator::create_root(exit_requested, "consensus"),
-        )
-        .await;
+        run_session(aleph_config, local_io, network, keys, inner, Terminator::create_root(exit_requested, "consensus"))
+            .await;
         ended();
     });
     Some(Running { tasks, _exit: exit })
@@ -121,26 +113,15 @@ struct Spawner {
 
 impl Spawner {
     fn new(tracker: TaskTracker) -> Self {
-        Self {
-            tracker,
-            handles: Arc::default(),
-        }
+        Self { tracker, handles: Arc::default() }
     }
 
     fn remember(&self, handle: AbortHandle) {
-        self.handles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(handle);
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
     }
 
     fn abort_all(&self) {
-        for handle in self
-            .handles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for handle in self.handles.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             handle.abort();
         }
     }
@@ -151,11 +132,7 @@ impl SpawnHandle for Spawner {
         self.remember(self.tracker.spawn(task).abort_handle());
     }
 
-    fn spawn_essential(
-        &self,
-        _name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> TaskHandle {
+    fn spawn_essential(&self, _name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
         let handle = self.tracker.spawn(task);
         self.remember(handle.abort_handle());
         Box::pin(async move { handle.await.map_err(|_| ()) })

@@ -16,8 +16,7 @@ use crate::types::{MAX_MESSAGE_BYTES, Payload, UnitHasher};
 use crate::wire::Envelope;
 
 /// AlephBFT's messages.
-pub(crate) type Message =
-    NetworkData<UnitHasher, Payload, UnitSignature, SignatureSet<UnitSignature>>;
+pub(crate) type Message = NetworkData<UnitHasher, Payload, UnitSignature, SignatureSet<UnitSignature>>;
 
 /// Sends to all other members, and remembers the last such message.
 ///
@@ -32,12 +31,7 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) fn new(transport: Arc<dyn Transport>, me: usize, members: usize) -> Arc<Self> {
-        Arc::new(Self {
-            transport,
-            me,
-            members,
-            last_for_all: Mutex::new(None),
-        })
+        Arc::new(Self { transport, me, members, last_for_all: Mutex::new(None) })
     }
 
     /// Sends one message to all others.
@@ -56,9 +50,7 @@ impl Outlet {
     }
 
     fn last(&self) -> std::sync::MutexGuard<'_, Option<Bytes>> {
-        self.last_for_all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.last_for_all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,11 +65,7 @@ pub(crate) struct SessionNetwork {
 #[async_trait]
 impl Network<Message> for SessionNetwork {
     fn send(&self, data: Message, recipient: Recipient) {
-        let message = Envelope::Session {
-            session: self.session,
-            message: Bytes::from(data.encode()),
-        }
-        .to_bytes();
+        let message = Envelope::Session { session: self.session, message: Bytes::from(data.encode()) }.to_bytes();
         if message.len() > MAX_MESSAGE_BYTES {
             tracing::warn!(
                 consensus.session = self.session,
@@ -91,9 +79,7 @@ impl Network<Message> for SessionNetwork {
                 self.outlet.send_to_all(&message);
                 *self.outlet.last() = Some(message);
             }
-            Recipient::Node(index)
-                if index.0 < self.outlet.members && index.0 != self.outlet.me =>
-            {
+            Recipient::Node(index) if index.0 < self.outlet.members && index.0 != self.outlet.me => {
                 self.outlet.transport.send(index.0, message);
             }
             Recipient::Node(_) => {}
@@ -105,10 +91,7 @@ impl Network<Message> for SessionNetwork {
             let bytes = self.inbox.receive().await;
             // Trailing bytes and wrong content alike: not AlephBFT's.
             let Ok(message) = Message::decode_all(&mut &bytes[..]) else {
-                tracing::debug!(
-                    consensus.session = self.session,
-                    "dropped a consensus message that does not decode"
-                );
+                tracing::debug!(consensus.session = self.session, "dropped a consensus message that does not decode");
                 continue;
             };
             let payloads = message.included_data();

@@ -81,10 +81,7 @@ impl ConsensusOrderer {
             })
             .await?
         };
-        let cut = Cut {
-            batches: config.session_batches,
-            bytes: config.session_bytes,
-        };
+        let cut = Cut { batches: config.session_batches, bytes: config.session_bytes };
         let (me, size) = (membership.me(), membership.size());
         let mut core = Core::new(me, size, cut, config.max_pending, resume.session);
         for (name, entry) in journal.pending() {
@@ -121,28 +118,14 @@ impl ConsensusOrderer {
             disposal: Disposal::default(),
         };
         supervisor.start_active(resume.after.is_some()).await?;
-        let mut tasks = vec![
-            tracker
-                .spawn(supervisor.run(outcomes_out, ended_out))
-                .abort_handle(),
-        ];
+        let mut tasks = vec![tracker.spawn(supervisor.run(outcomes_out, ended_out)).abort_handle()];
         if size > 1 {
             let routed = Arc::clone(&shared);
             let routing = async move { router.run(&*transport, &routed).await };
             tasks.push(tracker.spawn(routing).abort_handle());
-            tasks.push(
-                tracker
-                    .spawn(tell_others(Arc::clone(&shared), outlet))
-                    .abort_handle(),
-            );
+            tasks.push(tracker.spawn(tell_others(Arc::clone(&shared), outlet)).abort_handle());
         }
-        Ok(Self {
-            shared,
-            journal,
-            status: status_out,
-            tasks,
-            tracker,
-        })
+        Ok(Self { shared, journal, status: status_out, tasks, tracker })
     }
 
     /// What this orderer is doing; changes can be awaited.
@@ -160,10 +143,7 @@ impl ConsensusOrderer {
     /// entry that waits already is taken once; one that was ordered before is ordered again.
     pub async fn submit_bytes(&self, entry: Vec<u8>) -> Result<(), SubmitError> {
         if !is_entry_size(entry.len()) {
-            return Err(SubmitError::Size {
-                bytes: entry.len(),
-                limit: MAX_ENTRY_BYTES,
-            });
+            return Err(SubmitError::Size { bytes: entry.len(), limit: MAX_ENTRY_BYTES });
         }
         self.check_condition()?;
         let name = EntryName::of(&entry);
@@ -187,12 +167,8 @@ impl ConsensusOrderer {
         .await;
         match stored {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(SubmitError::Storage {
-                reason: error.to_string(),
-            }),
-            Err(error) => Err(SubmitError::Unavailable {
-                reason: error.to_string(),
-            }),
+            Ok(Err(error)) => Err(SubmitError::Storage { reason: error.to_string() }),
+            Err(error) => Err(SubmitError::Unavailable { reason: error.to_string() }),
         }
     }
 
@@ -215,10 +191,7 @@ impl ConsensusOrderer {
         }
         self.tracker.close();
         self.tracker.wait().await;
-        self.journal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .close();
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 }
 

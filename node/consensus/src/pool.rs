@@ -18,13 +18,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// A pool of at most `limit` entries.
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            numbers: HashMap::new(),
-            next_number: 0,
-            next_proposal: 0,
-            limit,
-        }
+        Self { entries: BTreeMap::new(), numbers: HashMap::new(), next_number: 0, next_proposal: 0, limit }
     }
 
     /// Number of entries.
@@ -97,20 +91,14 @@ mod tests {
         add(&mut pool, b"a");
         let b = add(&mut pool, b"b");
         add(&mut pool, b"a");
-        assert_eq!(
-            pool.propose(),
-            Some(Payload(vec![b"a".to_vec(), b"b".to_vec()]))
-        );
+        assert_eq!(pool.propose(), Some(Payload(vec![b"a".to_vec(), b"b".to_vec()])));
         assert_eq!(pool.propose(), None);
         add(&mut pool, b"c");
         assert_eq!(pool.propose(), Some(Payload(vec![b"c".to_vec()])));
         assert!(pool.remove(&b));
         assert!(!pool.remove(&b));
         pool.start_over();
-        assert_eq!(
-            pool.propose(),
-            Some(Payload(vec![b"a".to_vec(), b"c".to_vec()]))
-        );
+        assert_eq!(pool.propose(), Some(Payload(vec![b"a".to_vec(), b"c".to_vec()])));
     }
 
     #[test]

@@ -78,14 +78,8 @@ impl Router {
     /// Opens the inbox of a session that starts; early messages are in it already.
     pub(crate) fn open(&self, session: u64) -> Inbox {
         let (queue, outlet) = mpsc::channel(MAX_WAITING);
-        let inlet = Inlet {
-            queue,
-            bytes: Arc::new(AtomicUsize::new(0)),
-        };
-        let inbox = Inbox {
-            queue: outlet,
-            bytes: Arc::clone(&inlet.bytes),
-        };
+        let inlet = Inlet { queue, bytes: Arc::new(AtomicUsize::new(0)) };
+        let inbox = Inbox { queue: outlet, bytes: Arc::clone(&inlet.bytes) };
         let mut routes = self.routes();
         let early = std::mem::take(&mut routes.early);
         routes.early_bytes = 0;

@@ -44,15 +44,7 @@ pub(crate) struct SessionOrder {
 
 impl SessionOrder {
     pub(crate) fn new(session: u64, limits: Cut) -> Self {
-        Self {
-            session,
-            limits,
-            next_index: 0,
-            bytes: 0,
-            seen: HashSet::new(),
-            near_cut: false,
-            cut: false,
-        }
+        Self { session, limits, next_index: 0, bytes: 0, seen: HashSet::new(), near_cut: false, cut: false }
     }
 
     /// True when the entry has been ordered in this session.
@@ -87,18 +79,13 @@ impl SessionOrder {
             entries.push(entry);
         }
         if !entries.is_empty() {
-            step.batch = Some(OrderedBatch {
-                session: self.session,
-                index,
-                entries,
-            });
+            step.batch = Some(OrderedBatch { session: self.session, index, entries });
         }
         self.cut = self.next_index >= self.limits.batches || self.bytes >= self.limits.bytes;
         step.cut = self.cut;
         if !self.near_cut {
-            self.near_cut = self.cut
-                || self.next_index >= self.limits.batches / 4 * 3
-                || self.bytes >= self.limits.bytes / 4 * 3;
+            self.near_cut =
+                self.cut || self.next_index >= self.limits.batches / 4 * 3 || self.bytes >= self.limits.bytes / 4 * 3;
             step.near_cut = self.near_cut;
         }
         step
@@ -109,10 +96,7 @@ impl SessionOrder {
 mod tests {
     use super::*;
 
-    const CUT: Cut = Cut {
-        batches: 8,
-        bytes: 100,
-    };
+    const CUT: Cut = Cut { batches: 8, bytes: 100 };
 
     fn payload(entries: &[&[u8]]) -> Payload {
         Payload(entries.iter().map(|entry| entry.to_vec()).collect())
@@ -125,11 +109,7 @@ mod tests {
         let step = order.on_batch(vec![payload(&[b"a"]), payload(&[b"b", b"c"])]);
         assert_eq!(
             step.batch,
-            Some(OrderedBatch {
-                session: 2,
-                index: 1,
-                entries: vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()],
-            })
+            Some(OrderedBatch { session: 2, index: 1, entries: vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()] })
         );
     }
 
@@ -138,10 +118,7 @@ mod tests {
         let mut order = SessionOrder::new(0, CUT);
         order.on_batch(vec![payload(&[b"a"])]);
         let step = order.on_batch(vec![payload(&[b"a", b"b"])]);
-        assert_eq!(
-            step.batch.unwrap().entries,
-            vec![b"a".to_vec(), b"b".to_vec()]
-        );
+        assert_eq!(step.batch.unwrap().entries, vec![b"a".to_vec(), b"b".to_vec()]);
         assert_eq!(step.names, vec![EntryName::of(b"a"), EntryName::of(b"b")]);
         assert!(order.contains(&EntryName::of(b"b")));
     }

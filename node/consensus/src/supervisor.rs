@@ -89,24 +89,12 @@ impl Supervisor {
                 return Ok(());
             };
             if self.membership.size() > 1 {
-                tracing::error!(
-                    consensus.session = session,
-                    reason,
-                    "sitting the consensus session out"
-                );
-                let condition = Condition::SittingOut {
-                    session,
-                    reason: reason.clone(),
-                };
-                self.status
-                    .send_modify(|status| status.condition = condition);
+                tracing::error!(consensus.session = session, reason, "sitting the consensus session out");
+                let condition = Condition::SittingOut { session, reason: reason.clone() };
+                self.status.send_modify(|status| status.condition = condition);
                 return Ok(());
             }
-            tracing::warn!(
-                consensus.session = session,
-                reason,
-                "going on with the next consensus session"
-            );
+            tracing::warn!(consensus.session = session, reason, "going on with the next consensus session");
             self.shared.change(|core| core.skip_active());
             was_seen = false;
         }
@@ -119,35 +107,20 @@ impl Supervisor {
         let dir = Arc::clone(&self.dir);
         let opened = blocking(move || dir.open_session(session, was_seen)).await?;
         let (units, count, writer) = match opened {
-            Opened::Ready {
-                units,
-                count,
-                writer,
-            } => (units, count, writer),
+            Opened::Ready { units, count, writer } => (units, count, writer),
             Opened::Lost { reason } => {
                 self.lost.insert(session, reason);
                 return Ok(());
             }
         };
-        tracing::info!(
-            consensus.session = session,
-            stored_units = count,
-            "starting a consensus session"
-        );
+        tracing::info!(consensus.session = session, stored_units = count, "starting a consensus session");
         let shared = Arc::clone(&self.shared);
         let parts = Parts {
             session,
             units,
             writer,
-            gate: Gate {
-                session,
-                shared: Arc::clone(&shared),
-            },
-            finalizer: Finalizer {
-                session,
-                shared: Arc::clone(&shared),
-                outcomes: self.outcomes.clone(),
-            },
+            gate: Gate { session, shared: Arc::clone(&shared) },
+            finalizer: Finalizer { session, shared: Arc::clone(&shared), outcomes: self.outcomes.clone() },
             network: SessionNetwork {
                 session,
                 outlet: Arc::clone(&self.outlet),
@@ -156,16 +129,10 @@ impl Supervisor {
             },
         };
         let ended = self.ended.clone();
-        let running = lifecycle::start(
-            &self.config,
-            &self.membership,
-            parts,
-            &self.tracker,
-            move || {
-                // Without a receiver the orderer is being shut down.
-                let _ = ended.send(session);
-            },
-        );
+        let running = lifecycle::start(&self.config, &self.membership, parts, &self.tracker, move || {
+            // Without a receiver the orderer is being shut down.
+            let _ = ended.send(session);
+        });
         match running {
             Some(running) => {
                 self.running.insert(session, running);
@@ -231,14 +198,9 @@ impl Supervisor {
                 self.strike_off(own).await;
             }
             Outcome::StartEarly(session) => {
-                self.ensure_started(session, false)
-                    .await
-                    .map_err(|error| chain(&error))?;
+                self.ensure_started(session, false).await.map_err(|error| chain(&error))?;
             }
-            Outcome::Finished(session) => self
-                .on_finished(session)
-                .await
-                .map_err(|error| chain(&error))?,
+            Outcome::Finished(session) => self.on_finished(session).await.map_err(|error| chain(&error))?,
         }
         self.publish_progress();
         Ok(())
@@ -247,11 +209,7 @@ impl Supervisor {
     async fn on_finished(&mut self, session: u64) -> Result<(), ConsensusError> {
         tracing::info!(consensus.session = session, "finished a consensus session");
         // The finished session goes on for the sake of members that lag, until the next one is finished.
-        let keep_from = if self.membership.size() == 1 {
-            session + 1
-        } else {
-            session
-        };
+        let keep_from = if self.membership.size() == 1 { session + 1 } else { session };
         for old in self.running.keys().copied().collect::<BTreeSet<_>>() {
             if old < keep_from {
                 self.router.close(old);
@@ -259,13 +217,8 @@ impl Supervisor {
             }
         }
         self.start_active(false).await?;
-        self.disposal
-            .finished
-            .push_back((session, self.disposal.sent));
-        if let Some(before) = self
-            .disposal
-            .due(session, self.batches.max_capacity() as u64)
-        {
+        self.disposal.finished.push_back((session, self.disposal.sent));
+        if let Some(before) = self.disposal.due(session, self.batches.max_capacity() as u64) {
             let dir = Arc::clone(&self.dir);
             blocking(move || dir.remove_sessions_before(before)).await?;
         }
@@ -278,13 +231,9 @@ impl Supervisor {
             return;
         }
         let journal = Arc::clone(&self.journal);
-        let struck = tokio::task::spawn_blocking(move || {
-            journal
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&own)
-        })
-        .await;
+        let struck =
+            tokio::task::spawn_blocking(move || journal.lock().unwrap_or_else(PoisonError::into_inner).remove(&own))
+                .await;
         if let Ok(Err(error)) = struck {
             tracing::warn!(error = %error, "could not strike final entries off the journal");
         }
@@ -304,8 +253,7 @@ impl Supervisor {
     fn fail(&mut self, reason: String) {
         tracing::error!(reason, "consensus stopped");
         self.running.clear();
-        self.status
-            .send_modify(|status| status.condition = Condition::Failed { reason });
+        self.status.send_modify(|status| status.condition = Condition::Failed { reason });
     }
 }
 

@@ -46,10 +46,7 @@ impl MemoryNetwork {
 
     /// The network as member `me` sees it.
     pub fn transport(&self, me: usize) -> Arc<dyn Transport> {
-        Arc::new(MemoryTransport {
-            me,
-            shared: Arc::clone(&self.shared),
-        })
+        Arc::new(MemoryTransport { me, shared: Arc::clone(&self.shared) })
     }
 
     /// Loses every message from and to `member` while `cut_off` is true.
@@ -72,10 +69,7 @@ struct MemoryTransport {
 
 impl MemoryTransport {
     fn is_cut_off(&self, member: usize) -> bool {
-        self.shared
-            .cut_off
-            .get(member)
-            .is_none_or(|flag| flag.load(Ordering::Relaxed))
+        self.shared.cut_off.get(member).is_none_or(|flag| flag.load(Ordering::Relaxed))
     }
 }
 
@@ -88,10 +82,7 @@ impl Transport for MemoryTransport {
         }
         if let Some(inbox) = self.shared.inboxes.get(to) {
             // A full queue loses the message, as a network does.
-            let _ = inbox.try_send(Incoming {
-                from: self.me,
-                message,
-            });
+            let _ = inbox.try_send(Incoming { from: self.me, message });
         }
     }
 

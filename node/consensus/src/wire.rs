@@ -37,11 +37,7 @@ impl Envelope {
     pub(crate) fn to_bytes(&self) -> Bytes {
         let (kind, session, rest): (u8, u64, &[u8]) = match self {
             Self::Session { session, message } => (KIND_SESSION, *session, message),
-            Self::Hint(hint) => (
-                KIND_HINT,
-                hint.session,
-                if hint.working { &[1] } else { &[0] },
-            ),
+            Self::Hint(hint) => (KIND_HINT, hint.session, if hint.working { &[1] } else { &[0] }),
         };
         let mut out = Vec::with_capacity(HEADER + rest.len());
         out.push(FORMAT);
@@ -63,14 +59,8 @@ impl Envelope {
         let session = u64::from_le_bytes(session);
         let rest = bytes.slice(HEADER..);
         match (kind, &rest[..]) {
-            (KIND_SESSION, [_, ..]) => Some(Self::Session {
-                session,
-                message: rest,
-            }),
-            (KIND_HINT, [working @ (0 | 1)]) => Some(Self::Hint(Hint {
-                session,
-                working: *working == 1,
-            })),
+            (KIND_SESSION, [_, ..]) => Some(Self::Session { session, message: rest }),
+            (KIND_HINT, [working @ (0 | 1)]) => Some(Self::Hint(Hint { session, working: *working == 1 })),
             _ => None,
         }
     }
@@ -83,18 +73,9 @@ mod tests {
     #[test]
     fn what_is_printed_is_read() {
         for envelope in [
-            Envelope::Session {
-                session: 7,
-                message: Bytes::from_static(b"abc"),
-            },
-            Envelope::Hint(Hint {
-                session: u64::MAX,
-                working: true,
-            }),
-            Envelope::Hint(Hint {
-                session: 0,
-                working: false,
-            }),
+            Envelope::Session { session: 7, message: Bytes::from_static(b"abc") },
+            Envelope::Hint(Hint { session: u64::MAX, working: true }),
+            Envelope::Hint(Hint { session: 0, working: false }),
         ] {
             assert_eq!(Envelope::from_bytes(&envelope.to_bytes()), Some(envelope));
         }
@@ -102,17 +83,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        let hint = Envelope::Hint(Hint {
-            session: 1,
-            working: true,
-        })
-        .to_bytes();
+        let hint = Envelope::Hint(Hint { session: 1, working: true }).to_bytes();
         for end in 0..hint.len() {
-            assert_eq!(
-                Envelope::from_bytes(&hint.slice(..end)),
-                None,
-                "cut at {end}"
-            );
+            assert_eq!(Envelope::from_bytes(&hint.slice(..end)), None, "cut at {end}");
         }
         for (position, value) in [(0, 2), (1, 2), (HEADER, 2)] {
             let mut changed = hint.to_vec();

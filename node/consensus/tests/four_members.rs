@@ -21,11 +21,7 @@ struct Network {
 
 impl Network {
     fn new(config: ConsensusConfig) -> Self {
-        Self {
-            memory: MemoryNetwork::new(4),
-            temp: tempfile::tempdir().unwrap(),
-            config,
-        }
+        Self { memory: MemoryNetwork::new(4), temp: tempfile::tempdir().unwrap(), config }
     }
 
     fn dir(&self, me: u8) -> PathBuf {
@@ -33,15 +29,7 @@ impl Network {
     }
 
     async fn member(&self, me: u8, resume: Resume) -> Member {
-        Member::start(
-            4,
-            me,
-            &self.memory,
-            &self.dir(me),
-            self.config.clone(),
-            resume,
-        )
-        .await
+        Member::start(4, me, &self.memory, &self.dir(me), self.config.clone(), resume).await
     }
 
     async fn members(&self) -> Vec<Member> {
@@ -77,10 +65,7 @@ async fn all_agree_on_one_order_and_then_are_silent() {
         submitter.submit_bytes(entry(number)).await.unwrap();
     }
     let batches = ordered_by_all(&mut members, 80).await;
-    let mut entries: Vec<_> = batches
-        .iter()
-        .flat_map(|batch| batch.entries.clone())
-        .collect();
+    let mut entries: Vec<_> = batches.iter().flat_map(|batch| batch.entries.clone()).collect();
     entries.sort();
     let mut expected: Vec<_> = (0..80).map(entry).collect();
     expected.sort();
@@ -116,10 +101,7 @@ async fn three_of_four_go_on_and_the_fourth_catches_up_after_its_restart() {
     let meanwhile = ordered_by_all(&mut members, 9).await;
 
     let stored = before.last().unwrap();
-    let resume = Resume {
-        session: stored.session,
-        after: Some(stored.index),
-    };
+    let resume = Resume { session: stored.session, after: Some(stored.index) };
     let mut fourth = network.member(3, resume).await;
     members[0].orderer.submit_bytes(entry(10)).await.unwrap();
     let last = ordered_by_all(&mut members, 1).await;
@@ -149,21 +131,14 @@ async fn a_partition_heals_soon() {
     }
     let begin = std::time::Instant::now();
     ordered_by_all(&mut members, 2).await;
-    assert!(
-        begin.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     stop(members).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_cut_at_the_same_place_by_all() {
-    let network = Network::new(ConsensusConfig {
-        unit_creation_delay_ms: 20,
-        session_batches: 30,
-        ..ConsensusConfig::default()
-    });
+    let network =
+        Network::new(ConsensusConfig { unit_creation_delay_ms: 20, session_batches: 30, ..ConsensusConfig::default() });
     let mut members = network.members().await;
     let mut sessions = 0;
     for number in 0..24 {
@@ -185,34 +160,19 @@ async fn who_lost_its_backup_sits_the_session_out() {
     members.pop().unwrap().orderer.shutdown().await;
     fs::remove_dir_all(network.dir(3).join("backups")).unwrap();
 
-    let resume = Resume {
-        session: 0,
-        after: Some(batches[0].index),
-    };
+    let resume = Resume { session: 0, after: Some(batches[0].index) };
     let mut fourth = network.member(3, resume).await;
-    assert!(matches!(
-        fourth.orderer.status().borrow().condition,
-        Condition::SittingOut { session: 0, .. }
-    ));
-    assert!(matches!(
-        fourth.orderer.submit_bytes(entry(1)).await,
-        Err(SubmitError::Unavailable { .. })
-    ));
+    assert!(matches!(fourth.orderer.status().borrow().condition, Condition::SittingOut { session: 0, .. }));
+    assert!(matches!(fourth.orderer.submit_bytes(entry(1)).await, Err(SubmitError::Unavailable { .. })));
     members[0].orderer.submit_bytes(entry(2)).await.unwrap();
     ordered_by_all(&mut members, 1).await;
     assert_idle(&mut fourth, Duration::from_secs(1)).await;
     fourth.orderer.shutdown().await;
 
     // Caught up with a later session from elsewhere, it takes part again.
-    let resume = Resume {
-        session: 1,
-        after: None,
-    };
+    let resume = Resume { session: 1, after: None };
     let fourth = network.member(3, resume).await;
-    assert_eq!(
-        fourth.orderer.status().borrow().condition,
-        Condition::Running
-    );
+    assert_eq!(fourth.orderer.status().borrow().condition, Condition::Running);
     members.push(fourth);
     stop(members).await;
 }

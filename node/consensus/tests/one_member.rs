@@ -18,10 +18,7 @@ async fn start(dir: &Path, config: ConsensusConfig, resume: Resume) -> Member {
 }
 
 fn entries(batches: &[OrderedBatch]) -> Vec<Vec<u8>> {
-    batches
-        .iter()
-        .flat_map(|batch| batch.entries.clone())
-        .collect()
+    batches.iter().flat_map(|batch| batch.entries.clone()).collect()
 }
 
 fn backup_of(dir: &Path, session: u64) -> PathBuf {
@@ -50,10 +47,7 @@ async fn a_restart_in_the_middle_repeats_the_same_batches_and_loses_nothing() {
     }
     before.extend(member.batches_so_far());
     let stored = before.last().unwrap();
-    let resume = Resume {
-        session: stored.session,
-        after: Some(stored.index),
-    };
+    let resume = Resume { session: stored.session, after: Some(stored.index) };
     drop(member);
 
     let mut member = start(temp.path(), config(), resume).await;
@@ -64,20 +58,13 @@ async fn a_restart_in_the_middle_repeats_the_same_batches_and_loses_nothing() {
     while !entries(&after).contains(&all[99]) {
         after.push(member.next_batch().await);
     }
-    assert_eq!(
-        after[..before.len()],
-        before,
-        "the session is replayed with the same content"
-    );
+    assert_eq!(after[..before.len()], before, "the session is replayed with the same content");
     // What was on its way at the crash may have been proposed twice, and comes again then.
     let mut got = entries(&after);
     let mut seen = HashSet::new();
     got.retain(|entry| seen.insert(entry.clone()));
     assert_eq!(got, all, "in the order of submission, none lost");
-    assert!(
-        entries(&after).len() <= 110,
-        "only those ten can come again"
-    );
+    assert!(entries(&after).len() <= 110, "only those ten can come again");
     assert_eq!(member.orderer.pending(), 0);
     member.orderer.shutdown().await;
 }
@@ -96,10 +83,7 @@ async fn a_torn_tail_of_the_backup_costs_nothing() {
     fs::write(&path, &bytes[..bytes.len() - 13]).unwrap();
 
     let stored = before.last().unwrap();
-    let resume = Resume {
-        session: 0,
-        after: Some(stored.index),
-    };
+    let resume = Resume { session: 0, after: Some(stored.index) };
     let mut member = start(temp.path(), config(), resume).await;
     member.orderer.submit_bytes(entry(3)).await.unwrap();
     let after = batches_of(&mut member, 4).await;
@@ -117,25 +101,16 @@ async fn a_lost_backup_ends_the_session_and_the_next_one_goes_on() {
     member.orderer.shutdown().await;
     fs::remove_file(backup_of(temp.path(), 0)).unwrap();
 
-    let resume = Resume {
-        session: 0,
-        after: Some(before[0].index),
-    };
+    let resume = Resume { session: 0, after: Some(before[0].index) };
     let mut last = None;
     for restart in 1..3u32 {
         // Started twice: the decision is the same, and the second session has a backup.
         let mut member = start(temp.path(), config(), resume).await;
-        assert_eq!(
-            member.orderer.status().borrow().condition,
-            Condition::Running
-        );
+        assert_eq!(member.orderer.status().borrow().condition, Condition::Running);
         member.orderer.submit_bytes(entry(restart)).await.unwrap();
         let after = batches_of(&mut member, restart as usize).await;
         assert!(after.iter().all(|batch| batch.session == 1));
-        assert_eq!(
-            entries(&after),
-            (1..=restart).map(entry).collect::<Vec<_>>()
-        );
+        assert_eq!(entries(&after), (1..=restart).map(entry).collect::<Vec<_>>());
         last = after.into_iter().last();
         member.orderer.shutdown().await;
     }
@@ -145,10 +120,7 @@ async fn a_lost_backup_ends_the_session_and_the_next_one_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_directory_never_reuses_the_number_of_a_stored_batch() {
     let temp = tempfile::tempdir().unwrap();
-    let resume = Resume {
-        session: 4,
-        after: Some(17),
-    };
+    let resume = Resume { session: 4, after: Some(17) };
     let mut member = start(temp.path(), config(), resume).await;
     member.orderer.submit_bytes(entry(0)).await.unwrap();
     assert_eq!(member.next_batch().await.session, 5);
@@ -158,11 +130,7 @@ async fn a_wiped_directory_never_reuses_the_number_of_a_stored_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_follow_each_other_without_loss() {
     let temp = tempfile::tempdir().unwrap();
-    let config = ConsensusConfig {
-        unit_creation_delay_ms: 5,
-        session_batches: 100,
-        ..ConsensusConfig::default()
-    };
+    let config = ConsensusConfig { unit_creation_delay_ms: 5, session_batches: 100, ..ConsensusConfig::default() };
     let mut member = start(temp.path(), config.clone(), Resume::default()).await;
     let all: Vec<_> = (0..60).map(entry).collect();
     let mut got = Vec::new();
@@ -178,17 +146,10 @@ async fn sessions_follow_each_other_without_loss() {
     // A restart in a later session repeats that session only.
     let stored = got.last().unwrap().clone();
     member.orderer.shutdown().await;
-    let resume = Resume {
-        session: stored.session,
-        after: Some(stored.index),
-    };
+    let resume = Resume { session: stored.session, after: Some(stored.index) };
     let mut member = start(temp.path(), config, resume).await;
     member.orderer.submit_bytes(entry(500)).await.unwrap();
-    let of_session: Vec<_> = got
-        .iter()
-        .filter(|batch| batch.session == stored.session)
-        .cloned()
-        .collect();
+    let of_session: Vec<_> = got.iter().filter(|batch| batch.session == stored.session).cloned().collect();
     let after = batches_of(&mut member, of_session.len() + 1).await;
     assert_eq!(after[..of_session.len()], of_session);
     member.orderer.shutdown().await;
@@ -220,25 +181,16 @@ async fn entries_become_final_in_less_than_half_a_second_and_idle_writes_nothing
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_ordered_is_refused() {
     let temp = tempfile::tempdir().unwrap();
-    let config = ConsensusConfig {
-        max_pending: 2,
-        ..config()
-    };
+    let config = ConsensusConfig { max_pending: 2, ..config() };
     let member = start(temp.path(), config, Resume::default()).await;
     for size in [0, pyrsia_consensus::MAX_ENTRY_BYTES + 1] {
-        assert!(matches!(
-            member.orderer.submit_bytes(vec![0; size]).await,
-            Err(SubmitError::Size { .. })
-        ));
+        assert!(matches!(member.orderer.submit_bytes(vec![0; size]).await, Err(SubmitError::Size { .. })));
     }
     // Nothing becomes final in the first seconds.
     for number in [0, 1, 1] {
         member.orderer.submit_bytes(entry(number)).await.unwrap();
     }
-    assert_eq!(
-        member.orderer.submit_bytes(entry(2)).await,
-        Err(SubmitError::Busy { pending: 2 })
-    );
+    assert_eq!(member.orderer.submit_bytes(entry(2)).await, Err(SubmitError::Busy { pending: 2 }));
     member.orderer.shutdown().await;
 }
 
@@ -249,13 +201,7 @@ async fn a_receiver_that_goes_away_is_a_fault() {
     member.close_receiver();
     member.orderer.submit_bytes(entry(0)).await.unwrap();
     let mut status = member.orderer.status();
-    status
-        .wait_for(|status| matches!(status.condition, Condition::Failed { .. }))
-        .await
-        .unwrap();
-    assert!(matches!(
-        member.orderer.submit_bytes(entry(1)).await,
-        Err(SubmitError::Unavailable { .. })
-    ));
+    status.wait_for(|status| matches!(status.condition, Condition::Failed { .. })).await.unwrap();
+    assert!(matches!(member.orderer.submit_bytes(entry(1)).await, Err(SubmitError::Unavailable { .. })));
     member.orderer.shutdown().await;
 }

@@ -11,10 +11,7 @@ use common::config;
 use pyrsia_consensus::testing::MemoryNetwork;
 use pyrsia_consensus::{ConsensusOrderer, Membership, Resume};
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{
-    Authority, AuthorityKey, ConsensusKey, Constants, EntryBody, Genesis, ImageProposal,
-    SignedEntry,
-};
+use pyrsia_ledger::{Authority, AuthorityKey, ConsensusKey, Constants, EntryBody, Genesis, ImageProposal, SignedEntry};
 use pyrsia_replica::{Replica, ReplicaError, ReplicaHandle, SubmissionOutcome};
 use pyrsia_store::LedgerStore;
 use tokio::sync::mpsc;
@@ -52,15 +49,11 @@ struct Node {
 impl Node {
     async fn start(members: u8, me: u8, network: &MemoryNetwork, dir: &Path) -> Self {
         let store = LedgerStore::open(dir).unwrap();
-        let (replica, handle) =
-            Replica::open(store, genesis(members), Some(key(me)), Arc::new(|| 1000)).unwrap();
+        let (replica, handle) = Replica::open(store, genesis(members), Some(key(me)), Arc::new(|| 1000)).unwrap();
         let resume = replica
             .cursor()
             .unwrap()
-            .map_or(Resume::default(), |(session, index)| Resume {
-                session,
-                after: Some(index),
-            });
+            .map_or(Resume::default(), |(session, index)| Resume { session, after: Some(index) });
         let (batches, ordered) = mpsc::channel(16);
         let orderer = ConsensusOrderer::start(
             config(),
@@ -74,29 +67,18 @@ impl Node {
         .unwrap();
         let orderer = Arc::new(orderer);
         assert!(handle.set_orderer(Arc::clone(&orderer) as _));
-        Self {
-            handle,
-            orderer,
-            running: tokio::spawn(replica.run(ordered)),
-        }
+        Self { handle, orderer, running: tokio::spawn(replica.run(ordered)) }
     }
 
     async fn propose(&self, members: u8, n: u8, text: &str) -> SubmissionOutcome {
-        let body =
-            EntryBody::ImageProposal(ImageProposal::allow(Sha256::of(text.as_bytes()), text));
+        let body = EntryBody::ImageProposal(ImageProposal::allow(Sha256::of(text.as_bytes()), text));
         let entry = SignedEntry::sign(body, &genesis(members).network_id(), &key(n)).unwrap();
-        tokio::time::timeout(Duration::from_secs(60), self.handle.submit_and_wait(entry))
-            .await
-            .unwrap()
-            .unwrap()
+        tokio::time::timeout(Duration::from_secs(60), self.handle.submit_and_wait(entry)).await.unwrap().unwrap()
     }
 
     async fn has(&self, size: u64) {
         let mut sizes = self.handle.subscribe();
-        tokio::time::timeout(Duration::from_secs(60), sizes.wait_for(|now| *now >= size))
-            .await
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(60), sizes.wait_for(|now| *now >= size)).await.unwrap().unwrap();
     }
 
     async fn stop(self) {
@@ -126,10 +108,7 @@ async fn a_network_of_one_across_restarts() {
         let refused = node.propose(1, 1, "stranger").await;
         assert!(matches!(refused, SubmissionOutcome::Refused(_)));
         let refused = node.propose(1, 1, "stranger").await;
-        assert!(
-            matches!(refused, SubmissionOutcome::Refused(_)),
-            "judged anew"
-        );
+        assert!(matches!(refused, SubmissionOutcome::Refused(_)), "judged anew");
         let certificate = node.handle.certificate().await.unwrap().unwrap();
         assert_eq!(certificate.checkpoint, node.handle.checkpoint());
         expected = Some(certificate.checkpoint);

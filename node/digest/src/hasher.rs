@@ -96,15 +96,9 @@ mod tests {
         assert_eq!(d.size, 3);
         assert_eq!(d.md5.to_string(), "900150983cd24fb0d6963f7d28e17f72");
         assert_eq!(d.sha1.to_string(), "a9993e364706816aba3e25717850c26c9cd0d89d");
-        assert_eq!(
-            d.sha256.to_string(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(d.sha256.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(d.sha512.to_string().starts_with("ddaf35a193617abacc417349ae204131"));
-        assert_eq!(
-            d.blake3.to_string(),
-            "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
-        );
+        assert_eq!(d.blake3.to_string(), "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
     }
 
     proptest::proptest! {

@@ -71,15 +71,10 @@ macro_rules! digest_type {
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 if text.len() != $len * 2 {
-                    return Err(ParseDigestError::Length {
-                        algorithm: $label,
-                        expected: $len * 2,
-                        actual: text.len(),
-                    });
+                    return Err(ParseDigestError::Length { algorithm: $label, expected: $len * 2, actual: text.len() });
                 }
                 let mut bytes = [0u8; $len];
-                hex::decode_to_slice(text, &mut bytes)
-                    .map_err(|_| ParseDigestError::NotHex { algorithm: $label })?;
+                hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseDigestError::NotHex { algorithm: $label })?;
                 Ok(Self(bytes))
             }
         }
@@ -99,11 +94,41 @@ macro_rules! digest_type {
     };
 }
 
-digest_type!(Md5, 16, "MD5", "MD5 ([RFC 1321](https://www.rfc-editor.org/rfc/rfc1321)): a checksum of old clients, never proof of anything.", |bytes| md5::Md5::digest(bytes).into());
-digest_type!(Sha1, 20, "SHA-1", "SHA-1 ([FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)): Maven's checksum; never trusted from a peer.", |bytes| sha1::Sha1::digest(bytes).into());
-digest_type!(Sha256, 32, "SHA-256", "SHA-256 ([FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)): names files and entries in this network.", |bytes| sha2::Sha256::digest(bytes).into());
-digest_type!(Sha512, 64, "SHA-512", "SHA-512 ([FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)).", |bytes| sha2::Sha512::digest(bytes).into());
-digest_type!(Blake3, 32, "BLAKE3", "BLAKE3 ([specification](https://github.com/BLAKE3-team/BLAKE3-specs)): verified streaming between peers.", |bytes| *blake3::hash(bytes).as_bytes());
+digest_type!(
+    Md5,
+    16,
+    "MD5",
+    "MD5 ([RFC 1321](https://www.rfc-editor.org/rfc/rfc1321)): a checksum of old clients, never proof of anything.",
+    |bytes| md5::Md5::digest(bytes).into()
+);
+digest_type!(
+    Sha1,
+    20,
+    "SHA-1",
+    "SHA-1 ([FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)): Maven's checksum; never trusted from a peer.",
+    |bytes| sha1::Sha1::digest(bytes).into()
+);
+digest_type!(
+    Sha256,
+    32,
+    "SHA-256",
+    "SHA-256 ([FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)): names files and entries in this network.",
+    |bytes| sha2::Sha256::digest(bytes).into()
+);
+digest_type!(
+    Sha512,
+    64,
+    "SHA-512",
+    "SHA-512 ([FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)).",
+    |bytes| sha2::Sha512::digest(bytes).into()
+);
+digest_type!(
+    Blake3,
+    32,
+    "BLAKE3",
+    "BLAKE3 ([specification](https://github.com/BLAKE3-team/BLAKE3-specs)): verified streaming between peers.",
+    |bytes| *blake3::hash(bytes).as_bytes()
+);
 
 /// The checksum algorithms that a Maven repository offers beside each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

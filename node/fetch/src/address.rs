@@ -26,10 +26,7 @@ fn downgrades(from: &str, to: &str) -> bool {
 
 /// Takes the address of a repository; the result ends in a slash.
 pub(crate) fn base_address(text: &str, allow_plain_http: bool) -> Result<Url, FetchError> {
-    let refused = |url: String, reason: &str| FetchError::Address {
-        url,
-        reason: reason.to_owned(),
-    };
+    let refused = |url: String, reason: &str| FetchError::Address { url, reason: reason.to_owned() };
     // What does not parse may hold a password where we cannot find it.
     let mut url = Url::parse(text.trim()).map_err(|e| refused("...".to_owned(), &e.to_string()))?;
     let host_is_local = match url.host() {
@@ -37,17 +34,15 @@ pub(crate) fn base_address(text: &str, allow_plain_http: bool) -> Result<Url, Fe
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
         None => {
-            return Err(refused(
-                shown(&url),
-                "it names no host; an address such as https://host/path is needed",
-            ));
+            return Err(refused(shown(&url), "it names no host; an address such as https://host/path is needed"));
         }
     };
     match url.scheme() {
         "https" => {}
         "http" if host_is_local || allow_plain_http => {}
         "http" => {
-            let reason = "it is plain http, where anybody on the way can change files; use https, or set `allow_plain_http`";
+            let reason =
+                "it is plain http, where anybody on the way can change files; use https, or set `allow_plain_http`";
             return Err(refused(shown(&url), reason));
         }
         _ => return Err(refused(shown(&url), "only http and https are spoken")),

@@ -70,11 +70,9 @@ pub(crate) fn wanted(path: &RepoPath) -> &'static [ChecksumAlgorithm] {
         PathKind::Checksum { .. } => &[],
         // Small files for which repositories seldom have more.
         PathKind::Metadata(_) | PathKind::Signature { .. } => &[ChecksumAlgorithm::Sha1],
-        PathKind::Artifact { .. } | PathKind::Other => &[
-            ChecksumAlgorithm::Sha1,
-            ChecksumAlgorithm::Sha256,
-            ChecksumAlgorithm::Sha512,
-        ],
+        PathKind::Artifact { .. } | PathKind::Other => {
+            &[ChecksumAlgorithm::Sha1, ChecksumAlgorithm::Sha256, ChecksumAlgorithm::Sha512]
+        }
     }
 }
 
@@ -105,11 +103,7 @@ pub(crate) fn parse(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<String
 }
 
 /// Compares the bytes with one claim.
-pub(crate) fn check(
-    algorithm: ChecksumAlgorithm,
-    says: &str,
-    digests: &FileDigests,
-) -> Result<(), Mismatch> {
+pub(crate) fn check(algorithm: ChecksumAlgorithm, says: &str, digests: &FileDigests) -> Result<(), Mismatch> {
     let actual = digests.checksum(algorithm);
     if actual == says {
         return Ok(());
@@ -120,11 +114,7 @@ pub(crate) fn check(
         ChecksumAlgorithm::Sha256 => "SHA-256",
         ChecksumAlgorithm::Sha512 => "SHA-512",
     };
-    Err(Mismatch {
-        what,
-        expected: says.to_owned(),
-        actual,
-    })
+    Err(Mismatch { what, expected: says.to_owned(), actual })
 }
 
 #[cfg(test)]
@@ -147,29 +137,11 @@ mod tests {
             format!("SHA1(lib-1.0.jar)= {SHA1}\n"),
             format!("SHA1 (lib-1.0.jar) = {SHA1}"),
         ] {
-            assert_eq!(
-                parse(ChecksumAlgorithm::Sha1, text.as_bytes()).as_deref(),
-                Some(SHA1),
-                "{text:?}"
-            );
-            assert_eq!(
-                parse(ChecksumAlgorithm::Sha256, text.as_bytes()),
-                None,
-                "{text:?}"
-            );
+            assert_eq!(parse(ChecksumAlgorithm::Sha1, text.as_bytes()).as_deref(), Some(SHA1), "{text:?}");
+            assert_eq!(parse(ChecksumAlgorithm::Sha256, text.as_bytes()), None, "{text:?}");
         }
-        for text in [
-            "",
-            "<html>404</html>",
-            &SHA1[1..],
-            &format!("{SHA1}0"),
-            &SHA1.replace('a', "g"),
-        ] {
-            assert_eq!(
-                parse(ChecksumAlgorithm::Sha1, text.as_bytes()),
-                None,
-                "{text:?}"
-            );
+        for text in ["", "<html>404</html>", &SHA1[1..], &format!("{SHA1}0"), &SHA1.replace('a', "g")] {
+            assert_eq!(parse(ChecksumAlgorithm::Sha1, text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(parse(ChecksumAlgorithm::Sha1, &[0xff, 0xfe]), None);
     }
@@ -178,18 +150,8 @@ mod tests {
     fn only_equal_digests_pass() {
         let digests = FileDigests::of(b"abc");
         for algorithm in ChecksumAlgorithm::ALL {
-            assert_eq!(
-                check(algorithm, &digests.checksum(algorithm), &digests),
-                Ok(())
-            );
-            assert!(
-                check(
-                    algorithm,
-                    &FileDigests::of(b"abd").checksum(algorithm),
-                    &digests
-                )
-                .is_err()
-            );
+            assert_eq!(check(algorithm, &digests.checksum(algorithm), &digests), Ok(()));
+            assert!(check(algorithm, &FileDigests::of(b"abd").checksum(algorithm), &digests).is_err());
         }
     }
 

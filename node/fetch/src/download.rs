@@ -54,11 +54,7 @@ impl HttpOrigin {
             tracing::warn!(origin.id = self.id, file.path = %path, "the origin has no checksum for this file");
         }
         let stored = download.sealed.commit().await?;
-        Ok(OriginAnswer::Found {
-            stored,
-            last_modified: download.last_modified,
-            checksums,
-        })
+        Ok(OriginAnswer::Found { stored, last_modified: download.last_modified, checksums })
     }
 
     /// One attempt: the file, and meanwhile its checksums.
@@ -76,16 +72,8 @@ impl HttpOrigin {
         let last_modified = text(headers, LAST_MODIFIED.as_str()).and_then(parse_http_date);
         let mut claims = claims_of(headers);
         // A digest from the ledger or the like is better than anything the origin could add.
-        let wanted = if expected.is_strong() {
-            &[]
-        } else {
-            checksum::wanted(path)
-        };
-        let missing: Vec<_> = wanted
-            .iter()
-            .copied()
-            .filter(|w| claims.iter().all(|(c, ..)| c != w))
-            .collect();
+        let wanted = if expected.is_strong() { &[] } else { checksum::wanted(path) };
+        let missing: Vec<_> = wanted.iter().copied().filter(|w| claims.iter().all(|(c, ..)| c != w)).collect();
         // Whichever fails first ends the other: without the checksums the bytes are of no use.
         let body = self.body(answer, expected, blobs);
         let (sealed, files) = tokio::try_join!(body, self.checksum_files(path, &missing))?;
@@ -94,12 +82,7 @@ impl HttpOrigin {
         if !wanted.is_empty() && claims.iter().all(says_nothing) {
             claims.extend(self.checksum_files(path, &[ChecksumAlgorithm::Md5]).await?);
         }
-        Ok(Some(Download {
-            url,
-            sealed,
-            last_modified,
-            claims,
-        }))
+        Ok(Some(Download { url, sealed, last_modified, claims }))
     }
 
     async fn body(
@@ -109,39 +92,21 @@ impl HttpOrigin {
         blobs: &BlobStore,
     ) -> Result<AsyncSealedBlob, FetchError> {
         let limit = self.config.max_file_bytes;
-        if answer
-            .response
-            .content_length()
-            .is_some_and(|length| length > limit)
-        {
-            return Err(FetchError::TooLarge {
-                url: answer.url,
-                limit,
-            });
+        if answer.response.content_length().is_some_and(|length| length > limit) {
+            return Err(FetchError::TooLarge { url: answer.url, limit });
         }
         let mut writer: AsyncBlobWriter = blobs.async_writer().await?;
         let mut answer = answer;
         while let Some(chunk) = self.chunk(&mut answer, writer.size()).await? {
             let size = writer.size().saturating_add(chunk.len() as u64);
             if size > limit {
-                return Err(FetchError::TooLarge {
-                    url: answer.url,
-                    limit,
-                });
+                return Err(FetchError::TooLarge { url: answer.url, limit });
             }
             // No need to store the rest of what cannot be right any more.
             if let Some(right) = expected.size.filter(|right| size > *right) {
                 let actual = format!("{size} or more");
-                let mismatch = Mismatch {
-                    what: "size",
-                    expected: right.to_string(),
-                    actual,
-                };
-                return Err(FetchError::Mismatch {
-                    url: answer.url,
-                    by: BY_CALLER.to_owned(),
-                    mismatch,
-                });
+                let mismatch = Mismatch { what: "size", expected: right.to_string(), actual };
+                return Err(FetchError::Mismatch { url: answer.url, by: BY_CALLER.to_owned(), mismatch });
             }
             writer.write(chunk).await?;
         }
@@ -156,28 +121,19 @@ impl HttpOrigin {
         let files = algorithms.iter().map(|algorithm| async move {
             let claim = self.retrying(|| self.checksum_file(path, *algorithm)).await;
             // Marked, because its retries are used up: the file's own retries are for the file.
-            let claim = claim.map_err(|e| FetchError::Checksum {
-                source: Box::new(e),
-            })?;
+            let claim = claim.map_err(|e| FetchError::Checksum { source: Box::new(e) })?;
             Ok((*algorithm, ChecksumSource::File, claim))
         });
         join_all(files).await.into_iter().collect()
     }
 
-    async fn checksum_file(
-        &self,
-        path: &RepoPath,
-        algorithm: ChecksumAlgorithm,
-    ) -> Result<Claim, FetchError> {
+    async fn checksum_file(&self, path: &RepoPath, algorithm: ChecksumAlgorithm) -> Result<Claim, FetchError> {
         let address = format!("{}.{}", path.to_url_path(), algorithm.extension());
         let mut answer = match self.get(&address).await {
             Ok(Some(answer)) => answer,
             // Some servers refuse what they do not have.
             Ok(None) | Err(FetchError::Denied { .. }) => return Ok(Claim::Missing),
-            Err(FetchError::Status {
-                status: 400..=407 | 409..=424,
-                ..
-            }) => return Ok(Claim::Missing),
+            Err(FetchError::Status { status: 400..=407 | 409..=424, .. }) => return Ok(Claim::Missing),
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
@@ -198,13 +154,8 @@ fn verify(download: &Download, expected: &Expected) -> Result<ChecksumReport, Fe
         let url = download.url.clone();
         move |mismatch| FetchError::Mismatch { url, by, mismatch }
     };
-    expected
-        .check(digests)
-        .map_err(mismatch(BY_CALLER.to_owned()))?;
-    let mut report = ChecksumReport {
-        expected: expected.is_strong(),
-        ..ChecksumReport::default()
-    };
+    expected.check(digests).map_err(mismatch(BY_CALLER.to_owned()))?;
+    let mut report = ChecksumReport { expected: expected.is_strong(), ..ChecksumReport::default() };
     for (algorithm, source, claim) in &download.claims {
         match claim {
             Claim::Missing => report.missing.push(*algorithm),
@@ -222,10 +173,9 @@ fn verify(download: &Download, expected: &Expected) -> Result<ChecksumReport, Fe
         }
     }
     match report.unreadable.first() {
-        Some(algorithm) if report.is_unverified() => Err(FetchError::UnreadableChecksum {
-            url: download.url.clone(),
-            algorithm: *algorithm,
-        }),
+        Some(algorithm) if report.is_unverified() => {
+            Err(FetchError::UnreadableChecksum { url: download.url.clone(), algorithm: *algorithm })
+        }
         _ => Ok(report),
     }
 }
@@ -233,14 +183,8 @@ fn verify(download: &Download, expected: &Expected) -> Result<ChecksumReport, Fe
 fn claims_of(headers: &HeaderMap) -> Vec<(ChecksumAlgorithm, ChecksumSource, Claim)> {
     let claim = |algorithm: ChecksumAlgorithm| {
         // A header that holds no checksum is as good as none: the file is asked for.
-        let says = checksum::parse(
-            algorithm,
-            text(headers, checksum::header(algorithm))?.as_bytes(),
-        )?;
+        let says = checksum::parse(algorithm, text(headers, checksum::header(algorithm))?.as_bytes())?;
         Some((algorithm, ChecksumSource::Header, Claim::Says(says)))
     };
-    ChecksumAlgorithm::ALL
-        .into_iter()
-        .filter_map(claim)
-        .collect()
+    ChecksumAlgorithm::ALL.into_iter().filter_map(claim).collect()
 }

@@ -65,9 +65,7 @@ pub enum FetchError {
         retry_after: Option<Duration>,
     },
     /// The origin wants credentials, or others than the configured.
-    #[error(
-        "{url} answered {status}: check the credentials in the upstream's address, or ask who runs it"
-    )]
+    #[error("{url} answered {status}: check the credentials in the upstream's address, or ask who runs it")]
     Denied {
         /// The file's address.
         url: String,
@@ -141,19 +139,14 @@ pub enum FetchError {
 }
 
 fn wait(retry_after: &Option<Duration>) -> String {
-    retry_after
-        .map(|d| format!(" (try again in {} s)", d.as_secs().max(1)))
-        .unwrap_or_default()
+    retry_after.map(|d| format!(" (try again in {} s)", d.as_secs().max(1))).unwrap_or_default()
 }
 
 impl FetchError {
     /// True if the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connect { .. }
-            | Self::Idle { .. }
-            | Self::Truncated { .. }
-            | Self::Throttled { .. } => true,
+            Self::Connect { .. } | Self::Idle { .. } | Self::Truncated { .. } | Self::Throttled { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
             _ => false,
         }

@@ -107,11 +107,7 @@ pub enum FindError {
 
 fn looked(tried: &[PathBuf]) -> String {
     let places: Vec<_> = tried.iter().map(|p| p.display().to_string()).collect();
-    if places.is_empty() {
-        String::new()
-    } else {
-        format!(" (looked at {})", places.join(", "))
-    }
+    if places.is_empty() { String::new() } else { format!(" (looked at {})", places.join(", ")) }
 }
 
 impl FindConfig {
@@ -120,10 +116,7 @@ impl FindConfig {
         let folder = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Self {
             user_settings: folder("HOME").map(|home| home.join(".m2").join("settings.xml")),
-            maven_homes: ["MAVEN_HOME", "M2_HOME"]
-                .into_iter()
-                .filter_map(folder)
-                .collect(),
+            maven_homes: ["MAVEN_HOME", "M2_HOME"].into_iter().filter_map(folder).collect(),
             search_path: variable("PATH"),
             well_known: vec![PathBuf::from("/usr/share/maven")],
             upstream: None,
@@ -132,27 +125,13 @@ impl FindConfig {
 
     /// Maven installations that exist, in order of preference.
     fn homes(&self) -> Vec<PathBuf> {
-        let on_path = self
-            .search_path
-            .iter()
-            .flat_map(std::env::split_paths)
-            .filter_map(|folder| {
-                // Distributions link /usr/bin/mvn to the installation's own bin/mvn.
-                let mvn = folder
-                    .join("mvn")
-                    .canonicalize()
-                    .ok()
-                    .filter(|mvn| mvn.is_file())?;
-                Some(mvn.parent()?.parent()?.to_path_buf())
-            });
+        let on_path = self.search_path.iter().flat_map(std::env::split_paths).filter_map(|folder| {
+            // Distributions link /usr/bin/mvn to the installation's own bin/mvn.
+            let mvn = folder.join("mvn").canonicalize().ok().filter(|mvn| mvn.is_file())?;
+            Some(mvn.parent()?.parent()?.to_path_buf())
+        });
         let mut homes: Vec<PathBuf> = Vec::new();
-        for home in self
-            .maven_homes
-            .iter()
-            .cloned()
-            .chain(on_path)
-            .chain(self.well_known.iter().cloned())
-        {
+        for home in self.maven_homes.iter().cloned().chain(on_path).chain(self.well_known.iter().cloned()) {
             if home.is_dir() && !homes.contains(&home) {
                 homes.push(home);
             }
@@ -171,10 +150,7 @@ impl FindConfig {
 /// [`FindError`].
 pub fn find_central(config: &FindConfig) -> Result<FoundUpstream, FindError> {
     let homes = config.homes();
-    let global = homes
-        .iter()
-        .map(|home| home.join("conf").join("settings.xml"))
-        .find(|path| path.is_file());
+    let global = homes.iter().map(|home| home.join("conf").join("settings.xml")).find(|path| path.is_file());
     if let Some(found) = mirror(config.user_settings.as_deref(), global.as_deref())? {
         return Ok(found);
     }
@@ -201,11 +177,7 @@ fn mirror(user: Option<&Path>, global: Option<&Path>) -> Result<Option<FoundUpst
     for path in [user, global].into_iter().flatten() {
         for mirror in read_settings(path)?.mirrors {
             // Of two with one id the user's counts, as in Maven.
-            if merged
-                .mirrors
-                .iter()
-                .all(|m| m.id != mirror.id || mirror.id.is_empty())
-            {
+            if merged.mirrors.iter().all(|m| m.id != mirror.id || mirror.id.is_empty()) {
                 merged.mirrors.push(mirror);
                 from.push(path);
             }
@@ -215,58 +187,32 @@ fn mirror(user: Option<&Path>, global: Option<&Path>) -> Result<Option<FoundUpst
         return Ok(None);
     };
     let place = merged.mirrors.iter().position(|m| std::ptr::eq(m, mirror));
-    let path = place
-        .and_then(|i| from.get(i))
-        .copied()
-        .unwrap_or(Path::new("settings.xml"));
+    let path = place.and_then(|i| from.get(i)).copied().unwrap_or(Path::new("settings.xml"));
     if mirror.blocked {
-        return Err(FindError::Blocked {
-            path: path.to_path_buf(),
-            id: mirror.id.clone(),
-        });
+        return Err(FindError::Blocked { path: path.to_path_buf(), id: mirror.id.clone() });
     }
-    let how = format!(
-        "mirror `{}` of the central repository in {}",
-        mirror.id,
-        path.display()
-    );
+    let how = format!("mirror `{}` of the central repository in {}", mirror.id, path.display());
     usable(mirror.url.clone(), how).map(Some)
 }
 
 fn read_settings(path: &Path) -> Result<Settings, FindError> {
     let file = match File::open(path) {
-        Err(e)
-            if matches!(
-                e.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(Settings::default());
         }
-        other => other.map_err(|source| FindError::Io {
-            path: path.to_path_buf(),
-            source,
-        })?,
+        other => other.map_err(|source| FindError::Io { path: path.to_path_buf(), source })?,
     };
     let bytes = read_bounded(file, path)?;
-    settings::parse(&bytes).map_err(|source| FindError::Xml {
-        path: path.to_path_buf(),
-        source,
-    })
+    settings::parse(&bytes).map_err(|source| FindError::Xml { path: path.to_path_buf(), source })
 }
 
 fn read_bounded(file: impl Read, path: &Path) -> Result<Vec<u8>, FindError> {
     let mut bytes = Vec::new();
     file.take(MAX_XML_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(|source| FindError::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        .map_err(|source| FindError::Io { path: path.to_path_buf(), source })?;
     if bytes.len() as u64 > MAX_XML_BYTES {
-        return Err(FindError::TooLarge {
-            path: path.to_path_buf(),
-        });
+        return Err(FindError::TooLarge { path: path.to_path_buf() });
     }
     Ok(bytes)
 }
@@ -274,29 +220,16 @@ fn read_bounded(file: impl Read, path: &Path) -> Result<Vec<u8>, FindError> {
 /// The jars of an installation that may hold the super POM.
 fn jars(lib: &Path) -> Result<Vec<PathBuf>, FindError> {
     let names = match std::fs::read_dir(lib) {
-        Err(e)
-            if matches!(
-                e.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
         }
-        other => other.and_then(|entries| {
-            entries
-                .map(|e| Ok(e?.file_name()))
-                .collect::<io::Result<Vec<_>>>()
-        }),
+        other => other.and_then(|entries| entries.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>()),
     };
-    let mut names = names.map_err(|source| FindError::Io {
-        path: lib.to_path_buf(),
-        source,
-    })?;
+    let mut names = names.map_err(|source| FindError::Io { path: lib.to_path_buf(), source })?;
     names.sort();
     let with_prefix = |prefix: &'static str| {
         let ours = move |name: &&OsString| {
-            name.to_str()
-                .is_some_and(|name| name.starts_with(prefix) && name.ends_with(".jar"))
+            name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(".jar"))
         };
         names.iter().filter(ours).map(|name| lib.join(name))
     };
@@ -304,26 +237,16 @@ fn jars(lib: &Path) -> Result<Vec<PathBuf>, FindError> {
 }
 
 fn central_in(jar: &Path) -> Result<Option<FoundUpstream>, FindError> {
-    let broken = |e: zip::result::ZipError| FindError::Jar {
-        path: jar.to_path_buf(),
-        reason: e.to_string(),
-    };
-    let file = File::open(jar).map_err(|source| FindError::Io {
-        path: jar.to_path_buf(),
-        source,
-    })?;
+    let broken = |e: zip::result::ZipError| FindError::Jar { path: jar.to_path_buf(), reason: e.to_string() };
+    let file = File::open(jar).map_err(|source| FindError::Io { path: jar.to_path_buf(), source })?;
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(broken)?;
     let bytes = match archive.by_name(SUPER_POM) {
         Ok(entry) => read_bounded(entry, jar)?,
         Err(zip::result::ZipError::FileNotFound) => return Ok(None),
         Err(error) => return Err(broken(error)),
     };
-    let url = superpom::central_url(&bytes).map_err(|source| FindError::Xml {
-        path: jar.to_path_buf(),
-        source,
-    })?;
-    url.map(|url| usable(url, format!("super POM of Maven in {}", jar.display())))
-        .transpose()
+    let url = superpom::central_url(&bytes).map_err(|source| FindError::Xml { path: jar.to_path_buf(), source })?;
+    url.map(|url| usable(url, format!("super POM of Maven in {}", jar.display()))).transpose()
 }
 
 fn usable(url: String, how: String) -> Result<FoundUpstream, FindError> {
@@ -335,19 +258,10 @@ fn usable(url: String, how: String) -> Result<FoundUpstream, FindError> {
     }
     match Url::parse(url.trim()) {
         Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {
-            Ok(FoundUpstream {
-                url: url.trim().to_owned(),
-                how,
-            })
+            Ok(FoundUpstream { url: url.trim().to_owned(), how })
         }
-        Ok(parsed) => Err(FindError::Address {
-            how,
-            reason: format!("scheme `{}`", parsed.scheme()),
-        }),
-        Err(error) => Err(FindError::Address {
-            how,
-            reason: error.to_string(),
-        }),
+        Ok(parsed) => Err(FindError::Address { how, reason: format!("scheme `{}`", parsed.scheme()) }),
+        Err(error) => Err(FindError::Address { how, reason: error.to_string() }),
     }
 }
 

@@ -11,9 +11,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
+        Self { dir: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -28,20 +26,11 @@ impl Machine {
 
     fn settings(&self, path: &str, mirrors: &[(&str, &str, &str)]) {
         let mirror = |(id, of, url): &(&str, &str, &str)| {
-            let blocked = if url.ends_with("/blocked") {
-                "<blocked>true</blocked>"
-            } else {
-                ""
-            };
-            format!(
-                "<mirror><id>{id}</id><mirrorOf>{of}</mirrorOf><url>{url}</url>{blocked}</mirror>"
-            )
+            let blocked = if url.ends_with("/blocked") { "<blocked>true</blocked>" } else { "" };
+            format!("<mirror><id>{id}</id><mirrorOf>{of}</mirrorOf><url>{url}</url>{blocked}</mirror>")
         };
         let mirrors: String = mirrors.iter().map(mirror).collect();
-        self.write(
-            path,
-            format!("<settings><mirrors>{mirrors}</mirrors></settings>").as_bytes(),
-        );
+        self.write(path, format!("<settings><mirrors>{mirrors}</mirrors></settings>").as_bytes());
     }
 
     fn user(&self, mirrors: &[(&str, &str, &str)]) {
@@ -77,33 +66,19 @@ impl Machine {
 fn a_mirror_of_the_user_comes_first() {
     let machine = Machine::new();
     machine.maven("maven", "maven-model-builder-3.9.9.jar", SUPER.as_bytes());
-    machine.settings(
-        "maven/conf/settings.xml",
-        &[("global", "*", "https://global.invalid/")],
-    );
+    machine.settings("maven/conf/settings.xml", &[("global", "*", "https://global.invalid/")]);
     for of in ["central", "*", "external:*", "*,!other"] {
-        machine.user(&[
-            ("none", "other", "https://other.invalid/"),
-            ("mine", of, " https://mine.invalid/r "),
-        ]);
+        machine.user(&[("none", "other", "https://other.invalid/"), ("mine", of, " https://mine.invalid/r ")]);
         let found = machine.find().unwrap();
         assert_eq!(found.url, "https://mine.invalid/r", "{of}");
-        assert!(
-            found.how.contains("`mine`") && found.how.contains("home/.m2/settings.xml"),
-            "{}",
-            found.how
-        );
+        assert!(found.how.contains("`mine`") && found.how.contains("home/.m2/settings.xml"), "{}", found.how);
     }
     // Not of the central repository: the next place.
     for of in ["other", "*,!central", "external:http:*"] {
         machine.user(&[("mine", of, "https://mine.invalid/")]);
         let found = machine.find().unwrap();
         assert_eq!(found.url, "https://global.invalid/", "{of}");
-        assert!(
-            found.how.contains("maven/conf/settings.xml"),
-            "{}",
-            found.how
-        );
+        assert!(found.how.contains("maven/conf/settings.xml"), "{}", found.how);
     }
 }
 
@@ -113,10 +88,7 @@ fn settings_are_merged_as_maven_merges_them() {
     machine.maven("maven", "maven-model-builder-3.9.9.jar", SUPER.as_bytes());
     // An exact name beats a wildcard, wherever it stands.
     machine.user(&[("mine", "*", "https://mine.invalid/")]);
-    machine.settings(
-        "maven/conf/settings.xml",
-        &[("global", "central", "https://global.invalid/")],
-    );
+    machine.settings("maven/conf/settings.xml", &[("global", "central", "https://global.invalid/")]);
     assert_eq!(machine.find().unwrap().url, "https://global.invalid/");
     // The same id: the user's replaces the installation's.
     machine.user(&[("global", "*", "https://mine.invalid/")]);
@@ -127,34 +99,18 @@ fn settings_are_merged_as_maven_merges_them() {
 fn the_super_pom_is_next_and_the_configuration_last() {
     let machine = Machine::new();
     machine.maven("maven", "maven-model-builder-3.x.jar", SUPER.as_bytes());
-    machine.settings(
-        "maven/conf/settings.xml",
-        &[("blocker", "external:http:*", "http://0.0.0.0/blocked")],
-    );
-    let mut config = FindConfig {
-        upstream: Some("https://configured.invalid/".to_owned()),
-        ..machine.config()
-    };
+    machine.settings("maven/conf/settings.xml", &[("blocker", "external:http:*", "http://0.0.0.0/blocked")]);
+    let mut config = FindConfig { upstream: Some("https://configured.invalid/".to_owned()), ..machine.config() };
     let found = find_central(&config).unwrap();
     assert_eq!(found.url, "https://central.invalid/maven2");
-    assert!(
-        found.how.contains("maven-model-builder-3.x.jar"),
-        "{}",
-        found.how
-    );
+    assert!(found.how.contains("maven-model-builder-3.x.jar"), "{}", found.how);
 
     config.well_known.clear();
-    assert_eq!(
-        find_central(&config).unwrap().url,
-        "https://configured.invalid/"
-    );
+    assert_eq!(find_central(&config).unwrap().url, "https://configured.invalid/");
     config.upstream = None;
     let error = find_central(&config).unwrap_err();
     assert!(matches!(error, FindError::NotFound { .. }));
-    assert!(
-        error.to_string().contains("set `upstream`") && error.to_string().contains(".m2"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("set `upstream`") && error.to_string().contains(".m2"), "{error}");
     assert!(find_central(&FindConfig::default()).is_err());
 }
 
@@ -168,13 +124,9 @@ fn installations_are_found_by_variable_path_and_link() {
     std::fs::create_dir_all(machine.path("usr/bin")).unwrap();
     std::os::unix::fs::symlink(machine.path("two/bin/mvn"), machine.path("usr/mvn")).unwrap();
     std::os::unix::fs::symlink("../mvn", machine.path("usr/bin/mvn")).unwrap();
-    let search_path =
-        std::env::join_paths([machine.path("empty"), machine.path("usr/bin")]).unwrap();
+    let search_path = std::env::join_paths([machine.path("empty"), machine.path("usr/bin")]).unwrap();
 
-    let config = FindConfig {
-        search_path: Some(search_path.clone()),
-        ..machine.config()
-    };
+    let config = FindConfig { search_path: Some(search_path.clone()), ..machine.config() };
     assert!(find_central(&config).unwrap().url.contains("two.invalid"));
     let variables = |name: &str| match name {
         "MAVEN_HOME" => Some(machine.path("one").into_os_string()),
@@ -184,10 +136,7 @@ fn installations_are_found_by_variable_path_and_link() {
     };
     let mut config = FindConfig::from_variables(variables);
     config.well_known.clear();
-    assert_eq!(
-        config.user_settings,
-        Some(machine.path("home/.m2/settings.xml"))
-    );
+    assert_eq!(config.user_settings, Some(machine.path("home/.m2/settings.xml")));
     assert!(find_central(&config).unwrap().url.contains("one.invalid"));
     // A variable that leads nowhere is passed over.
     config.maven_homes = vec![machine.path("gone")];
@@ -202,19 +151,11 @@ fn what_forbids_or_is_broken_is_not_gone_around() {
     assert!(matches!(machine.find(), Err(FindError::Blocked { id, .. }) if id == "stop"));
     for url in ["${env.MIRROR}", "file:///srv/repo", "repo.invalid", ""] {
         machine.user(&[("mine", "*", url)]);
-        assert!(
-            matches!(machine.find(), Err(FindError::Address { .. })),
-            "{url}"
-        );
+        assert!(matches!(machine.find(), Err(FindError::Address { .. })), "{url}");
     }
     machine.write("home/.m2/settings.xml", b"<settings><mirrors>");
-    assert!(
-        matches!(machine.find(), Err(FindError::Xml { path, .. }) if path.ends_with("settings.xml"))
-    );
-    machine.write(
-        "home/.m2/settings.xml",
-        &vec![b' '; MAX_XML_BYTES as usize + 1],
-    );
+    assert!(matches!(machine.find(), Err(FindError::Xml { path, .. }) if path.ends_with("settings.xml")));
+    machine.write("home/.m2/settings.xml", &vec![b' '; MAX_XML_BYTES as usize + 1]);
     assert!(matches!(machine.find(), Err(FindError::TooLarge { .. })));
     machine.user(&[]);
     assert!(machine.find().is_ok());
@@ -224,11 +165,7 @@ fn what_forbids_or_is_broken_is_not_gone_around() {
     machine.maven("maven", "maven-model-builder-3.9.9.jar", b"<project>");
     assert!(matches!(machine.find(), Err(FindError::Xml { .. })));
     // Small in the jar, large outside of it.
-    machine.maven(
-        "maven",
-        "maven-model-builder-3.9.9.jar",
-        &vec![b' '; 64 << 20],
-    );
+    machine.maven("maven", "maven-model-builder-3.9.9.jar", &vec![b' '; 64 << 20]);
     assert!(matches!(machine.find(), Err(FindError::TooLarge { .. })));
     // Without the repository: as if there were no Maven.
     machine.maven("maven", "maven-model-builder-3.9.9.jar", b"<project/>");
@@ -240,10 +177,7 @@ fn this_machine() -> Option<FoundUpstream> {
     match find_central(&FindConfig::from_variables(|name| std::env::var_os(name))) {
         Ok(found) => Some(found),
         Err(FindError::NotFound { tried }) => {
-            assert!(
-                !Path::new("/usr/share/maven/lib").is_dir(),
-                "a Maven is there but was not recognised: {tried:?}"
-            );
+            assert!(!Path::new("/usr/share/maven/lib").is_dir(), "a Maven is there but was not recognised: {tried:?}");
             eprintln!("no Maven on this machine: nothing to find");
             None
         }
@@ -274,30 +208,12 @@ async fn the_upstream_of_this_machine_answers() {
         "junit/junit/maven-metadata.xml",
     ];
     for path in files {
-        let answer = origin
-            .fetch(&path.parse().unwrap(), &nothing, &blobs)
-            .await
-            .unwrap();
-        let OriginAnswer::Found {
-            stored,
-            last_modified,
-            checksums,
-        } = answer
-        else {
-            panic!("{path} is absent")
-        };
-        println!(
-            "{path}: {} bytes, {last_modified:?}, {checksums:?}",
-            stored.digests.size
-        );
+        let answer = origin.fetch(&path.parse().unwrap(), &nothing, &blobs).await.unwrap();
+        let OriginAnswer::Found { stored, last_modified, checksums } = answer else { panic!("{path} is absent") };
+        println!("{path}: {} bytes, {last_modified:?}, {checksums:?}", stored.digests.size);
         assert!(!checksums.is_unverified());
         assert!(blobs.verify(&stored.digests.sha256).is_ok());
     }
-    let absent = "org/acme/no-such-artifact/1/no-such-artifact-1.jar"
-        .parse()
-        .unwrap();
-    assert_eq!(
-        origin.fetch(&absent, &nothing, &blobs).await.unwrap(),
-        OriginAnswer::Absent
-    );
+    let absent = "org/acme/no-such-artifact/1/no-such-artifact-1.jar".parse().unwrap();
+    assert_eq!(origin.fetch(&absent, &nothing, &blobs).await.unwrap(), OriginAnswer::Absent);
 }

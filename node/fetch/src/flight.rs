@@ -26,17 +26,13 @@ type Calls<K, V> = Mutex<HashMap<K, watch::Receiver<Option<V>>>>;
 
 impl<K, V> Clone for SingleFlight<K, V> {
     fn clone(&self) -> Self {
-        Self {
-            calls: Arc::clone(&self.calls),
-        }
+        Self { calls: Arc::clone(&self.calls) }
     }
 }
 
 impl<K, V> Default for SingleFlight<K, V> {
     fn default() -> Self {
-        Self {
-            calls: Arc::default(),
-        }
+        Self { calls: Arc::default() }
     }
 }
 
@@ -59,10 +55,7 @@ where
         F: Future<Output = V> + Send + 'static,
     {
         let mut result = self.join(key, call);
-        let value = result
-            .wait_for(Option::is_some)
-            .await
-            .map_err(|_| Interrupted)?;
+        let value = result.wait_for(Option::is_some).await.map_err(|_| Interrupted)?;
         value.clone().ok_or(Interrupted)
     }
 
@@ -84,10 +77,7 @@ where
         let (sender, receiver) = watch::channel(None);
         let future = call();
         place.insert(receiver.clone());
-        let finished = Finished {
-            calls: Arc::clone(&self.calls),
-            key,
-        };
+        let finished = Finished { calls: Arc::clone(&self.calls), key };
         tokio::spawn(async move {
             let value = future.await;
             // First the result, then the end: whoever finds the call still listed finds its result too.
@@ -131,10 +121,7 @@ mod tests {
 
     impl Gated {
         fn new() -> Self {
-            Self {
-                calls: Arc::default(),
-                gate: Arc::new(Semaphore::new(0)),
-            }
+            Self { calls: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
         }
 
         fn call<V: Send + 'static>(&self, value: V) -> impl Future<Output = V> + Send + 'static {
@@ -160,11 +147,7 @@ mod tests {
         let waiters: Vec<_> = (0..50)
             .map(|_| {
                 let (flight, gated) = (flight.clone(), gated.clone());
-                tokio::spawn(async move {
-                    flight
-                        .run("key", || gated.call(Err(Arc::new("broken".to_owned()))))
-                        .await
-                })
+                tokio::spawn(async move { flight.run("key", || gated.call(Err(Arc::new("broken".to_owned())))).await })
             })
             .collect();
         while gated.count() == 0 || flight.under_way() == 0 {
@@ -176,10 +159,7 @@ mod tests {
             errors.push(waiter.await.unwrap().unwrap().unwrap_err());
         }
         assert_eq!(gated.count(), 1);
-        assert!(
-            errors.iter().all(|e| Arc::ptr_eq(e, &errors[0])),
-            "all see the same error"
-        );
+        assert!(errors.iter().all(|e| Arc::ptr_eq(e, &errors[0])), "all see the same error");
         assert_eq!(flight.under_way(), 0);
         // Not remembered: the next caller tries again.
         assert_eq!(flight.run("key", || gated.call(Ok(7))).await, Ok(Ok(7)));
@@ -212,23 +192,14 @@ mod tests {
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         gated.gate.add_permits(1);
-        assert_eq!(
-            second.await.unwrap(),
-            Ok(1),
-            "the first caller's call goes on for the second"
-        );
+        assert_eq!(second.await.unwrap(), Ok(1), "the first caller's call goes on for the second");
         assert_eq!(gated.count(), 1);
     }
 
     #[tokio::test]
     async fn a_panic_interrupts_and_is_forgotten() {
         let flight = SingleFlight::<&str, u32>::new();
-        assert_eq!(
-            flight
-                .run("key", || async { panic!("expected in this test") })
-                .await,
-            Err(Interrupted)
-        );
+        assert_eq!(flight.run("key", || async { panic!("expected in this test") }).await, Err(Interrupted));
         while flight.under_way() > 0 {
             tokio::task::yield_now().await;
         }

@@ -46,11 +46,7 @@ impl HttpOrigin {
     ///
     /// # Errors
     /// [`FetchError::Address`], [`FetchError::Client`].
-    pub fn new(
-        id: impl Into<String>,
-        base_url: &str,
-        config: HttpConfig,
-    ) -> Result<Self, FetchError> {
+    pub fn new(id: impl Into<String>, base_url: &str, config: HttpConfig) -> Result<Self, FetchError> {
         let base = base_address(base_url, config.allow_plain_http)?;
         let client = Client::builder()
             .user_agent(concat!("pyrsia-maven/", env!("CARGO_PKG_VERSION")))
@@ -60,14 +56,7 @@ impl HttpOrigin {
             .build()
             .map_err(|e| FetchError::Client { reason: causes(&e) })?;
         let permits = Semaphore::new(config.max_concurrent.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self {
-            id: id.into(),
-            base,
-            config,
-            client,
-            permits,
-            pause: Mutex::new(None),
-        })
+        Ok(Self { id: id.into(), base, config, client, permits, pause: Mutex::new(None) })
     }
 
     /// The address of the repository without credentials, ending in a slash.
@@ -87,9 +76,7 @@ impl HttpOrigin {
     pub(crate) async fn get(&self, path: &str) -> Result<Option<Answer<'_>>, FetchError> {
         let url = self.shown_address(path);
         // The semaphore is never closed; were it, the request would just not be counted.
-        let closed = |_| FetchError::Client {
-            reason: "the client is shutting down".to_owned(),
-        };
+        let closed = |_| FetchError::Client { reason: "the client is shutting down".to_owned() };
         let permit = self.permits.acquire().await.map_err(closed)?;
         self.wait_for_pause(&url).await?;
         let idle = self.config.idle_timeout();
@@ -97,22 +84,13 @@ impl HttpOrigin {
         let response = match sent {
             Err(_) => return Err(FetchError::Idle { url, idle }),
             Ok(Err(error)) if error.is_redirect() => {
-                return Err(FetchError::Redirect {
-                    url,
-                    reason: causes(&error.without_url()),
-                });
+                return Err(FetchError::Redirect { url, reason: causes(&error.without_url()) });
             }
             Ok(Err(error)) if error.is_builder() => {
-                return Err(FetchError::Address {
-                    url,
-                    reason: causes(&error.without_url()),
-                });
+                return Err(FetchError::Address { url, reason: causes(&error.without_url()) });
             }
             Ok(Err(error)) => {
-                return Err(FetchError::Connect {
-                    url,
-                    reason: causes(&error.without_url()),
-                });
+                return Err(FetchError::Connect { url, reason: causes(&error.without_url()) });
             }
             Ok(Ok(response)) => response,
         };
@@ -122,18 +100,12 @@ impl HttpOrigin {
             404 | 410 => return Ok(None),
             401 | 403 | 407 => return Err(FetchError::Denied { url, status }),
             _ => {
-                let now = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .map_or(0, |d| d.as_secs());
-                let retry_after = text(response.headers(), RETRY_AFTER.as_str())
-                    .and_then(|t| parse_retry_after(t, now));
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+                let retry_after =
+                    text(response.headers(), RETRY_AFTER.as_str()).and_then(|t| parse_retry_after(t, now));
                 let error = match status {
                     429 => FetchError::Throttled { url, retry_after },
-                    _ => FetchError::Status {
-                        url,
-                        status,
-                        retry_after,
-                    },
+                    _ => FetchError::Status { url, status, retry_after },
                 };
                 if let (true, Some(wait)) = (error.is_transient(), retry_after) {
                     self.pause_for(wait);
@@ -143,33 +115,18 @@ impl HttpOrigin {
         }
         match text(response.headers(), CONTENT_ENCODING.as_str()) {
             Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
-                Err(FetchError::Encoded {
-                    url,
-                    encoding: encoding.to_owned(),
-                })
+                Err(FetchError::Encoded { url, encoding: encoding.to_owned() })
             }
-            _ => Ok(Some(Answer {
-                url,
-                response,
-                _permit: permit,
-            })),
+            _ => Ok(Some(Answer { url, response, _permit: permit })),
         }
     }
 
-    pub(crate) async fn chunk(
-        &self,
-        answer: &mut Answer<'_>,
-        received: u64,
-    ) -> Result<Option<Bytes>, FetchError> {
+    pub(crate) async fn chunk(&self, answer: &mut Answer<'_>, received: u64) -> Result<Option<Bytes>, FetchError> {
         let idle = self.config.idle_timeout();
         let url = || answer.url.clone();
         match timeout(idle, answer.response.chunk()).await {
             Err(_) => Err(FetchError::Idle { url: url(), idle }),
-            Ok(Err(e)) => Err(FetchError::Truncated {
-                url: url(),
-                received,
-                reason: causes(&e.without_url()),
-            }),
+            Ok(Err(e)) => Err(FetchError::Truncated { url: url(), received, reason: causes(&e.without_url()) }),
             Ok(Ok(chunk)) => Ok(chunk),
         }
     }
@@ -212,10 +169,7 @@ impl HttpOrigin {
         let Some(until) = until else { return Ok(()) };
         let left = until.saturating_duration_since(Instant::now());
         if left > self.config.max_retry_after() {
-            return Err(FetchError::Throttled {
-                url: url.to_owned(),
-                retry_after: Some(left),
-            });
+            return Err(FetchError::Throttled { url: url.to_owned(), retry_after: Some(left) });
         }
         sleep_until(until).await;
         Ok(())
@@ -228,21 +182,11 @@ impl Origin for HttpOrigin {
         &self.id
     }
 
-    async fn fetch(
-        &self,
-        path: &RepoPath,
-        expected: &Expected,
-        blobs: &BlobStore,
-    ) -> Result<OriginAnswer, FetchError> {
+    async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError> {
         let total = self.config.total_timeout();
         timeout(total, self.fetch_verified(path, expected, blobs))
             .await
-            .unwrap_or_else(|_| {
-                Err(FetchError::Timeout {
-                    url: self.shown_address(&path.to_url_path()),
-                    total,
-                })
-            })
+            .unwrap_or_else(|_| Err(FetchError::Timeout { url: self.shown_address(&path.to_url_path()), total }))
     }
 }
 

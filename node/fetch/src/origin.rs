@@ -20,20 +20,12 @@ pub trait Origin: Send + Sync {
     ///
     /// # Errors
     /// [`FetchError`]. That the origin does not have the file is no error.
-    async fn fetch(
-        &self,
-        path: &RepoPath,
-        expected: &Expected,
-        blobs: &BlobStore,
-    ) -> Result<OriginAnswer, FetchError>;
+    async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError>;
 }
 
 /// What an origin has at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one for each download, and nearly always the large one"
-)]
+#[expect(clippy::large_enum_variant, reason = "one for each download, and nearly always the large one")]
 pub enum OriginAnswer {
     /// The file; it is in the store now.
     Found {

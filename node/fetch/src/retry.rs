@@ -20,9 +20,7 @@ pub(crate) fn parse_retry_after(text: &str, now: u64) -> Option<Duration> {
 
 /// Reads a date such as `Sun, 06 Nov 1994 08:49:37 GMT` as seconds since 1970; dates before that are nothing.
 pub(crate) fn parse_http_date(text: &str) -> Option<u64> {
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text.trim())
-        .ok()?;
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
     u64::try_from(date.as_second()).ok()
 }
 
@@ -37,15 +35,9 @@ mod tests {
     fn seconds_dates_and_nonsense() {
         assert_eq!(parse_http_date(DATE), Some(AT));
         assert_eq!(parse_retry_after("0", 0), Some(Duration::ZERO));
-        assert_eq!(
-            parse_retry_after(" 120 ", 0),
-            Some(Duration::from_secs(120))
-        );
+        assert_eq!(parse_retry_after(" 120 ", 0), Some(Duration::from_secs(120)));
         assert_eq!(parse_retry_after("99999999999999999999999", 0), Some(LIMIT));
-        assert_eq!(
-            parse_retry_after(DATE, AT - 30),
-            Some(Duration::from_secs(30))
-        );
+        assert_eq!(parse_retry_after(DATE, AT - 30), Some(Duration::from_secs(30)));
         assert_eq!(parse_retry_after(DATE, AT + 30), Some(Duration::ZERO));
         for nonsense in ["", "-1", "1.5", "soon", "Sun, 99 Nov 1994 08:49:37 GMT"] {
             assert_eq!(parse_retry_after(nonsense, 0), None, "{nonsense}");

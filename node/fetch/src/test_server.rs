@@ -38,40 +38,23 @@ enum Kind {
 
 impl Reply {
     pub(crate) fn ok(body: impl Into<Bytes>) -> Self {
-        Self {
-            status: 200,
-            headers: Vec::new(),
-            body: Kind::Whole(body.into()),
-            wait: Duration::ZERO,
-        }
+        Self { status: 200, headers: Vec::new(), body: Kind::Whole(body.into()), wait: Duration::ZERO }
     }
 
     pub(crate) fn status(status: u16) -> Self {
-        Self {
-            status,
-            ..Self::ok("an explanation that is no file")
-        }
+        Self { status, ..Self::ok("an explanation that is no file") }
     }
 
     pub(crate) fn cut_off(body: &'static [u8], announced: u64) -> Self {
-        Self {
-            body: Kind::CutOff(Bytes::from_static(body), announced),
-            ..Self::ok("")
-        }
+        Self { body: Kind::CutOff(Bytes::from_static(body), announced), ..Self::ok("") }
     }
 
     pub(crate) fn stalled(body: &'static [u8]) -> Self {
-        Self {
-            body: Kind::Stalled(Bytes::from_static(body)),
-            ..Self::ok("")
-        }
+        Self { body: Kind::Stalled(Bytes::from_static(body)), ..Self::ok("") }
     }
 
     pub(crate) fn endless() -> Self {
-        Self {
-            body: Kind::Endless,
-            ..Self::ok("")
-        }
+        Self { body: Kind::Endless, ..Self::ok("") }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -111,8 +94,7 @@ impl TestServer {
                 let state = Arc::clone(&shared);
                 let service = service_fn(move |request| answer(Arc::clone(&state), request));
                 tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
                 );
             }
         });
@@ -121,23 +103,13 @@ impl TestServer {
 
     /// Answers of a path below `/repo/`; without any it is 404.
     pub(crate) fn on(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
-        self.state
-            .lock()
-            .unwrap()
-            .replies
-            .insert(format!("/repo/{path}"), replies.into_iter().collect());
+        self.state.lock().unwrap().replies.insert(format!("/repo/{path}"), replies.into_iter().collect());
     }
 
     /// The paths below `/repo/` that were asked for, in order.
     pub(crate) fn requests(&self) -> Vec<String> {
         let strip = |path: &String| path.strip_prefix("/repo/").unwrap_or(path).to_owned();
-        self.state
-            .lock()
-            .unwrap()
-            .requests
-            .iter()
-            .map(|(path, ..)| strip(path))
-            .collect()
+        self.state.lock().unwrap().requests.iter().map(|(path, ..)| strip(path)).collect()
     }
 
     pub(crate) fn count(&self, path: &str) -> usize {
@@ -147,25 +119,12 @@ impl TestServer {
     /// When each request for a path came.
     pub(crate) fn times(&self, path: &str) -> Vec<Instant> {
         let path = format!("/repo/{path}");
-        self.state
-            .lock()
-            .unwrap()
-            .requests
-            .iter()
-            .filter(|(p, ..)| *p == path)
-            .map(|(_, at, _)| *at)
-            .collect()
+        self.state.lock().unwrap().requests.iter().filter(|(p, ..)| *p == path).map(|(_, at, _)| *at).collect()
     }
 
     /// The Authorization headers that came.
     pub(crate) fn authorizations(&self) -> Vec<Option<String>> {
-        self.state
-            .lock()
-            .unwrap()
-            .requests
-            .iter()
-            .map(|(.., authorization)| authorization.clone())
-            .collect()
+        self.state.lock().unwrap().requests.iter().map(|(.., authorization)| authorization.clone()).collect()
     }
 
     /// Most requests that were being answered at the same time.
@@ -181,13 +140,8 @@ async fn answer(
     let path = request.uri().path().to_owned();
     let reply = {
         let mut state = state.lock().unwrap();
-        let authorization = request
-            .headers()
-            .get("authorization")
-            .map(|v| v.to_str().unwrap().to_owned());
-        state
-            .requests
-            .push((path.clone(), Instant::now(), authorization));
+        let authorization = request.headers().get("authorization").map(|v| v.to_str().unwrap().to_owned());
+        state.requests.push((path.clone(), Instant::now(), authorization));
         state.under_way += 1;
         state.most_under_way = state.most_under_way.max(state.under_way);
         match state.replies.get_mut(&path) {
@@ -206,22 +160,10 @@ async fn answer(
         Kind::Whole(bytes) => Full::new(bytes).map_err(|never| match never {}).boxed(),
         Kind::CutOff(bytes, announced) => {
             response = response.header("content-length", announced);
-            Pieces {
-                first: Some(bytes),
-                then: Then::Break(sleeping(20)),
-            }
-            .boxed()
+            Pieces { first: Some(bytes), then: Then::Break(sleeping(20)) }.boxed()
         }
-        Kind::Stalled(bytes) => Pieces {
-            first: Some(bytes),
-            then: Then::Silence(sleeping(3_600_000)),
-        }
-        .boxed(),
-        Kind::Endless => Pieces {
-            first: None,
-            then: Then::More,
-        }
-        .boxed(),
+        Kind::Stalled(bytes) => Pieces { first: Some(bytes), then: Then::Silence(sleeping(3_600_000)) }.boxed(),
+        Kind::Endless => Pieces { first: None, then: Then::More }.boxed(),
     };
     Ok(response.body(body).unwrap())
 }
@@ -254,11 +196,10 @@ impl Body for Pieces {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         match &mut self.then {
-            Then::Break(moment) => moment.as_mut().poll(context).map(|()| {
-                Some(Err(std::io::Error::other(
-                    "the server breaks off on purpose",
-                )))
-            }),
+            Then::Break(moment) => moment
+                .as_mut()
+                .poll(context)
+                .map(|()| Some(Err(std::io::Error::other("the server breaks off on purpose")))),
             Then::Silence(sleep) => sleep.as_mut().poll(context).map(|()| None),
             Then::More => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[7; 16 * 1024]))))),
         }

@@ -29,10 +29,7 @@ fn json<T: serde::Serialize>(status: StatusCode, document: &T) -> Answered {
 
 pub(crate) fn text(body: String) -> Response {
     let mut response = body.into_response();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     harden(&mut response);
     response
 }
@@ -51,16 +48,13 @@ fn invalid(detail: impl Into<String>) -> ApiError {
 pub(crate) fn coordinates(text: &str) -> Result<Coordinates, ApiError> {
     text.parse().map_err(|error| {
         let shown: String = text.chars().take(200).collect();
-        let problem =
-            invalid(format!("{shown:?} is not group:artifact:version: {error}")).into_problem();
+        let problem = invalid(format!("{shown:?} is not group:artifact:version: {error}")).into_problem();
         ApiError::new(problem.next("Write it as org.acme:lib:1.0."))
     })
 }
 
 fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
-    query
-        .map(|Query(query)| query)
-        .map_err(|rejection| invalid(rejection.body_text()))
+    query.map(|Query(query)| query).map_err(|rejection| invalid(rejection.body_text()))
 }
 
 fn wait(seconds: Option<u64>) -> Duration {
@@ -77,11 +71,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
         match tokio::time::timeout(BODY_TIME, Json::<T>::from_request(request, state)).await {
             Ok(Ok(Json(document))) => Ok(Self(document)),
             Ok(Err(rejection)) => Err(body_problem(&rejection)),
-            Err(_) => Err(ApiError::new(Problem::new(
-                "timeout",
-                408,
-                "The request's body did not arrive in time.",
-            ))),
+            Err(_) => Err(ApiError::new(Problem::new("timeout", 408, "The request's body did not arrive in time."))),
         }
     }
 }
@@ -89,8 +79,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
 fn body_problem(rejection: &JsonRejection) -> ApiError {
     let status = rejection.status().as_u16();
     ApiError::new(
-        Problem::new("invalid", status, "The body is not the expected document.")
-            .detail(rejection.body_text()),
+        Problem::new("invalid", status, "The body is not the expected document.").detail(rejection.body_text()),
     )
 }
 
@@ -104,16 +93,10 @@ pub(crate) struct Window {
     max: Option<u64>,
 }
 
-pub(crate) async fn builds(
-    State(shared): State<Shared>,
-    window: Result<Query<Window>, QueryRejection>,
-) -> Answered {
+pub(crate) async fn builds(State(shared): State<Shared>, window: Result<Query<Window>, QueryRejection>) -> Answered {
     let window = query(window)?;
     let max = window.max.unwrap_or(50).min(500);
-    json(
-        StatusCode::OK,
-        &shared.view.builds(window.skip.unwrap_or(0), max).await?,
-    )
+    json(StatusCode::OK, &shared.view.builds(window.skip.unwrap_or(0), max).await?)
 }
 
 pub(crate) async fn build(State(shared): State<Shared>, Path(id): Path<String>) -> Answered {
@@ -132,20 +115,11 @@ pub(crate) async fn build_events(
     after: Result<Query<After>, QueryRejection>,
 ) -> Answered {
     let after = query(after)?;
-    json(
-        StatusCode::OK,
-        &shared
-            .view
-            .build_events(&id, after.after.unwrap_or(0), wait(after.wait))
-            .await?,
-    )
+    json(StatusCode::OK, &shared.view.build_events(&id, after.after.unwrap_or(0), wait(after.wait)).await?)
 }
 
 pub(crate) async fn inspect(State(shared): State<Shared>, Path(gav): Path<String>) -> Answered {
-    json(
-        StatusCode::OK,
-        &shared.view.inspect(&coordinates(&gav)?).await?,
-    )
+    json(StatusCode::OK, &shared.view.inspect(&coordinates(&gav)?).await?)
 }
 
 #[derive(Deserialize)]
@@ -155,19 +129,10 @@ pub(crate) struct Start {
     wait: Option<u64>,
 }
 
-pub(crate) async fn log(
-    State(shared): State<Shared>,
-    from: Result<Query<Start>, QueryRejection>,
-) -> Answered {
+pub(crate) async fn log(State(shared): State<Shared>, from: Result<Query<Start>, QueryRejection>) -> Answered {
     let from = query(from)?;
     let max = from.max.unwrap_or(100).clamp(1, 1000);
-    json(
-        StatusCode::OK,
-        &shared
-            .view
-            .log(from.from.unwrap_or(0), max, wait(from.wait))
-            .await?,
-    )
+    json(StatusCode::OK, &shared.view.log(from.from.unwrap_or(0), max, wait(from.wait)).await?)
 }
 
 pub(crate) async fn receipt(State(shared): State<Shared>, Path(gav): Path<String>) -> Answered {
@@ -182,22 +147,14 @@ pub(crate) async fn peers(State(shared): State<Shared>) -> Answered {
     json(StatusCode::OK, &shared.view.peers().await?)
 }
 
-pub(crate) async fn submit_build(
-    State(shared): State<Shared>,
-    Body(submission): Body<BuildSubmission>,
-) -> Answered {
+pub(crate) async fn submit_build(State(shared): State<Shared>, Body(submission): Body<BuildSubmission>) -> Answered {
     if submission.coordinates.is_empty() {
-        return Err(invalid(
-            "`coordinates` is empty: name at least one release.",
-        ));
+        return Err(invalid("`coordinates` is empty: name at least one release."));
     }
     for gav in &submission.coordinates {
         coordinates(gav)?;
     }
-    json(
-        StatusCode::ACCEPTED,
-        &shared.control.submit_build(submission).await?,
-    )
+    json(StatusCode::ACCEPTED, &shared.control.submit_build(submission).await?)
 }
 
 pub(crate) async fn sign_build(
@@ -205,62 +162,35 @@ pub(crate) async fn sign_build(
     Path(id): Path<String>,
     Body(proof): Body<PublisherProof>,
 ) -> Answered {
-    json(
-        StatusCode::ACCEPTED,
-        &shared.control.sign_build(&id, proof).await?,
-    )
+    json(StatusCode::ACCEPTED, &shared.control.sign_build(&id, proof).await?)
 }
 
 pub(crate) async fn approve_specification(
     State(shared): State<Shared>,
     Body(approval): Body<SpecificationApproval>,
 ) -> Answered {
-    json(
-        StatusCode::ACCEPTED,
-        &shared.control.approve_specification(approval).await?,
-    )
+    json(StatusCode::ACCEPTED, &shared.control.approve_specification(approval).await?)
 }
 
 pub(crate) async fn submit_namespace(
     State(shared): State<Shared>,
     Body(submission): Body<NamespaceSubmission>,
 ) -> Answered {
-    json(
-        StatusCode::ACCEPTED,
-        &shared.control.submit_namespace(submission).await?,
-    )
+    json(StatusCode::ACCEPTED, &shared.control.submit_namespace(submission).await?)
 }
 
-pub(crate) async fn approve_image(
-    State(shared): State<Shared>,
-    Body(approval): Body<ImageApproval>,
-) -> Answered {
-    json(
-        StatusCode::ACCEPTED,
-        &shared.control.approve_image(approval).await?,
-    )
+pub(crate) async fn approve_image(State(shared): State<Shared>, Body(approval): Body<ImageApproval>) -> Answered {
+    json(StatusCode::ACCEPTED, &shared.control.approve_image(approval).await?)
 }
 
-pub(crate) async fn withdraw(
-    State(shared): State<Shared>,
-    Body(submission): Body<WithdrawalSubmission>,
-) -> Answered {
+pub(crate) async fn withdraw(State(shared): State<Shared>, Body(submission): Body<WithdrawalSubmission>) -> Answered {
     coordinates(&submission.coordinates)?;
-    json(
-        StatusCode::ACCEPTED,
-        &shared.control.withdraw(submission).await?,
-    )
+    json(StatusCode::ACCEPTED, &shared.control.withdraw(submission).await?)
 }
 
-pub(crate) async fn block(
-    State(shared): State<Shared>,
-    Body(submission): Body<BlockSubmission>,
-) -> Answered {
+pub(crate) async fn block(State(shared): State<Shared>, Body(submission): Body<BlockSubmission>) -> Answered {
     coordinates(&submission.coordinates)?;
-    json(
-        StatusCode::ACCEPTED,
-        &shared.control.block(submission).await?,
-    )
+    json(StatusCode::ACCEPTED, &shared.control.block(submission).await?)
 }
 
 pub(crate) async fn no_such_page(method: Method) -> Response {
@@ -270,11 +200,7 @@ pub(crate) async fn no_such_page(method: Method) -> Response {
 }
 
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let problem = Problem::new(
-        "method-not-allowed",
-        405,
-        "This address does not take that method.",
-    )
-    .detail(format!("{method} {}", uri.path()));
+    let problem = Problem::new("method-not-allowed", 405, "This address does not take that method.")
+        .detail(format!("{method} {}", uri.path()));
     problem_response(&problem, method == Method::HEAD)
 }

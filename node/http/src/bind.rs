@@ -47,11 +47,7 @@ mod tests {
             ("192.168.1.5:80", false, true, false),
             ("192.168.1.5:80", true, true, true),
         ] {
-            assert_eq!(
-                check_bind(address.parse().unwrap(), tls, authentication).is_ok(),
-                fine,
-                "{address}"
-            );
+            assert_eq!(check_bind(address.parse().unwrap(), tls, authentication).is_ok(), fine, "{address}");
         }
     }
 }

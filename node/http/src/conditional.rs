@@ -46,28 +46,17 @@ pub(crate) fn select(method: &Method, headers: &HeaderMap, version: Version<'_>)
     let (Some(value), None) = (values.next(), values.next()) else {
         return Selection::All;
     };
-    value
-        .to_str()
-        .map_or(Selection::All, |range| part(range, version.size))
+    value.to_str().map_or(Selection::All, |range| part(range, version.size))
 }
 
 fn modified(headers: &HeaderMap, version: Version<'_>) -> bool {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // The date is not looked at then, whatever it says.
-        return !headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|list| {
-                list.split(',')
-                    .map(str::trim)
-                    .any(|tag| tag == "*" || tag.trim_start_matches("W/") == version.etag)
-            });
+        return !headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
+            list.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == version.etag)
+        });
     }
-    let since = headers
-        .get(header::IF_MODIFIED_SINCE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(parse_date);
+    let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok()).and_then(parse_date);
     match (since, version.last_modified) {
         (Some(since), Some(last_modified)) => last_modified > since,
         _ => true,
@@ -93,8 +82,7 @@ fn part(range: &str, size: u64) -> Selection {
     };
     let number = |text: &str| {
         // Digits only: `parse` alone would take a plus sign.
-        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| text.parse().unwrap_or(u64::MAX))
+        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX))
     };
     let (start, end) = match (number(first), number(last)) {
         (Some(first), Some(last)) if last < first => return Selection::All,
@@ -111,25 +99,19 @@ fn part(range: &str, size: u64) -> Selection {
     if start >= size {
         return Selection::Unsatisfiable;
     }
-    Selection::Part {
-        start,
-        length: end - start,
-    }
+    Selection::Part { start, length: end - start }
 }
 
 /// Seconds since 1970 of an HTTP date; `None` for anything else, which is then ignored.
 fn parse_date(text: &str) -> Option<u64> {
     let time = httpdate::parse_http_date(text).ok()?;
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .map(|since| since.as_secs())
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 /// The HTTP date of a time; `None` for times that HTTP dates cannot express (after the year 9999).
 pub(crate) fn http_date(seconds: u64) -> Option<String> {
     const END_OF_9999: u64 = 253_402_300_800;
-    (seconds < END_OF_9999)
-        .then(|| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+    (seconds < END_OF_9999).then(|| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
 }
 
 #[cfg(test)]
@@ -139,81 +121,22 @@ mod tests {
     const NOW: u64 = 1_700_000_000;
 
     fn ask(method: &Method, pairs: &[(header::HeaderName, &str)], size: u64) -> Selection {
-        let headers = pairs
-            .iter()
-            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
-            .collect();
-        select(
-            method,
-            &headers,
-            Version {
-                etag: "\"aa\"",
-                last_modified: Some(NOW),
-                size,
-            },
-        )
+        let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        select(method, &headers, Version { etag: "\"aa\"", last_modified: Some(NOW), size })
     }
 
     #[test]
     fn ranges() {
         use Selection::{All, Part, Unsatisfiable};
         for (range, expected) in [
-            (
-                "bytes=0-0",
-                Part {
-                    start: 0,
-                    length: 1,
-                },
-            ),
-            (
-                "bytes=0-9",
-                Part {
-                    start: 0,
-                    length: 10,
-                },
-            ),
-            (
-                "bytes=0-99",
-                Part {
-                    start: 0,
-                    length: 10,
-                },
-            ),
-            (
-                "bytes=4-",
-                Part {
-                    start: 4,
-                    length: 6,
-                },
-            ),
-            (
-                "bytes=9-18446744073709551615",
-                Part {
-                    start: 9,
-                    length: 1,
-                },
-            ),
-            (
-                "bytes=9-99999999999999999999999",
-                Part {
-                    start: 9,
-                    length: 1,
-                },
-            ),
-            (
-                "bytes=-3",
-                Part {
-                    start: 7,
-                    length: 3,
-                },
-            ),
-            (
-                "bytes=-30",
-                Part {
-                    start: 0,
-                    length: 10,
-                },
-            ),
+            ("bytes=0-0", Part { start: 0, length: 1 }),
+            ("bytes=0-9", Part { start: 0, length: 10 }),
+            ("bytes=0-99", Part { start: 0, length: 10 }),
+            ("bytes=4-", Part { start: 4, length: 6 }),
+            ("bytes=9-18446744073709551615", Part { start: 9, length: 1 }),
+            ("bytes=9-99999999999999999999999", Part { start: 9, length: 1 }),
+            ("bytes=-3", Part { start: 7, length: 3 }),
+            ("bytes=-30", Part { start: 0, length: 10 }),
             ("bytes=10-", Unsatisfiable),
             ("bytes=10-12", Unsatisfiable),
             ("bytes=99999999999999999999999-", Unsatisfiable),
@@ -227,33 +150,16 @@ mod tests {
             ("bytes=--1", All),
             ("lines=0-1", All),
         ] {
-            assert_eq!(
-                ask(&Method::GET, &[(header::RANGE, range)], 10),
-                expected,
-                "{range}"
-            );
-            assert_eq!(
-                ask(&Method::HEAD, &[(header::RANGE, range)], 10),
-                All,
-                "HEAD {range}"
-            );
+            assert_eq!(ask(&Method::GET, &[(header::RANGE, range)], 10), expected, "{range}");
+            assert_eq!(ask(&Method::HEAD, &[(header::RANGE, range)], 10), All, "HEAD {range}");
         }
-        assert_eq!(
-            ask(&Method::GET, &[(header::RANGE, "bytes=0-")], 0),
-            Unsatisfiable
-        );
-        assert_eq!(
-            ask(&Method::GET, &[(header::RANGE, "bytes=-1")], 0),
-            Unsatisfiable
-        );
+        assert_eq!(ask(&Method::GET, &[(header::RANGE, "bytes=0-")], 0), Unsatisfiable);
+        assert_eq!(ask(&Method::GET, &[(header::RANGE, "bytes=-1")], 0), Unsatisfiable);
     }
 
     #[test]
     fn if_range() {
-        let part = Selection::Part {
-            start: 0,
-            length: 1,
-        };
+        let part = Selection::Part { start: 0, length: 1 };
         let date = http_date(NOW).unwrap();
         let other = http_date(NOW - 1).unwrap();
         for (validator, expected) in [
@@ -280,21 +186,9 @@ mod tests {
             (vec![(header::IF_NONE_MATCH, "\"x\", \"aa\"")], NotModified),
             (vec![(header::IF_NONE_MATCH, "*")], NotModified),
             (vec![(header::IF_NONE_MATCH, "aa")], All),
-            (
-                vec![
-                    (header::IF_NONE_MATCH, "\"x\""),
-                    (header::IF_MODIFIED_SINCE, same.as_str()),
-                ],
-                All,
-            ),
-            (
-                vec![(header::IF_MODIFIED_SINCE, same.as_str())],
-                NotModified,
-            ),
-            (
-                vec![(header::IF_MODIFIED_SINCE, newer.as_str())],
-                NotModified,
-            ),
+            (vec![(header::IF_NONE_MATCH, "\"x\""), (header::IF_MODIFIED_SINCE, same.as_str())], All),
+            (vec![(header::IF_MODIFIED_SINCE, same.as_str())], NotModified),
+            (vec![(header::IF_MODIFIED_SINCE, newer.as_str())], NotModified),
             (vec![(header::IF_MODIFIED_SINCE, older.as_str())], All),
             (vec![(header::IF_MODIFIED_SINCE, "garbage")], All),
         ] {
@@ -305,10 +199,7 @@ mod tests {
 
     #[test]
     fn dates_beyond_http_are_left_out() {
-        assert_eq!(
-            http_date(0).as_deref(),
-            Some("Thu, 01 Jan 1970 00:00:00 GMT")
-        );
+        assert_eq!(http_date(0).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
         assert_eq!(http_date(u64::MAX), None);
     }
 

@@ -49,12 +49,7 @@ struct Inner {
 
 impl BodyCache {
     /// `length` bytes from `start` of a file.
-    pub(crate) async fn body(
-        &self,
-        file: &ServedFile,
-        start: u64,
-        length: u64,
-    ) -> Result<Body, BodyError> {
+    pub(crate) async fn body(&self, file: &ServedFile, start: u64, length: u64) -> Result<Body, BodyError> {
         if file.digests.size > SMALL {
             return stream(file, start, length).await;
         }
@@ -62,12 +57,8 @@ impl BodyCache {
             Some(bytes) => bytes,
             None => self.load(file).await?,
         };
-        let start = usize::try_from(start)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        let end = start
-            .saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
-            .min(bytes.len());
+        let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(bytes.len());
         Ok(Body::from(bytes.slice(start..end)))
     }
 
@@ -78,17 +69,10 @@ impl BodyCache {
     async fn load(&self, file: &ServedFile) -> Result<Bytes, BodyError> {
         let mut bytes = Vec::with_capacity(usize::try_from(file.digests.size).unwrap_or(0));
         // One byte more than expected, so that a file that has grown is noticed and not read to its end.
-        tokio::fs::File::open(&file.blob_path)
-            .await?
-            .take(SMALL + 1)
-            .read_to_end(&mut bytes)
-            .await?;
+        tokio::fs::File::open(&file.blob_path).await?.take(SMALL + 1).read_to_end(&mut bytes).await?;
         let found = Sha256::of(&bytes);
         if found != file.digests.sha256 {
-            return Err(BodyError::Damaged {
-                expected: file.digests.sha256,
-                found,
-            });
+            return Err(BodyError::Damaged { expected: file.digests.sha256, found });
         }
         let bytes = Bytes::from(bytes);
         self.keep(found, bytes.clone());
@@ -129,10 +113,7 @@ async fn stream(file: &ServedFile, start: u64, length: u64) -> Result<Body, Body
     if start > 0 {
         reader.seek(SeekFrom::Start(start)).await?;
     }
-    Ok(Body::from_stream(ReaderStream::with_capacity(
-        reader.take(length),
-        CHUNK,
-    )))
+    Ok(Body::from_stream(ReaderStream::with_capacity(reader.take(length), CHUNK)))
 }
 
 #[cfg(test)]

@@ -42,12 +42,7 @@ impl Token {
     /// their bytes.
     fn matches(&self, shown: &[u8]) -> bool {
         let shown = Sha256::of(shown);
-        let difference = self
-            .0
-            .as_bytes()
-            .iter()
-            .zip(shown.as_bytes())
-            .fold(0u8, |sum, (a, b)| sum | (a ^ b));
+        let difference = self.0.as_bytes().iter().zip(shown.as_bytes()).fold(0u8, |sum, (a, b)| sum | (a ^ b));
         std::hint::black_box(difference) == 0
     }
 }
@@ -81,12 +76,7 @@ pub(crate) enum Refusal {
 }
 
 /// The checks, in order. `Ok` for requests that may reach a handler.
-pub(crate) fn check(
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    config: &GuardConfig,
-) -> Result<(), Refusal> {
+pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap, config: &GuardConfig) -> Result<(), Refusal> {
     let host = host(uri, headers)?;
     let name = host_name(host).ok_or(Refusal::NoHost)?;
     if !is_ours(name, config) {
@@ -119,17 +109,9 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Refusal> {
 fn host_name(host: &str) -> Option<&str> {
     let (name, port) = if let Some(rest) = host.strip_prefix('[') {
         let (name, port) = rest.split_once(']')?;
-        (
-            name,
-            if port.is_empty() {
-                None
-            } else {
-                Some(port.strip_prefix(':')?)
-            },
-        )
+        (name, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
     } else {
-        host.split_once(':')
-            .map_or((host, None), |(name, port)| (name, Some(port)))
+        host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)))
     };
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
         return None;
@@ -146,19 +128,14 @@ fn is_ours(name: &str, config: &GuardConfig) -> bool {
     } else if name.eq_ignore_ascii_case("localhost") {
         return true;
     }
-    config
-        .hosts
-        .iter()
-        .any(|host| host.eq_ignore_ascii_case(name))
+    config.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
 }
 
 /// A request without `Origin`, or with that of the very address it goes to.
 fn same_origin(host: &str, headers: &HeaderMap) -> bool {
     headers.get_all(header::ORIGIN).iter().all(|origin| {
         origin.to_str().ok().is_some_and(|origin| {
-            let address = origin
-                .strip_prefix("http://")
-                .or_else(|| origin.strip_prefix("https://"));
+            let address = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
             address.is_some_and(|address| address.eq_ignore_ascii_case(host))
         })
     })
@@ -201,11 +178,7 @@ fn shows_token(headers: &HeaderMap, token: &Token) -> bool {
 }
 
 /// The checks as a layer around all routes.
-pub(crate) async fn layer(
-    State(config): State<Arc<GuardConfig>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response {
+pub(crate) async fn layer(State(config): State<Arc<GuardConfig>>, request: Request<Body>, next: Next) -> Response {
     match check(request.method(), request.uri(), request.headers(), &config) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
@@ -222,17 +195,16 @@ fn refuse(refusal: Refusal, method: &Method) -> Response {
             .detail("The Host header names neither this machine's loopback address nor a configured name.")
             .next("Use http://127.0.0.1, or add the name to `allowed_hosts` in the configuration."),
         Refusal::CrossSite => Problem::new("cross-site", 403, "Requests from pages of other sites are refused."),
-        Refusal::NoToken => Problem::new("token-required", 401, "This call changes something and needs the node's token.")
-            .next("Send `Authorization: Bearer TOKEN`; the token is in a file of the node's data directory."),
+        Refusal::NoToken => {
+            Problem::new("token-required", 401, "This call changes something and needs the node's token.")
+                .next("Send `Authorization: Bearer TOKEN`; the token is in a file of the node's data directory.")
+        }
     };
     let unauthorized = refusal == Refusal::NoToken;
     let mut response = problem_response(&problem, method == Method::HEAD).into_response();
     if unauthorized {
         debug_assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-        response.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            axum::http::HeaderValue::from_static("Bearer"),
-        );
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
     }
     response
 }

@@ -19,15 +19,8 @@ pub(crate) async fn checkpoint(State(shared): State<Shared>) -> Answered {
 pub(crate) async fn tile(State(shared): State<Shared>, Path(path): Path<String>) -> Answered {
     let bytes = match tile::parse(&path) {
         None => return Err(no_tile()),
-        Some(Tile::Hashes {
-            level,
-            index,
-            width,
-        }) => {
-            let hashes = shared
-                .view
-                .tree_nodes(8 * level, index * u64::from(WIDTH), width)
-                .await?;
+        Some(Tile::Hashes { level, index, width }) => {
+            let hashes = shared.view.tree_nodes(8 * level, index * u64::from(WIDTH), width).await?;
             complete(hashes.len(), width)?;
             hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()
         }
@@ -42,11 +35,7 @@ pub(crate) async fn tile(State(shared): State<Shared>, Path(path): Path<String>)
 
 /// A tile is there when all of it is: its bytes never change, so it may be kept for ever.
 fn complete(have: usize, width: u16) -> Result<(), ApiError> {
-    if have == usize::from(width) {
-        Ok(())
-    } else {
-        Err(no_tile())
-    }
+    if have == usize::from(width) { Ok(()) } else { Err(no_tile()) }
 }
 
 fn no_tile() -> ApiError {
@@ -60,13 +49,8 @@ fn no_tile() -> ApiError {
 fn bundle(leaves: &[Vec<u8>]) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     for leaf in leaves {
-        let length = u16::try_from(leaf.len()).map_err(|_| {
-            ApiError::new(Problem::new(
-                "internal",
-                500,
-                "A leaf is too long for an entry bundle.",
-            ))
-        })?;
+        let length = u16::try_from(leaf.len())
+            .map_err(|_| ApiError::new(Problem::new("internal", 500, "A leaf is too long for an entry bundle.")))?;
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(leaf);
     }
@@ -77,13 +61,7 @@ fn binary(bytes: Vec<u8>) -> Response {
     let mut response = bytes.into_response();
     harden(&mut response);
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=31536000, immutable"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     response
 }

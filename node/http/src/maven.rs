@@ -29,22 +29,14 @@ pub(crate) async fn root(method: Method) -> Response {
     let text = "This is a Maven repository. `/setup` on this server shows how to use it.\n";
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response
 }
 
 /// A file of the repository.
-pub(crate) async fn file(
-    State(shared): State<Shared>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     // The path as it was sent: decoding is RepoPath's business, and happens once.
     let encoded = uri.path();
     if let Some(refusal) = refuse_writing(&method, encoded) {
@@ -52,14 +44,11 @@ pub(crate) async fn file(
     }
     let head = method == Method::HEAD;
     let encoded = encoded.strip_prefix(PREFIX).unwrap_or(encoded);
-    let (encoded, folder) = encoded
-        .strip_suffix('/')
-        .map_or((encoded, false), |folder| (folder, true));
+    let (encoded, folder) = encoded.strip_suffix('/').map_or((encoded, false), |folder| (folder, true));
     let path = match RepoPath::from_url_path(encoded) {
         Ok(path) => path,
         Err(error) => {
-            let problem =
-                Problem::new("bad-path", 400, "This is not a path of a Maven repository.");
+            let problem = Problem::new("bad-path", 400, "This is not a path of a Maven repository.");
             return problem_response(&problem.detail(error.to_string()), head);
         }
     };
@@ -70,9 +59,7 @@ pub(crate) async fn file(
         Ok(Answer::File(file)) => stored(&shared, &method, &headers, &file).await,
         Ok(Answer::Generated(document)) => generated(&method, &headers, &document),
         Ok(Answer::Absent) => absent(&path, head),
-        Ok(Answer::Withheld(withheld)) => {
-            problem_response(&withheld_problem(&withheld).instance(uri.path()), head)
-        }
+        Ok(Answer::Withheld(withheld)) => problem_response(&withheld_problem(&withheld).instance(uri.path()), head),
         Err(error) => problem_response(&repository_problem(&error).instance(uri.path()), head),
     }
 }
@@ -87,25 +74,17 @@ fn refuse_writing(method: &Method, path: &str) -> Option<Response> {
         .next("pyrsia-maven build GROUP:ARTIFACT:VERSION --source URL --tag TAG")
         .instance(path);
     let mut response = problem_response(&problem, false);
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     Some(response)
 }
 
 fn absent(path: &RepoPath, head: bool) -> Response {
-    let problem = Problem::new("absent", 404, "This file does not exist.").detail(format!(
-        "{path}: the ledger does not know it, and no repository that this node asks has it."
-    ));
+    let problem = Problem::new("absent", 404, "This file does not exist.")
+        .detail(format!("{path}: the ledger does not know it, and no repository that this node asks has it."));
     problem_response(&problem, head)
 }
 
-async fn stored(
-    shared: &Shared,
-    method: &Method,
-    headers: &HeaderMap,
-    file: &ServedFile,
-) -> Response {
+async fn stored(shared: &Shared, method: &Method, headers: &HeaderMap, file: &ServedFile) -> Response {
     let common = Common {
         path: &file.path,
         digests: &file.digests,
@@ -133,7 +112,7 @@ fn broken(error: &BodyError, path: &RepoPath) -> Response {
     tracing::error!(error.message = %error, file.path = %path, "a stored file cannot be served");
     let problem = Problem::new("local", 500, "This node's store failed.")
         .detail(format!("{path}: {error}"))
-        .next("`pyrsia-maven fsck` examines the store.");
+        .next("See the log of the node; `pyrsia-maven doctor` checks what it needs.");
     problem_response(&problem, false)
 }
 
@@ -150,12 +129,8 @@ fn generated(method: &Method, headers: &HeaderMap, document: &Generated) -> Resp
         _ if *method == Method::HEAD => &[][..],
         Selection::All => &document.bytes[..],
         Selection::Part { start, length } => {
-            let start = usize::try_from(start)
-                .unwrap_or(usize::MAX)
-                .min(document.bytes.len());
-            let end = start
-                .saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
-                .min(document.bytes.len());
+            let start = usize::try_from(start).unwrap_or(usize::MAX).min(document.bytes.len());
+            let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(document.bytes.len());
             &document.bytes[start..end]
         }
         Selection::NotModified | Selection::Unsatisfiable => &[],
@@ -178,15 +153,8 @@ struct Common<'a> {
 fn begin(method: &Method, request: &HeaderMap, common: &Common<'_>) -> (Selection, Response) {
     let size = common.digests.size;
     let etag = format!("\"{}\"", common.digests.sha256);
-    let selection = conditional::select(
-        method,
-        request,
-        Version {
-            etag: &etag,
-            last_modified: common.last_modified,
-            size,
-        },
-    );
+    let selection =
+        conditional::select(method, request, Version { etag: &etag, last_modified: common.last_modified, size });
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     // Digests, dates and numbers are visible ASCII, so no value is ever left out.
@@ -212,17 +180,12 @@ fn begin(method: &Method, request: &HeaderMap, common: &Common<'_>) -> (Selectio
     }
     headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(content_type(common.path)),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(common.path)));
     let (status, length) = match selection {
         Selection::All => (StatusCode::OK, size),
         Selection::Part { start, length } => {
             // `length` is at least 1 and the part lies inside the file.
-            if let Ok(value) =
-                HeaderValue::from_str(&format!("bytes {start}-{}/{size}", start + (length - 1)))
-            {
+            if let Ok(value) = HeaderValue::from_str(&format!("bytes {start}-{}/{size}", start + (length - 1))) {
                 headers.insert(header::CONTENT_RANGE, value);
             }
             (StatusCode::PARTIAL_CONTENT, length)

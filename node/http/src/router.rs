@@ -43,12 +43,8 @@ pub(crate) struct Shared {
 
 /// All routes behind the guards.
 pub fn router(app: App) -> Router {
-    let shared = Shared {
-        files: app.files,
-        view: app.view,
-        control: app.control,
-        bodies: Arc::new(BodyCache::default()),
-    };
+    let shared =
+        Shared { files: app.files, view: app.view, control: app.control, bodies: Arc::new(BodyCache::default()) };
     Router::new()
         .route("/maven2", any(maven::root))
         .route("/maven2/", any(maven::root))
@@ -64,10 +60,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/peers", get(api::peers))
         .route("/api/v1/namespaces", post(api::submit_namespace))
         .route("/api/v1/builds/{id}/signature", post(api::sign_build))
-        .route(
-            "/api/v1/specifications/approve",
-            post(api::approve_specification),
-        )
+        .route("/api/v1/specifications/approve", post(api::approve_specification))
         .route("/api/v1/images/approve", post(api::approve_image))
         .route("/api/v1/withdrawals", post(api::withdraw))
         .route("/api/v1/blocks", post(api::block))
@@ -81,9 +74,6 @@ pub fn router(app: App) -> Router {
         .fallback(api::no_such_page)
         .method_not_allowed_fallback(api::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(
-            Arc::new(app.guard),
-            guard::layer,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::new(app.guard), guard::layer))
         .with_state(shared)
 }

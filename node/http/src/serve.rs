@@ -29,11 +29,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: 512,
-            head: Duration::from_secs(30),
-            grace: Duration::from_secs(5),
-        }
+        Self { connections: 512, head: Duration::from_secs(30), grace: Duration::from_secs(5) }
     }
 }
 
@@ -45,12 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown` is done, then lets running requests finish within the grace period.
 ///
 /// The caller has checked the listener's address with [`check_bind`](crate::check_bind).
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    limits: Limits,
-    shutdown: impl Future<Output = ()>,
-) {
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: impl Future<Output = ()>) {
     let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -85,31 +76,18 @@ pub async fn serve(
     let _ = stop.send(true);
     let finished = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, finished).await.is_err() {
-        tracing::info!(
-            http.connections = connections.len(),
-            "connections cut at shutdown"
-        );
+        tracing::info!(http.connections = connections.len(), "connections cut at shutdown");
         connections.shutdown().await;
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    head: Duration,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn connection(stream: TcpStream, router: Router, head: Duration, mut stopped: watch::Receiver<bool>) {
     // Answers are written whole; waiting to fill a packet would only delay their end.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
         async move {
-            Ok::<_, Infallible>(
-                router
-                    .oneshot(request.map(Body::new))
-                    .await
-                    .unwrap_or_else(|never| match never {}),
-            )
+            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}))
         }
     });
     let connection = http1::Builder::new()

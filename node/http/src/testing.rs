@@ -56,12 +56,7 @@ impl TableFiles {
 impl Files for TableFiles {
     async fn get(&self, path: &RepoPath) -> Result<Answer, RepositoryError> {
         self.asked.lock().unwrap().push(path.to_string());
-        self.answers
-            .lock()
-            .unwrap()
-            .get(path.as_str())
-            .cloned()
-            .unwrap_or(Ok(Answer::Absent))
+        self.answers.lock().unwrap().get(path.as_str()).cloned().unwrap_or(Ok(Answer::Absent))
     }
 }
 
@@ -74,19 +69,12 @@ pub(crate) struct TableNode {
 impl TableNode {
     fn called(&self, what: String) -> Result<Accepted, ViewError> {
         self.calls.lock().unwrap().push(what);
-        Ok(Accepted {
-            entry: "ee".to_owned(),
-            effective: true,
-        })
+        Ok(Accepted { entry: "ee".to_owned(), effective: true })
     }
 }
 
 pub(crate) fn verdict() -> VerdictStory {
-    let source = SourceDocument {
-        repository: Some(NASTY.into()),
-        commit: Some(NASTY.into()),
-        tag: Some(NASTY.into()),
-    };
+    let source = SourceDocument { repository: Some(NASTY.into()), commit: Some(NASTY.into()), tag: Some(NASTY.into()) };
     VerdictStory {
         gav: NASTY.into(),
         verdict: NASTY.into(),
@@ -107,10 +95,7 @@ pub(crate) fn verdict() -> VerdictStory {
             comparison: None,
             normalisers: vec![NASTY.into()],
             agreed_by: vec![NASTY.into()],
-            dissent: vec![Dissent {
-                authority: NASTY.into(),
-                sha256: Some(NASTY.into()),
-            }],
+            dissent: vec![Dissent { authority: NASTY.into(), sha256: Some(NASTY.into()) }],
         }],
         log_index: Some(3),
     }
@@ -154,29 +139,13 @@ impl NodeView for TableNode {
             role: NASTY.into(),
             name: Some(NASTY.into()),
             uptime_s: 1,
-            network: NetworkStatus {
-                name: NASTY.into(),
-                id: NASTY.into(),
-                authorities: 1,
-                threshold: 1,
-                tolerates: 0,
-            },
-            log: LogStatus {
-                size: 3,
-                root: NASTY.into(),
-                height: None,
-                checkpoint_time: None,
-                stale: true,
-            },
+            network: NetworkStatus { name: NASTY.into(), id: NASTY.into(), authorities: 1, threshold: 1, tolerates: 0 },
+            log: LogStatus { size: 3, root: NASTY.into(), height: None, checkpoint_time: None, stale: true },
             builds: BuildCounts::default(),
             repository: RepositoryStatus {
                 url: NASTY.into(),
                 policy: NASTY.into(),
-                upstreams: vec![UpstreamStatus {
-                    id: NASTY.into(),
-                    url: NASTY.into(),
-                    found: NASTY.into(),
-                }],
+                upstreams: vec![UpstreamStatus { id: NASTY.into(), url: NASTY.into(), found: NASTY.into() }],
                 quarantined: 0,
             },
             storage: StorageStatus::default(),
@@ -186,51 +155,24 @@ impl NodeView for TableNode {
     }
 
     async fn builds(&self, skip: u64, max: u64) -> Result<BuildList, ViewError> {
-        self.calls
-            .lock()
-            .unwrap()
-            .push(format!("builds {skip} {max}"));
-        Ok(BuildList {
-            builds: vec![build("b1")],
-            total: 1,
-        })
+        self.calls.lock().unwrap().push(format!("builds {skip} {max}"));
+        Ok(BuildList { builds: vec![build("b1")], total: 1 })
     }
 
     async fn build(&self, id: &str) -> Result<Build, ViewError> {
         if id == "none" {
-            return Err(ViewError::NotFound {
-                detail: format!("no build {NASTY}"),
-                next: "look".to_owned(),
-            });
+            return Err(ViewError::NotFound { detail: format!("no build {NASTY}"), next: "look".to_owned() });
         }
         Ok(build(id))
     }
 
-    async fn build_events(
-        &self,
-        id: &str,
-        after: u64,
-        wait: Duration,
-    ) -> Result<BuildEvents, ViewError> {
-        self.calls
-            .lock()
-            .unwrap()
-            .push(format!("events {id} {after} {}", wait.as_secs()));
+    async fn build_events(&self, id: &str, after: u64, wait: Duration) -> Result<BuildEvents, ViewError> {
+        self.calls.lock().unwrap().push(format!("events {id} {after} {}", wait.as_secs()));
         if id == "slow" {
             tokio::time::sleep(wait).await;
         }
-        let event = BuildEvent {
-            sequence: 1,
-            time: 1,
-            kind: NASTY.into(),
-            text: NASTY.into(),
-        };
-        Ok(BuildEvents {
-            id: id.to_owned(),
-            events: vec![event],
-            next: 1,
-            done: true,
-        })
+        let event = BuildEvent { sequence: 1, time: 1, kind: NASTY.into(), text: NASTY.into() };
+        Ok(BuildEvents { id: id.to_owned(), events: vec![event], next: 1, done: true })
     }
 
     async fn inspect(&self, coordinates: &Coordinates) -> Result<Inspection, ViewError> {
@@ -245,16 +187,8 @@ impl NodeView for TableNode {
     }
 
     async fn log(&self, from: u64, max: u64, wait: Duration) -> Result<LogPage, ViewError> {
-        self.calls
-            .lock()
-            .unwrap()
-            .push(format!("log {from} {max} {}", wait.as_secs()));
-        Ok(LogPage {
-            from,
-            leaves: vec![],
-            next: from,
-            size: 3,
-        })
+        self.calls.lock().unwrap().push(format!("log {from} {max} {}", wait.as_secs()));
+        Ok(LogPage { from, leaves: vec![], next: from, size: 3 })
     }
 
     async fn receipt(&self, coordinates: &Coordinates) -> Result<String, ViewError> {
@@ -262,16 +196,11 @@ impl NodeView for TableNode {
     }
 
     async fn network(&self) -> Result<serde_json::Value, ViewError> {
-        Err(ViewError::Unavailable {
-            detail: "not yet".to_owned(),
-            next: String::new(),
-        })
+        Err(ViewError::Unavailable { detail: "not yet".to_owned(), next: String::new() })
     }
 
     async fn peers(&self) -> Result<PeerList, ViewError> {
-        Err(ViewError::Internal {
-            detail: "broken".to_owned(),
-        })
+        Err(ViewError::Internal { detail: "broken".to_owned() })
     }
 
     async fn checkpoint(&self) -> Result<String, ViewError> {
@@ -280,21 +209,13 @@ impl NodeView for TableNode {
 
     async fn tree_nodes(&self, level: u8, from: u64, count: u16) -> Result<Vec<Sha256>, ViewError> {
         // A log of three leaves.
-        let there = if level == 0 {
-            3u64.saturating_sub(from).min(u64::from(count))
-        } else {
-            0
-        };
-        Ok((from..from + there)
-            .map(|index| Sha256::of(&[index as u8]))
-            .collect())
+        let there = if level == 0 { 3u64.saturating_sub(from).min(u64::from(count)) } else { 0 };
+        Ok((from..from + there).map(|index| Sha256::of(&[index as u8])).collect())
     }
 
     async fn leaves(&self, from: u64, count: u16) -> Result<Vec<Vec<u8>>, ViewError> {
         let there = 3u64.saturating_sub(from).min(u64::from(count));
-        Ok((from..from + there)
-            .map(|index| vec![index as u8; 2])
-            .collect())
+        Ok((from..from + there).map(|index| vec![index as u8; 2]).collect())
     }
 }
 
@@ -302,27 +223,18 @@ impl NodeView for TableNode {
 impl NodeControl for TableNode {
     async fn submit_build(&self, submission: BuildSubmission) -> Result<BuildAccepted, ViewError> {
         self.called(format!("build {}", submission.coordinates.join(" ")))?;
-        Ok(BuildAccepted {
-            id: "b1".to_owned(),
-            existing: false,
-        })
+        Ok(BuildAccepted { id: "b1".to_owned(), existing: false })
     }
 
     async fn sign_build(&self, id: &str, proof: PublisherProof) -> Result<Accepted, ViewError> {
         self.called(format!("sign {id} {}", proof.key))
     }
 
-    async fn approve_specification(
-        &self,
-        approval: SpecificationApproval,
-    ) -> Result<Accepted, ViewError> {
+    async fn approve_specification(&self, approval: SpecificationApproval) -> Result<Accepted, ViewError> {
         self.called(format!("specification {}", approval.specification))
     }
 
-    async fn submit_namespace(
-        &self,
-        submission: NamespaceSubmission,
-    ) -> Result<Accepted, ViewError> {
+    async fn submit_namespace(&self, submission: NamespaceSubmission) -> Result<Accepted, ViewError> {
         self.called(format!("namespace {}", submission.group))
     }
 
@@ -336,10 +248,7 @@ impl NodeControl for TableNode {
 
     async fn block(&self, submission: BlockSubmission) -> Result<Accepted, ViewError> {
         if submission.lift {
-            return Err(ViewError::Refused {
-                detail: "not blocked".to_owned(),
-                next: String::new(),
-            });
+            return Err(ViewError::Refused { detail: "not blocked".to_owned(), next: String::new() });
         }
         self.called(format!("block {}", submission.coordinates))
     }
@@ -369,10 +278,7 @@ impl Answered {
 
     /// The problem document that every refusal is.
     pub(crate) fn problem(&self) -> Problem {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json")
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
         let problem: Problem = serde_json::from_slice(&self.body).unwrap();
         assert_eq!(problem.status, self.status.as_u16());
         problem
@@ -387,26 +293,12 @@ impl Face {
             files: files.clone(),
             view: node.clone(),
             control: node.clone(),
-            guard: GuardConfig {
-                hosts: vec![],
-                token: Token::new(SECRET).unwrap(),
-            },
+            guard: GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap() },
         });
-        Self {
-            files,
-            node,
-            router,
-            dir: tempfile::tempdir().unwrap(),
-        }
+        Self { files, node, router, dir: tempfile::tempdir().unwrap() }
     }
 
-    pub(crate) async fn ask(
-        &self,
-        method: &str,
-        uri: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Answered {
+    pub(crate) async fn ask(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Answered {
         let mut request = Request::builder().method(method).uri(uri);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", "localhost:7888");
@@ -414,19 +306,10 @@ impl Face {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(Body::from(body.to_owned())).unwrap())
-            .await
-            .unwrap();
+        let response = self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
-        Answered {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        Answered { status: parts.status, headers: parts.headers, body }
     }
 
     pub(crate) async fn get(&self, uri: &str) -> Answered {
@@ -435,15 +318,6 @@ impl Face {
 
     pub(crate) async fn post(&self, uri: &str, body: &str) -> Answered {
         let token = format!("Bearer {SECRET}");
-        self.ask(
-            "POST",
-            uri,
-            &[
-                ("authorization", &token),
-                ("content-type", "application/json"),
-            ],
-            body,
-        )
-        .await
+        self.ask("POST", uri, &[("authorization", &token), ("content-type", "application/json")], body).await
     }
 }

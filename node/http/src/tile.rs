@@ -29,10 +29,7 @@ pub(crate) fn parse(path: &str) -> Option<Tile> {
     let (first, rest) = path.split_once('/')?;
     let (index, width) = match rest.split_once(".p/") {
         None => (rest, WIDTH),
-        Some((index, width)) => (
-            index,
-            decimal(width).filter(|width| (1..u64::from(WIDTH)).contains(width))? as u16,
-        ),
+        Some((index, width)) => (index, decimal(width).filter(|width| (1..u64::from(WIDTH)).contains(width))? as u16),
     };
     let index = tile_index(index)?;
     if first == "entries" {
@@ -41,11 +38,7 @@ pub(crate) fn parse(path: &str) -> Option<Tile> {
     let level = decimal(first).filter(|level| *level <= 7)? as u8;
     // A tile whose nodes lie beyond 2^64 leaves does not exist; checked here so that arithmetic on it cannot overflow.
     let leaves = u128::from(index).checked_add(1)? << (8 * (u32::from(level) + 1));
-    (leaves <= 1 << 63).then_some(Tile::Hashes {
-        level,
-        index,
-        width,
-    })
+    (leaves <= 1 << 63).then_some(Tile::Hashes { level, index, width })
 }
 
 /// `x001/x234/067` for 1234067: groups of three digits, all but the last marked.
@@ -54,11 +47,7 @@ fn tile_index(text: &str) -> Option<u64> {
     let groups: Vec<&str> = text.split('/').collect();
     let last = groups.len().checked_sub(1)?;
     for (position, group) in groups.into_iter().enumerate() {
-        let digits = if position == last {
-            group
-        } else {
-            group.strip_prefix('x')?
-        };
+        let digits = if position == last { group } else { group.strip_prefix('x')? };
         if digits.len() != 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
@@ -73,13 +62,8 @@ fn tile_index(text: &str) -> Option<u64> {
 
 /// A number without sign or leading zeros.
 fn decimal(text: &str) -> Option<u64> {
-    let canonical =
-        text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
-    if canonical && text.len() <= 3 {
-        text.parse().ok()
-    } else {
-        None
-    }
+    let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
+    if canonical && text.len() <= 3 { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -89,52 +73,12 @@ mod tests {
     #[test]
     fn paths() {
         for (path, expected) in [
-            (
-                "0/000",
-                Some(Tile::Hashes {
-                    level: 0,
-                    index: 0,
-                    width: 256,
-                }),
-            ),
-            (
-                "0/x001/x234/067",
-                Some(Tile::Hashes {
-                    level: 0,
-                    index: 1_234_067,
-                    width: 256,
-                }),
-            ),
-            (
-                "3/000.p/7",
-                Some(Tile::Hashes {
-                    level: 3,
-                    index: 0,
-                    width: 7,
-                }),
-            ),
-            (
-                "0/x001/000.p/255",
-                Some(Tile::Hashes {
-                    level: 0,
-                    index: 1000,
-                    width: 255,
-                }),
-            ),
-            (
-                "entries/012",
-                Some(Tile::Entries {
-                    index: 12,
-                    width: 256,
-                }),
-            ),
-            (
-                "entries/012.p/1",
-                Some(Tile::Entries {
-                    index: 12,
-                    width: 1,
-                }),
-            ),
+            ("0/000", Some(Tile::Hashes { level: 0, index: 0, width: 256 })),
+            ("0/x001/x234/067", Some(Tile::Hashes { level: 0, index: 1_234_067, width: 256 })),
+            ("3/000.p/7", Some(Tile::Hashes { level: 3, index: 0, width: 7 })),
+            ("0/x001/000.p/255", Some(Tile::Hashes { level: 0, index: 1000, width: 255 })),
+            ("entries/012", Some(Tile::Entries { index: 12, width: 256 })),
+            ("entries/012.p/1", Some(Tile::Entries { index: 12, width: 1 })),
             ("0/0", None),
             ("0/x000/001", None),
             ("0/001/002", None),

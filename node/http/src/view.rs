@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use maven_layout::Coordinates;
 use pyrsia_api_types::{
-    Accepted, BlockSubmission, Build, BuildAccepted, BuildEvents, BuildList, BuildSubmission,
-    ImageApproval, Inspection, LogPage, NamespaceSubmission, PeerList, PublisherProof,
-    SpecificationApproval, Status, WithdrawalSubmission,
+    Accepted, BlockSubmission, Build, BuildAccepted, BuildEvents, BuildList, BuildSubmission, ImageApproval,
+    Inspection, LogPage, NamespaceSubmission, PeerList, PublisherProof, SpecificationApproval, Status,
+    WithdrawalSubmission,
 };
 use pyrsia_digest::Sha256;
 
@@ -66,12 +66,7 @@ pub trait NodeView: Send + Sync {
     async fn build(&self, id: &str) -> Result<Build, ViewError>;
 
     /// Events of a build with a sequence above `after`. Without any yet, waits up to `wait` for one.
-    async fn build_events(
-        &self,
-        id: &str,
-        after: u64,
-        wait: Duration,
-    ) -> Result<BuildEvents, ViewError>;
+    async fn build_events(&self, id: &str, after: u64, wait: Duration) -> Result<BuildEvents, ViewError>;
 
     /// The story of a release; a release that nobody has asked about is a story too, not an error.
     async fn inspect(&self, coordinates: &Coordinates) -> Result<Inspection, ViewError>;
@@ -108,19 +103,13 @@ pub trait NodeControl: Send + Sync {
     async fn sign_build(&self, id: &str, proof: PublisherProof) -> Result<Accepted, ViewError>;
 
     /// Proposes a namespace, or approves the same proposal.
-    async fn submit_namespace(
-        &self,
-        submission: NamespaceSubmission,
-    ) -> Result<Accepted, ViewError>;
+    async fn submit_namespace(&self, submission: NamespaceSubmission) -> Result<Accepted, ViewError>;
 
     /// Approves a builder image.
     async fn approve_image(&self, approval: ImageApproval) -> Result<Accepted, ViewError>;
 
     /// Approves a specification that is not a structured one.
-    async fn approve_specification(
-        &self,
-        approval: SpecificationApproval,
-    ) -> Result<Accepted, ViewError>;
+    async fn approve_specification(&self, approval: SpecificationApproval) -> Result<Accepted, ViewError>;
 
     /// Withdraws the verdict of a release.
     async fn withdraw(&self, submission: WithdrawalSubmission) -> Result<Accepted, ViewError>;

@@ -28,19 +28,11 @@ pub enum DecodeError {
 }
 
 /// Decodes strictly: bounded length, nothing left over, and the value encodes to the same bytes again.
-pub(crate) fn decode<T: BorshSerialize + BorshDeserialize>(
-    bytes: &[u8],
-    limit: usize,
-) -> Result<T, DecodeError> {
+pub(crate) fn decode<T: BorshSerialize + BorshDeserialize>(bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
     if bytes.len() > limit {
-        return Err(DecodeError::TooLong {
-            actual: bytes.len(),
-            limit,
-        });
+        return Err(DecodeError::TooLong { actual: bytes.len(), limit });
     }
-    let value = T::try_from_slice(bytes).map_err(|error| DecodeError::Malformed {
-        detail: error.to_string(),
-    })?;
+    let value = T::try_from_slice(bytes).map_err(|error| DecodeError::Malformed { detail: error.to_string() })?;
     if encode(&value) != bytes {
         return Err(DecodeError::NotCanonical);
     }
@@ -52,9 +44,7 @@ pub(crate) fn encode<T: BorshSerialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Writing into a Vec fails only for a list longer than u32::MAX, which no type of this crate can hold in an
     // entry of 16 KiB; an oversized value in memory is caught by the length checks of `check`.
-    value
-        .serialize(&mut bytes)
-        .expect("lists of this crate are shorter than u32::MAX");
+    value.serialize(&mut bytes).expect("lists of this crate are shorter than u32::MAX");
     bytes
 }
 
@@ -86,14 +76,10 @@ pub(crate) mod text {
         T::Err: Display,
     {
         let text = String::deserialize_reader(reader)?;
-        text.parse()
-            .map_err(|error: T::Err| Error::new(ErrorKind::InvalidData, error.to_string()))
+        text.parse().map_err(|error: T::Err| Error::new(ErrorKind::InvalidData, error.to_string()))
     }
 
-    pub(crate) fn write_option<T: Display, W: Write>(
-        value: &Option<T>,
-        writer: &mut W,
-    ) -> Result<()> {
+    pub(crate) fn write_option<T: Display, W: Write>(value: &Option<T>, writer: &mut W) -> Result<()> {
         value.as_ref().map(ToString::to_string).serialize(writer)
     }
 
@@ -101,11 +87,7 @@ pub(crate) mod text {
     where
         T::Err: Display,
     {
-        Ok(if bool::deserialize_reader(reader)? {
-            Some(read(reader)?)
-        } else {
-            None
-        })
+        Ok(if bool::deserialize_reader(reader)? { Some(read(reader)?) } else { None })
     }
 
     pub(crate) fn write_list<T: Display, W: Write>(values: &[T], writer: &mut W) -> Result<()> {
@@ -118,9 +100,7 @@ pub(crate) mod text {
         T::Err: Display,
     {
         // Not reserved in advance: the count is the sender's word.
-        (0..u32::deserialize_reader(reader)?)
-            .map(|_| read(reader))
-            .collect()
+        (0..u32::deserialize_reader(reader)?).map(|_| read(reader)).collect()
     }
 }
 
@@ -128,16 +108,11 @@ pub(crate) mod text {
 pub(crate) mod hex_array {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(
-        bytes: &[u8; 32],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(bytes))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<[u8; 32], D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let text = <std::borrow::Cow<'de, str> as Deserialize>::deserialize(deserializer)?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(text.as_bytes(), &mut bytes).map_err(serde::de::Error::custom)?;

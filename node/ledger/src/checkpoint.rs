@@ -124,11 +124,7 @@ pub struct VerifiedCheckpoint {
 impl Checkpoint {
     /// The checkpoint of a network's log.
     pub fn new(network: &NetworkId, size: u64, root: Sha256) -> Self {
-        Self {
-            origin: Self::origin_of(network),
-            size,
-            root,
-        }
+        Self { origin: Self::origin_of(network), size, root }
     }
 
     /// The origin of a network's log.
@@ -138,12 +134,7 @@ impl Checkpoint {
 
     /// The note's text: three lines, each with its newline.
     pub fn to_text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            note::base64(self.root.as_bytes())
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, note::base64(self.root.as_bytes()))
     }
 
     /// Cosigns the checkpoint. `unix_seconds` is the caller's clock.
@@ -159,10 +150,7 @@ impl Checkpoint {
     /// Whether the cosignature is this key's, under the cosignature's name.
     pub fn verify_cosignature(&self, cosignature: &Cosignature, key: &PublicKey) -> bool {
         cosignature.key_id == note::key_id(&cosignature.name, key)
-            && key.verify(
-                &self.cosigned_message(cosignature.time),
-                &cosignature.signature,
-            )
+            && key.verify(&self.cosigned_message(cosignature.time), &cosignature.signature)
     }
 
     fn cosigned_message(&self, time: u64) -> Vec<u8> {
@@ -176,29 +164,12 @@ impl FromStr for Checkpoint {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = |part| CheckpointError::Malformed { part };
         let mut lines = text.split('\n');
-        let origin = lines
-            .next()
-            .filter(|line| line.starts_with(ORIGIN_PREFIX))
-            .ok_or(malformed("origin"))?;
-        let size = lines
-            .next()
-            .and_then(|line| line.parse().ok())
-            .ok_or(malformed("size"))?;
-        let root = lines
-            .next()
-            .and_then(note::from_base64)
-            .and_then(|bytes| bytes.try_into().ok());
+        let origin = lines.next().filter(|line| line.starts_with(ORIGIN_PREFIX)).ok_or(malformed("origin"))?;
+        let size = lines.next().and_then(|line| line.parse().ok()).ok_or(malformed("size"))?;
+        let root = lines.next().and_then(note::from_base64).and_then(|bytes| bytes.try_into().ok());
         let root = Sha256::from_bytes(root.ok_or(malformed("root"))?);
-        let checkpoint = Self {
-            origin: origin.to_owned(),
-            size,
-            root,
-        };
-        if checkpoint.to_text() == text {
-            Ok(checkpoint)
-        } else {
-            Err(CheckpointError::NotCanonical)
-        }
+        let checkpoint = Self { origin: origin.to_owned(), size, root };
+        if checkpoint.to_text() == text { Ok(checkpoint) } else { Err(CheckpointError::NotCanonical) }
     }
 }
 
@@ -213,21 +184,14 @@ impl Cosignature {
 
     /// Reads a signature line, without its newline.
     pub fn parse_line(line: &str) -> Result<Self, CheckpointError> {
-        let malformed = CheckpointError::Malformed {
-            part: "cosignature",
-        };
+        let malformed = CheckpointError::Malformed { part: "cosignature" };
         let (name, blob) = note::parse_signature_line(line).ok_or(malformed.clone())?;
         let blob: [u8; 76] = blob.try_into().map_err(|_| malformed)?;
         let (mut key_id, mut time, mut signature) = ([0; 4], [0; 8], [0; 64]);
         key_id.copy_from_slice(&blob[..4]);
         time.copy_from_slice(&blob[4..12]);
         signature.copy_from_slice(&blob[12..]);
-        Ok(Self {
-            name: name.to_owned(),
-            key_id,
-            time: u64::from_be_bytes(time),
-            signature: Signature(signature),
-        })
+        Ok(Self { name: name.to_owned(), key_id, time: u64::from_be_bytes(time), signature: Signature(signature) })
     }
 }
 
@@ -236,10 +200,7 @@ impl Certificate {
     pub fn new(checkpoint: Checkpoint, mut cosignatures: Vec<Cosignature>) -> Self {
         cosignatures.sort_by(|a, b| a.name.cmp(&b.name).then(b.time.cmp(&a.time)));
         cosignatures.dedup_by(|later, first| later.name == first.name);
-        Self {
-            checkpoint,
-            cosignatures,
-        }
+        Self { checkpoint, cosignatures }
     }
 
     /// The signed note.
@@ -260,23 +221,12 @@ impl Certificate {
     }
 
     /// Checks origin, membership, order, number and every signature. One bad cosignature refuses the certificate.
-    pub fn verify(
-        &self,
-        network: &NetworkId,
-        committee: &Committee,
-    ) -> Result<VerifiedCheckpoint, CertificateError> {
+    pub fn verify(&self, network: &NetworkId, committee: &Committee) -> Result<VerifiedCheckpoint, CertificateError> {
         let expected = Checkpoint::origin_of(network);
         if self.checkpoint.origin != expected {
-            return Err(CertificateError::Origin {
-                actual: self.checkpoint.origin.clone(),
-                expected,
-            });
+            return Err(CertificateError::Origin { actual: self.checkpoint.origin.clone(), expected });
         }
-        if !self
-            .cosignatures
-            .windows(2)
-            .all(|pair| pair[0].name < pair[1].name)
-        {
+        if !self.cosignatures.windows(2).all(|pair| pair[0].name < pair[1].name) {
             return Err(CertificateError::Order);
         }
         let (actual, quorum) = (self.cosignatures.len(), committee.quorum());
@@ -286,24 +236,14 @@ impl Certificate {
         let (mut oldest, mut newest) = (u64::MAX, 0);
         for cosignature in &self.cosignatures {
             let name = &cosignature.name;
-            let member = committee
-                .by_name(name)
-                .ok_or_else(|| CertificateError::NotMember { name: name.clone() })?;
-            if !self
-                .checkpoint
-                .verify_cosignature(cosignature, &member.authority_key)
-            {
+            let member = committee.by_name(name).ok_or_else(|| CertificateError::NotMember { name: name.clone() })?;
+            if !self.checkpoint.verify_cosignature(cosignature, &member.authority_key) {
                 return Err(CertificateError::Signature { name: name.clone() });
             }
             oldest = oldest.min(cosignature.time);
             newest = newest.max(cosignature.time);
         }
-        Ok(VerifiedCheckpoint {
-            size: self.checkpoint.size,
-            root: self.checkpoint.root,
-            oldest,
-            newest,
-        })
+        Ok(VerifiedCheckpoint { size: self.checkpoint.size, root: self.checkpoint.root, oldest, newest })
     }
 }
 
@@ -314,27 +254,16 @@ impl FromStr for Certificate {
         if text.len() > MAX_CERTIFICATE_BYTES {
             return Err(CheckpointError::TooLong { actual: text.len() });
         }
-        let end = text
-            .find("\n\n")
-            .ok_or(CheckpointError::Malformed { part: "empty line" })?;
+        let end = text.find("\n\n").ok_or(CheckpointError::Malformed { part: "empty line" })?;
         let checkpoint = text[..=end].parse()?;
         let mut cosignatures = Vec::new();
         for line in text[end + 2..].lines() {
             if cosignatures.len() == MAX_AUTHORITIES {
-                return Err(CheckpointError::Malformed {
-                    part: "number of cosignatures",
-                });
+                return Err(CheckpointError::Malformed { part: "number of cosignatures" });
             }
             cosignatures.push(Cosignature::parse_line(line)?);
         }
-        let certificate = Self {
-            checkpoint,
-            cosignatures,
-        };
-        if certificate.to_text() == text {
-            Ok(certificate)
-        } else {
-            Err(CheckpointError::NotCanonical)
-        }
+        let certificate = Self { checkpoint, cosignatures };
+        if certificate.to_text() == text { Ok(certificate) } else { Err(CheckpointError::NotCanonical) }
     }
 }

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maven_layout::Coordinates;
 use pyrsia_digest::Sha256;
 
-use crate::{
-    FailureKind, FileResult, FileVerdict, Outcome, PublicKey, RoundResult, VerdictState, VoidReason,
-};
+use crate::{FailureKind, FileResult, FileVerdict, Outcome, PublicKey, RoundResult, VerdictState, VoidReason};
 
 /// One eligible result.
 #[derive(Debug, Clone, Copy)]
@@ -57,12 +55,7 @@ impl Count {
 enum Value<'a> {
     Absent,
     Native(Option<Sha256>),
-    Upstream {
-        reference: Option<Sha256>,
-        outcome: Outcome,
-        normalisers: &'a [String],
-        normalised: Option<Sha256>,
-    },
+    Upstream { reference: Option<Sha256>, outcome: Outcome, normalisers: &'a [String], normalised: Option<Sha256> },
 }
 
 impl<'a> Value<'a> {
@@ -97,10 +90,7 @@ struct Tally<V> {
 
 impl<V: Ord> Tally<V> {
     fn new(thresholds: Thresholds, votes: impl IntoIterator<Item = (V, bool)>) -> Self {
-        let mut tally = Self {
-            votes: BTreeMap::new(),
-            thresholds,
-        };
+        let mut tally = Self { votes: BTreeMap::new(), thresholds };
         for (value, timely) in votes {
             let (timely_votes, late_votes) = tally.votes.entry(value).or_default();
             *(if timely { timely_votes } else { late_votes }) += 1;
@@ -113,11 +103,7 @@ impl<V: Ord> Tally<V> {
         self.votes
             .into_iter()
             .find(|(_, (timely, late))| {
-                let counted = if *timely > faulty {
-                    timely + late
-                } else {
-                    *timely
-                };
+                let counted = if *timely > faulty { timely + late } else { *timely };
                 counted >= quorum
             })
             .map(|(value, _)| value)
@@ -153,36 +139,25 @@ fn count_files(thresholds: Thresholds, ballots: &[Ballot<'_>]) -> Count {
     let mut trees = Vec::new();
     for ballot in ballots {
         if let RoundResult::Built(result) = ballot.result {
-            let files = result
-                .files
-                .iter()
-                .map(|file| ((file.coordinates.to_string(), file.name.clone()), file));
+            let files = result.files.iter().map(|file| ((file.coordinates.to_string(), file.name.clone()), file));
             built.push((ballot.authority, ballot.timely, files.collect()));
             trees.push((result.source_tree, ballot.timely));
         }
     }
     built.sort_by_key(|(authority, ..)| *authority);
-    let names: BTreeSet<&Name> = built
-        .iter()
-        .flat_map(|(_, _, files)| files.keys())
-        .collect();
+    let names: BTreeSet<&Name> = built.iter().flat_map(|(_, _, files)| files.keys()).collect();
     // A name that nobody has mentioned yet: is it certain that a quorum does not have it?
     let unknown = built.iter().map(|(_, timely, _)| (Value::Absent, *timely));
     let mut settled = Tally::new(thresholds, unknown).winner().is_some();
     let mut verdicts = BTreeMap::new();
     for name in names {
-        let votes = built
-            .iter()
-            .map(|(_, timely, files)| (Value::of(files.get(name).copied()), *timely));
+        let votes = built.iter().map(|(_, timely, files)| (Value::of(files.get(name).copied()), *timely));
         let winner = Tally::new(thresholds, votes).winner();
         settled &= winner.is_some();
         if winner == Some(Value::Absent) {
             continue;
         }
-        let Some(coordinates) = built
-            .iter()
-            .find_map(|(_, _, files)| files.get(name))
-            .map(|f| f.coordinates.clone())
+        let Some(coordinates) = built.iter().find_map(|(_, _, files)| files.get(name)).map(|f| f.coordinates.clone())
         else {
             continue;
         };
@@ -190,11 +165,7 @@ fn count_files(thresholds: Thresholds, ballots: &[Ballot<'_>]) -> Count {
         verdicts.insert(name.clone(), (coordinates, verdict));
     }
     let source_tree = Tally::new(thresholds, trees).winner();
-    Count::Files {
-        files: verdicts,
-        source_tree,
-        settled,
-    }
+    Count::Files { files: verdicts, source_tree, settled }
 }
 
 fn file_verdict(
@@ -223,11 +194,7 @@ fn file_verdict(
         outcome: None,
         normalisers: Vec::new(),
         normalised: None,
-        rebuilt: if rebuilt.len() == 1 {
-            rebuilt.into_iter().next().flatten()
-        } else {
-            None
-        },
+        rebuilt: if rebuilt.len() == 1 { rebuilt.into_iter().next().flatten() } else { None },
         agreed_by: agreed,
         dissent,
     };
@@ -237,18 +204,11 @@ fn file_verdict(
             verdict.sha256 = *digest;
             verdict.outcome = Some(Outcome::Native);
         }
-        Some(Value::Upstream {
-            reference,
-            outcome,
-            normalisers,
-            normalised,
-        }) => {
+        Some(Value::Upstream { reference, outcome, normalisers, normalised }) => {
             verdict.state = match outcome {
                 Outcome::Identical => VerdictState::Identical,
                 Outcome::Equivalent => VerdictState::Equivalent,
-                Outcome::Different | Outcome::NotBuilt | Outcome::Extra | Outcome::Native => {
-                    VerdictState::Different
-                }
+                Outcome::Different | Outcome::NotBuilt | Outcome::Extra | Outcome::Native => VerdictState::Different,
             };
             verdict.sha256 = *reference;
             verdict.outcome = Some(*outcome);
@@ -257,9 +217,8 @@ fn file_verdict(
         }
         // Disputed: a quorum may still agree on what upstream has, which says which bytes may be served.
         Some(Value::Absent) | None => {
-            let references = built.iter().map(|(_, timely, files)| {
-                (files.get(name).and_then(|file| file.reference), *timely)
-            });
+            let references =
+                built.iter().map(|(_, timely, files)| (files.get(name).and_then(|file| file.reference), *timely));
             verdict.sha256 = Tally::new(thresholds, references).winner().flatten();
         }
     }

@@ -112,10 +112,7 @@ pub struct Genesis {
 impl Genesis {
     /// The hash of the canonical bytes.
     pub fn network_id(&self) -> NetworkId {
-        NetworkId(Sha256::of(&framed(&[
-            b"pyrsia-maven/network/v1",
-            &encode(self),
-        ])))
+        NetworkId(Sha256::of(&framed(&[b"pyrsia-maven/network/v1", &encode(self)])))
     }
 
     /// Checks names, keys and constants.
@@ -123,66 +120,41 @@ impl Genesis {
         check_name(&self.name)?;
         check_authorities(&self.authorities)?;
         let constants = &self.constants;
-        check_constant(
-            "max_open_rounds_per_authority",
-            constants.max_open_rounds_per_authority,
-            65_536,
-        )?;
-        check_constant(
-            "max_open_proposals_per_authority",
-            constants.max_open_proposals_per_authority,
-            65_536,
-        )?;
+        check_constant("max_open_rounds_per_authority", constants.max_open_rounds_per_authority, 65_536)?;
+        check_constant("max_open_proposals_per_authority", constants.max_open_proposals_per_authority, 65_536)?;
         check_constant("max_attempts", constants.max_attempts, 1000)
     }
 
     /// The first committee.
     pub fn committee(&self) -> Committee {
-        Committee {
-            epoch: 0,
-            authorities: self.authorities.clone(),
-        }
+        Committee { epoch: 0, authorities: self.authorities.clone() }
     }
 }
 
 fn check_constant(name: &'static str, value: u32, max: u32) -> Result<(), GenesisError> {
-    if (1..=max).contains(&value) {
-        Ok(())
-    } else {
-        Err(GenesisError::Constant { name, min: 1, max })
-    }
+    if (1..=max).contains(&value) { Ok(()) } else { Err(GenesisError::Constant { name, min: 1, max }) }
 }
 
 fn check_name(name: &str) -> Result<(), GenesisError> {
     let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
-    if fits
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-    {
+    if fits && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
         Ok(())
     } else {
-        Err(GenesisError::Name {
-            name: name.chars().take(MAX_NAME_BYTES).collect(),
-        })
+        Err(GenesisError::Name { name: name.chars().take(MAX_NAME_BYTES).collect() })
     }
 }
 
 /// Checks the members of a committee: 1 to 64 of them, distinct names, distinct usable keys.
 pub(crate) fn check_authorities(authorities: &[Authority]) -> Result<(), GenesisError> {
     if authorities.is_empty() || authorities.len() > MAX_AUTHORITIES {
-        return Err(GenesisError::CommitteeSize {
-            actual: authorities.len(),
-        });
+        return Err(GenesisError::CommitteeSize { actual: authorities.len() });
     }
     let mut names = std::collections::BTreeSet::new();
     let mut keys = std::collections::BTreeSet::new();
     for authority in authorities {
         check_name(&authority.name)?;
         if !names.insert(&authority.name) {
-            return Err(GenesisError::NameTwice {
-                name: authority.name.clone(),
-            });
+            return Err(GenesisError::NameTwice { name: authority.name.clone() });
         }
         for key in [authority.authority_key, authority.consensus_key] {
             if !key.is_usable() {
@@ -223,23 +195,17 @@ impl Committee {
 
     /// The member with this authority key.
     pub fn member(&self, key: &PublicKey) -> Option<&Authority> {
-        self.authorities
-            .iter()
-            .find(|authority| authority.authority_key == *key)
+        self.authorities.iter().find(|authority| authority.authority_key == *key)
     }
 
     /// The member with this name.
     pub fn by_name(&self, name: &str) -> Option<&Authority> {
-        self.authorities
-            .iter()
-            .find(|authority| authority.name == name)
+        self.authorities.iter().find(|authority| authority.name == name)
     }
 
     /// The position of the member with this authority key.
     pub fn index_of(&self, key: &PublicKey) -> Option<usize> {
-        self.authorities
-            .iter()
-            .position(|authority| authority.authority_key == *key)
+        self.authorities.iter().position(|authority| authority.authority_key == *key)
     }
 
     /// Whether the key is a member's authority key.
@@ -267,30 +233,13 @@ mod tests {
     }
 
     fn genesis(authorities: Vec<Authority>) -> Genesis {
-        Genesis {
-            name: "test".into(),
-            nonce: [1; 32],
-            authorities,
-            constants: Constants::default(),
-        }
+        Genesis { name: "test".into(), nonce: [1; 32], authorities, constants: Constants::default() }
     }
 
     #[test]
     fn quorums() {
-        for (n, f, q) in [
-            (1, 0, 1),
-            (2, 0, 2),
-            (3, 0, 3),
-            (4, 1, 3),
-            (5, 1, 4),
-            (6, 1, 5),
-            (7, 2, 5),
-            (10, 3, 7),
-        ] {
-            let committee = Committee {
-                epoch: 0,
-                authorities: vec![authority("a", 1); n],
-            };
+        for (n, f, q) in [(1, 0, 1), (2, 0, 2), (3, 0, 3), (4, 1, 3), (5, 1, 4), (6, 1, 5), (7, 2, 5), (10, 3, 7)] {
+            let committee = Committee { epoch: 0, authorities: vec![authority("a", 1); n] };
             assert_eq!((committee.faulty(), committee.quorum()), (f, q), "N = {n}");
         }
     }
@@ -310,34 +259,19 @@ mod tests {
 
     #[test]
     fn refusals() {
-        assert_eq!(
-            genesis(vec![]).check(),
-            Err(GenesisError::CommitteeSize { actual: 0 })
-        );
+        assert_eq!(genesis(vec![]).check(), Err(GenesisError::CommitteeSize { actual: 0 }));
         let twice = genesis(vec![authority("a", 1), authority("a", 2)]);
-        assert_eq!(
-            twice.check(),
-            Err(GenesisError::NameTwice { name: "a".into() })
-        );
+        assert_eq!(twice.check(), Err(GenesisError::NameTwice { name: "a".into() }));
         let shared = genesis(vec![authority("a", 1), authority("b", 1)]);
         assert!(matches!(shared.check(), Err(GenesisError::KeyTwice { .. })));
         // A space would end the name inside a signature line.
-        assert!(matches!(
-            genesis(vec![authority("a b", 1)]).check(),
-            Err(GenesisError::Name { .. })
-        ));
+        assert!(matches!(genesis(vec![authority("a b", 1)]).check(), Err(GenesisError::Name { .. })));
         let mut weak = genesis(vec![authority("a", 1)]);
         weak.authorities[0].consensus_key = PublicKey([0; 32]);
         assert!(matches!(weak.check(), Err(GenesisError::Key { .. })));
         let mut zero = genesis(vec![authority("a", 1)]);
         zero.constants.max_attempts = 0;
-        assert!(matches!(
-            zero.check(),
-            Err(GenesisError::Constant {
-                name: "max_attempts",
-                ..
-            })
-        ));
+        assert!(matches!(zero.check(), Err(GenesisError::Constant { name: "max_attempts", .. })));
         assert_eq!(genesis(vec![authority("a", 1)]).check(), Ok(()));
     }
 }

@@ -13,17 +13,7 @@ macro_rules! hash_id {
         ///
         /// Text form: 64 hexadecimal characters.
         #[derive(
-            Clone,
-            Copy,
-            PartialEq,
-            Eq,
-            PartialOrd,
-            Ord,
-            Hash,
-            BorshSerialize,
-            BorshDeserialize,
-            Serialize,
-            Deserialize,
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
         )]
         #[serde(transparent)]
         pub struct $name(pub Sha256);
@@ -63,22 +53,13 @@ macro_rules! hash_id {
     };
 }
 
-hash_id!(
-    NetworkId,
-    "Names a network: the hash of its genesis. Every signature covers it."
-);
-hash_id!(
-    EntryDigest,
-    "Names a signed entry: SHA-256 of its canonical bytes, signature included."
-);
+hash_id!(NetworkId, "Names a network: the hash of its genesis. Every signature covers it.");
+hash_id!(EntryDigest, "Names a signed entry: SHA-256 of its canonical bytes, signature included.");
 hash_id!(
     ProposalId,
     "Names a proposal by its content alone: the same proposal of two authorities is one proposal with two approvals."
 );
-hash_id!(
-    RoundKey,
-    "Names a round: the hash of everything that decides what its build would be."
-);
+hash_id!(RoundKey, "Names a round: the hash of everything that decides what its build would be.");
 
 /// Why a text is not a commit id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,14 +82,8 @@ impl FromStr for CommitId {
     type Err = CommitIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex = text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if hex && matches!(text.len(), 40 | 64) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(CommitIdError)
-        }
+        let hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if hex && matches!(text.len(), 40 | 64) { Ok(Self(text.to_owned())) } else { Err(CommitIdError) }
     }
 }
 

@@ -44,9 +44,7 @@ impl Domain {
 macro_rules! hex_bytes {
     ($name:ident, $len:literal, $doc:literal) => {
         #[doc = $doc]
-        #[derive(
-            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-        )]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
         pub struct $name(pub [u8; $len]);
 
         impl $name {
@@ -73,8 +71,7 @@ macro_rules! hex_bytes {
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let mut bytes = [0; $len];
-                hex::decode_to_slice(text, &mut bytes)
-                    .map_err(|_| KeyError { expected: $len * 2 })?;
+                hex::decode_to_slice(text, &mut bytes).map_err(|_| KeyError { expected: $len * 2 })?;
                 Ok(Self(bytes))
             }
         }
@@ -94,26 +91,19 @@ macro_rules! hex_bytes {
     };
 }
 
-hex_bytes!(
-    PublicKey,
-    32,
-    "An ed25519 public key. Any 32 bytes: whether they are a key shows when they verify."
-);
+hex_bytes!(PublicKey, 32, "An ed25519 public key. Any 32 bytes: whether they are a key shows when they verify.");
 hex_bytes!(Signature, 64, "An ed25519 signature.");
 
 impl PublicKey {
     /// Whether `signature` is this key's over `message`, by the strict equation (which also refuses small-order keys).
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
-            key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0))
-                .is_ok()
-        })
+        VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok())
     }
 
     /// Whether these bytes are a usable key: a point on the curve of large order, encoded canonically.
     pub fn is_usable(&self) -> bool {
-        VerifyingKey::from_bytes(&self.0)
-            .is_ok_and(|key| !key.is_weak() && key.to_bytes() == self.0)
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| !key.is_weak() && key.to_bytes() == self.0)
     }
 }
 
@@ -151,10 +141,7 @@ macro_rules! secret_key {
 
 secret_key!(AuthorityKey, "Signs entries and checkpoints.");
 secret_key!(ConsensusKey, "Signs units of the ordering protocol.");
-secret_key!(
-    PublisherKey,
-    "A maintainer's key: signs requests to publish into a namespace."
-);
+secret_key!(PublisherKey, "A maintainer's key: signs requests to publish into a namespace.");
 
 #[cfg(test)]
 mod tests {
@@ -164,22 +151,11 @@ mod tests {
     fn rfc_8032_vector() {
         // RFC 8032, section 7.1, TEST 2.
         let mut seed = [0; 32];
-        hex::decode_to_slice(
-            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
-            &mut seed,
-        )
-        .unwrap();
+        hex::decode_to_slice("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb", &mut seed).unwrap();
         let key = AuthorityKey::from_seed(&seed);
-        assert_eq!(
-            key.public().to_string(),
-            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
-        );
+        assert_eq!(key.public().to_string(), "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
         let signature = key.sign(&[0x72]);
-        assert!(
-            signature
-                .to_string()
-                .starts_with("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da")
-        );
+        assert!(signature.to_string().starts_with("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"));
         assert!(key.public().verify(&[0x72], &signature));
         assert!(!key.public().verify(&[0x73], &signature));
     }
@@ -198,10 +174,7 @@ mod tests {
     #[test]
     fn debug_shows_the_public_half_only() {
         let key = PublisherKey::from_seed(&[7; 32]);
-        assert_eq!(
-            format!("{key:?}"),
-            format!("PublisherKey({})", key.public())
-        );
+        assert_eq!(format!("{key:?}"), format!("PublisherKey({})", key.public()));
     }
 
     #[test]

@@ -15,10 +15,7 @@ pub const MAX_LEAF_BYTES: usize = 65_535;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct VerdictLeaf {
     /// The release.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub coordinates: Coordinates,
     /// The round.
     pub round: RoundKey,
@@ -29,16 +26,10 @@ pub struct VerdictLeaf {
     /// The headline.
     pub state: VerdictState,
     /// Where the source is.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub repository: CanonicalRepository,
     /// The commit.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub commit: CommitId,
     /// The tag.
     pub tag: Option<String>,

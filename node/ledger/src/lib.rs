@@ -34,15 +34,12 @@ pub mod verdict;
 
 pub use block::Block;
 pub use canonical::DecodeError;
-pub use checkpoint::{
-    Certificate, CertificateError, Checkpoint, CheckpointError, Cosignature, VerifiedCheckpoint,
-};
+pub use checkpoint::{Certificate, CertificateError, Checkpoint, CheckpointError, Cosignature, VerifiedCheckpoint};
 pub use entry::{
-    Approval, Attestation, AuthorityChange, BuildRequest, BuiltResult, Commitment, EntryBody,
-    EntryError, FailedBuild, FailureKind, FileResult, ImageProposal, Inputs, InputsFailed,
-    InputsRejected, MAX_ENTRY_BYTES, MAX_TEXT_BYTES, Mode, NamespaceGrant, Outcome,
-    PublisherSignature, RecordFailure, ReleaseBlock, RoundResult, RoundStage, RulesChange,
-    SignedEntry, Subject, Timeout, VoidReason, Withdrawal, commitment_hash,
+    Approval, Attestation, AuthorityChange, BuildRequest, BuiltResult, Commitment, EntryBody, EntryError, FailedBuild,
+    FailureKind, FileResult, ImageProposal, Inputs, InputsFailed, InputsRejected, MAX_ENTRY_BYTES, MAX_TEXT_BYTES,
+    Mode, NamespaceGrant, Outcome, PublisherSignature, RecordFailure, ReleaseBlock, RoundResult, RoundStage,
+    RulesChange, SignedEntry, Subject, Timeout, VoidReason, Withdrawal, commitment_hash,
 };
 pub use genesis::{Authority, Committee, Constants, Genesis, GenesisError};
 pub use ids::{CommitId, CommitIdError, EntryDigest, NetworkId, ProposalId, RoundKey};

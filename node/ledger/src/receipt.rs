@@ -10,10 +10,7 @@ use pyrsia_merkle::{ProofError, verify_inclusion};
 use serde::{Deserialize, Serialize};
 
 use crate::genesis::check_authorities;
-use crate::{
-    Certificate, CertificateError, CheckpointError, Committee, CommitteeLeaf, Genesis,
-    GenesisError, Leaf,
-};
+use crate::{Certificate, CertificateError, CheckpointError, Committee, CommitteeLeaf, Genesis, GenesisError, Leaf};
 use crate::{FileVerdict, NetworkId, Verdict};
 
 /// Longest text of a receipt, in bytes.
@@ -79,9 +76,7 @@ pub enum ReceiptError {
         quorum: usize,
     },
     /// The receipt does not reach the committee that the verifier has pinned.
-    #[error(
-        "the receipt does not pass through the committee of epoch {epoch} that was seen before"
-    )]
+    #[error("the receipt does not pass through the committee of epoch {epoch} that was seen before")]
     Pinned {
         /// Epoch of the pinned committee.
         epoch: u32,
@@ -143,8 +138,7 @@ pub struct VerifiedReceipt {
 impl VerifiedReceipt {
     /// The verdict on the file at a path.
     pub fn file(&self, path: &RepoPath) -> Option<&FileVerdict> {
-        (path.parent()? == self.verdict.coordinates.dir())
-            .then(|| self.verdict.file(path.file_name()))?
+        (path.parent()? == self.verdict.coordinates.dir()).then(|| self.verdict.file(path.file_name()))?
     }
 }
 
@@ -155,18 +149,11 @@ impl Receipt {
     }
 
     /// Verifies, and refuses a receipt that does not pass through the newest committee seen before.
-    pub fn verify_pinned(
-        &self,
-        genesis: &Genesis,
-        pin: Option<&Pin>,
-    ) -> Result<VerifiedReceipt, ReceiptError> {
+    pub fn verify_pinned(&self, genesis: &Genesis, pin: Option<&Pin>) -> Result<VerifiedReceipt, ReceiptError> {
         genesis.check()?;
         let network = genesis.network_id();
         if self.network != network {
-            return Err(ReceiptError::Network {
-                actual: self.network,
-                expected: network,
-            });
+            return Err(ReceiptError::Network { actual: self.network, expected: network });
         }
         let mut committee = genesis.committee();
         let mut pinned = pin.is_none_or(|pin| is_pinned(pin, &committee));
@@ -186,14 +173,7 @@ impl Receipt {
             }
             check_authorities(&leaf.committee.authorities)?;
             let bytes = Leaf::Committee(leaf.clone());
-            check_leaf(
-                &network,
-                &committee,
-                &handover.certificate,
-                leaf.index,
-                &bytes,
-                &handover.proof,
-            )?;
+            check_leaf(&network, &committee, &handover.certificate, leaf.index, &bytes, &handover.proof)?;
             last_index = Some(leaf.index);
             committee = leaf.committee.clone();
             pinned |= pin.is_some_and(|pin| is_pinned(pin, &committee));
@@ -213,24 +193,14 @@ impl Receipt {
             return Err(ReceiptError::Outputs);
         }
         let bytes = Leaf::Verdict(leaf);
-        let newest = check_leaf(
-            &network,
-            &committee,
-            &self.certificate,
-            self.verdict.index,
-            &bytes,
-            &self.proof,
-        )?;
+        let newest = check_leaf(&network, &committee, &self.certificate, self.verdict.index, &bytes, &self.proof)?;
         Ok(VerifiedReceipt {
             verdict: self.verdict.clone(),
             index: self.verdict.index,
             log_size: self.certificate.checkpoint.size,
             log_root: self.certificate.checkpoint.root,
             time: newest,
-            pin: Pin {
-                epoch: committee.epoch,
-                committee_hash: committee.hash(),
-            },
+            pin: Pin { epoch: committee.epoch, committee_hash: committee.hash() },
         })
     }
 
@@ -245,11 +215,7 @@ impl Receipt {
             return Err(ReceiptError::TooLong { actual: text.len() });
         }
         let receipt = crate::receipt_text::parse(text)?;
-        if receipt.to_text() == text {
-            Ok(receipt)
-        } else {
-            Err(ReceiptError::NotCanonical)
-        }
+        if receipt.to_text() == text { Ok(receipt) } else { Err(ReceiptError::NotCanonical) }
     }
 }
 

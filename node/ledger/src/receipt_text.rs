@@ -17,10 +17,7 @@ const MAX_LINES: usize = 4096;
 
 pub(crate) fn print(receipt: &Receipt) -> String {
     let mut text = format!("{TITLE}\nnetwork {}\n", receipt.network);
-    text.push_str(&format!(
-        "leaf {}\n",
-        note::base64(&Leaf::Verdict(receipt.verdict.leaf()).to_bytes())
-    ));
+    text.push_str(&format!("leaf {}\n", note::base64(&Leaf::Verdict(receipt.verdict.leaf()).to_bytes())));
     text.push_str(&format!("outputs {}\n", receipt.verdict.files.len()));
     for file in &receipt.verdict.files {
         text.push_str(&note::base64(&encode(file)));
@@ -47,19 +44,12 @@ fn print_proof(text: &mut String, proof: &[Sha256]) {
 
 /// The signed note as it is, after its number of cosignatures.
 fn print_certificate(text: &mut String, certificate: &Certificate) {
-    text.push_str(&format!(
-        "certificate {}\n{}",
-        certificate.cosignatures.len(),
-        certificate.to_text()
-    ));
+    text.push_str(&format!("certificate {}\n{}", certificate.cosignatures.len(), certificate.to_text()));
 }
 
 /// Reads without caring about canonical form: the caller prints and compares.
 pub(crate) fn parse(text: &str) -> Result<Receipt, ReceiptError> {
-    let mut lines = Lines {
-        lines: text.split('\n').enumerate(),
-        number: 0,
-    };
+    let mut lines = Lines { lines: text.split('\n').enumerate(), number: 0 };
     let title = lines.next("title")?;
     if title != TITLE {
         return lines.refuse("title");
@@ -73,8 +63,7 @@ pub(crate) fn parse(text: &str) -> Result<Receipt, ReceiptError> {
     let mut files = Vec::new();
     for _ in 0..lines.count("outputs")? {
         let line = lines.next("output")?;
-        let file: Option<FileVerdict> =
-            note::from_base64(line).and_then(|bytes| decode(&bytes, MAX_FILE_BYTES).ok());
+        let file: Option<FileVerdict> = note::from_base64(line).and_then(|bytes| decode(&bytes, MAX_FILE_BYTES).ok());
         let Some(file) = file else {
             return lines.refuse("output");
         };
@@ -87,23 +76,13 @@ pub(crate) fn parse(text: &str) -> Result<Receipt, ReceiptError> {
         let Leaf::Committee(leaf) = lines.leaf()? else {
             return lines.refuse("committee leaf");
         };
-        handovers.push(Handover {
-            leaf,
-            proof: lines.proof()?,
-            certificate: lines.certificate()?,
-        });
+        handovers.push(Handover { leaf, proof: lines.proof()?, certificate: lines.certificate()? });
     }
     let certificate = lines.certificate()?;
     if !lines.next("end of the last line")?.is_empty() || lines.lines.next().is_some() {
         return lines.refuse("end");
     }
-    Ok(Receipt {
-        network,
-        verdict,
-        proof,
-        handovers,
-        certificate,
-    })
+    Ok(Receipt { network, verdict, proof, handovers, certificate })
 }
 
 struct Lines<'a> {
@@ -114,10 +93,7 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn refuse<T>(&self, part: &'static str) -> Result<T, ReceiptError> {
-        Err(ReceiptError::Malformed {
-            line: self.number,
-            part,
-        })
+        Err(ReceiptError::Malformed { line: self.number, part })
     }
 
     fn next(&mut self, part: &'static str) -> Result<&'a str, ReceiptError> {

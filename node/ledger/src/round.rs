@@ -7,8 +7,8 @@ use pyrsia_digest::Sha256;
 use serde::Serialize;
 
 use crate::{
-    BuildRequest, Committee, Inputs, PublicKey, RecordFailure, RoundKey, RoundResult, RoundStage,
-    VerdictState, VoidReason,
+    BuildRequest, Committee, Inputs, PublicKey, RecordFailure, RoundKey, RoundResult, RoundStage, VerdictState,
+    VoidReason,
 };
 
 /// How a round ended.
@@ -70,10 +70,7 @@ pub struct AttestationRecord {
     pub result: Arc<RoundResult>,
 }
 
-fn through_arc<S: serde::Serializer>(
-    result: &Arc<RoundResult>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn through_arc<S: serde::Serializer>(result: &Arc<RoundResult>, serializer: S) -> Result<S::Ok, S::Error> {
     result.as_ref().serialize(serializer)
 }
 
@@ -175,9 +172,7 @@ impl Round {
 
     /// Whether there is evidence against this authority in the present attempt.
     pub fn has_equivocated(&self, key: &PublicKey) -> bool {
-        self.equivocations
-            .get(key)
-            .is_some_and(|evidence| evidence.attempt == self.attempt)
+        self.equivocations.get(key).is_some_and(|evidence| evidence.attempt == self.attempt)
     }
 
     /// Starts the next attempt, or abandons the round after the last one.

@@ -12,18 +12,7 @@ use crate::{CommitId, Mode, Outcome, PublicKey, RoundKey};
 
 /// What a verdict says.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    BorshSerialize,
-    BorshDeserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictState {
@@ -192,16 +181,9 @@ impl Verdict {
 
 /// Hash of an output list: the Merkle root over the canonical bytes of each file's verdict, and their number.
 pub fn outputs_root(files: &[FileVerdict]) -> Sha256 {
-    let leaves: Vec<Sha256> = files
-        .iter()
-        .map(|file| pyrsia_merkle::leaf_hash(&encode(file)))
-        .collect();
+    let leaves: Vec<Sha256> = files.iter().map(|file| pyrsia_merkle::leaf_hash(&encode(file))).collect();
     let count = (files.len() as u64).to_le_bytes();
-    Sha256::of(&framed(&[
-        b"pyrsia-maven/outputs/v1",
-        &count,
-        pyrsia_merkle::root(&leaves).as_bytes(),
-    ]))
+    Sha256::of(&framed(&[b"pyrsia-maven/outputs/v1", &count, pyrsia_merkle::root(&leaves).as_bytes()]))
 }
 
 /// The headline of a release: the weakest state among the POM and the main artifact. A file that upstream does not have

@@ -58,10 +58,7 @@ impl BorshDeserialize for Frontier {
         let size = u64::deserialize_reader(reader)?;
         let peaks = Vec::<Sha256>::deserialize_reader(reader)?;
         if peaks.len() != size.count_ones() as usize {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "number of peaks does not fit the size",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "number of peaks does not fit the size"));
         }
         Ok(Self { size, peaks })
     }

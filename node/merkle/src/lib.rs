@@ -17,7 +17,5 @@ mod proof;
 mod tree;
 
 pub use frontier::Frontier;
-pub use proof::{
-    ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
-};
+pub use proof::{ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
 pub use tree::{empty_root, leaf_hash, node_hash, root};

@@ -40,10 +40,7 @@ pub fn inclusion_proof<E>(
     if index >= size {
         return Ok(Vec::new());
     }
-    path(size, index)
-        .into_iter()
-        .map(|(start, len)| subtree(start, len, node))
-        .collect()
+    path(size, index).into_iter().map(|(start, len)| subtree(start, len, node)).collect()
 }
 
 /// Subtrees (first leaf, leaves) whose hashes make up an inclusion proof, the deepest first.
@@ -65,20 +62,13 @@ fn path(size: u64, index: u64) -> Vec<(u64, u64)> {
 }
 
 /// Hash of the subtree over `len` leaves from `start`; `start` is a multiple of the power of two at or above `len`.
-fn subtree<E>(
-    start: u64,
-    len: u64,
-    node: &mut impl FnMut(u8, u64) -> Result<Sha256, E>,
-) -> Result<Sha256, E> {
+fn subtree<E>(start: u64, len: u64, node: &mut impl FnMut(u8, u64) -> Result<Sha256, E>) -> Result<Sha256, E> {
     if len.is_power_of_two() {
         let level = len.trailing_zeros() as u8;
         return node(level, start >> level);
     }
     let left = split(len);
-    Ok(node_hash(
-        &subtree(start, left, node)?,
-        &subtree(start + left, len - left, node)?,
-    ))
+    Ok(node_hash(&subtree(start, left, node)?, &subtree(start + left, len - left, node)?))
 }
 
 /// Checks that `leaf_hash` is leaf `index` of the tree with `size` leaves and this `root`.
@@ -94,26 +84,12 @@ pub fn verify_inclusion(
     }
     let siblings = path(size, index);
     if siblings.len() != proof.len() {
-        return Err(ProofError::Length {
-            actual: proof.len(),
-            expected: siblings.len(),
-        });
+        return Err(ProofError::Length { actual: proof.len(), expected: siblings.len() });
     }
-    let computed = siblings
-        .iter()
-        .zip(proof)
-        .fold(*leaf_hash, |hash, ((start, _), sibling)| {
-            if *start > index {
-                node_hash(&hash, sibling)
-            } else {
-                node_hash(sibling, &hash)
-            }
-        });
-    if computed == *root {
-        Ok(())
-    } else {
-        Err(ProofError::Root)
-    }
+    let computed = siblings.iter().zip(proof).fold(*leaf_hash, |hash, ((start, _), sibling)| {
+        if *start > index { node_hash(&hash, sibling) } else { node_hash(sibling, &hash) }
+    });
+    if computed == *root { Ok(()) } else { Err(ProofError::Root) }
 }
 
 /// Hashes of a proof that the tree of the first `old_size` leaves is the beginning of the tree of `new_size` leaves.
@@ -127,10 +103,7 @@ pub fn consistency_proof<E>(
     if old_size == 0 || old_size >= new_size {
         return Ok(Vec::new());
     }
-    consistency_path(old_size, new_size)
-        .into_iter()
-        .map(|(start, len)| subtree(start, len, node))
-        .collect()
+    consistency_path(old_size, new_size).into_iter().map(|(start, len)| subtree(start, len, node)).collect()
 }
 
 /// Subtrees of a consistency proof in the order of RFC 6962, section 2.1.2. `0 < old_size < new_size`.
@@ -169,35 +142,18 @@ pub fn verify_consistency(
     proof: &[Sha256],
 ) -> Result<(), ProofError> {
     if old_size > new_size {
-        return Err(ProofError::OutOfRange {
-            index: old_size,
-            size: new_size,
-        });
+        return Err(ProofError::OutOfRange { index: old_size, size: new_size });
     }
     if old_size == 0 || old_size == new_size {
         if !proof.is_empty() {
-            return Err(ProofError::Length {
-                actual: proof.len(),
-                expected: 0,
-            });
+            return Err(ProofError::Length { actual: proof.len(), expected: 0 });
         }
-        let expected = if old_size == 0 {
-            &crate::empty_root()
-        } else {
-            new_root
-        };
-        return if old_root == expected {
-            Ok(())
-        } else {
-            Err(ProofError::Root)
-        };
+        let expected = if old_size == 0 { &crate::empty_root() } else { new_root };
+        return if old_root == expected { Ok(()) } else { Err(ProofError::Root) };
     }
     let subtrees = consistency_path(old_size, new_size);
     if subtrees.len() != proof.len() {
-        return Err(ProofError::Length {
-            actual: proof.len(),
-            expected: subtrees.len(),
-        });
+        return Err(ProofError::Length { actual: proof.len(), expected: subtrees.len() });
     }
     // The deepest subtree both trees share: given, unless it is the whole old tree.
     let mut steps = subtrees.iter().zip(proof);
@@ -218,9 +174,5 @@ pub fn verify_consistency(
             new = node_hash(&new, hash);
         }
     }
-    if old == *old_root && new == *new_root {
-        Ok(())
-    } else {
-        Err(ProofError::Root)
-    }
+    if old == *old_root && new == *new_root { Ok(()) } else { Err(ProofError::Root) }
 }

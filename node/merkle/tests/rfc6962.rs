@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use pyrsia_digest::Sha256;
 use pyrsia_merkle::{
-    Frontier, ProofError, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash,
-    root, verify_consistency, verify_inclusion,
+    Frontier, ProofError, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, root,
+    verify_consistency, verify_inclusion,
 };
 
 /// Leaves and roots of the test data that implementations of RFC 6962 share.
@@ -41,11 +41,7 @@ struct Tree {
 
 impl Tree {
     fn of(count: u64) -> Self {
-        let mut tree = Tree {
-            frontier: Frontier::new(),
-            leaves: Vec::new(),
-            nodes: BTreeMap::new(),
-        };
+        let mut tree = Tree { frontier: Frontier::new(), leaves: Vec::new(), nodes: BTreeMap::new() };
         for n in 0..count {
             tree.push(leaf_hash(&n.to_be_bytes()));
         }
@@ -55,19 +51,13 @@ impl Tree {
     fn push(&mut self, leaf: Sha256) {
         let nodes = &mut self.nodes;
         self.frontier.push(leaf, &mut |level, index, hash| {
-            assert!(
-                nodes.insert((level, index), hash).is_none(),
-                "node ({level}, {index}) was reported twice"
-            );
+            assert!(nodes.insert((level, index), hash).is_none(), "node ({level}, {index}) was reported twice");
         });
         self.leaves.push(leaf);
     }
 
     fn node(&self, level: u8, index: u64) -> Result<Sha256, String> {
-        self.nodes
-            .get(&(level, index))
-            .copied()
-            .ok_or(format!("({level}, {index}) is not complete"))
+        self.nodes.get(&(level, index)).copied().ok_or(format!("({level}, {index}) is not complete"))
     }
 
     fn root_at(&self, size: u64) -> Sha256 {
@@ -81,11 +71,7 @@ fn roots_of_the_shared_vectors() {
     assert_eq!(tree.frontier.root(), empty_root());
     for (size, expected) in ROOTS.iter().enumerate() {
         assert_eq!(root(&tree.leaves).to_string(), *expected, "size {size}");
-        assert_eq!(
-            tree.frontier.root().to_string(),
-            *expected,
-            "frontier of size {size}"
-        );
+        assert_eq!(tree.frontier.root().to_string(), *expected, "frontier of size {size}");
         if let Some(leaf) = LEAVES.get(size) {
             tree.push(leaf_hash(leaf));
         }
@@ -98,43 +84,26 @@ fn every_proof_of_every_small_tree() {
     for size in 0..=40u64 {
         let root = tree.root_at(size);
         for index in 0..size {
-            let proof =
-                inclusion_proof(size, index, &mut |level, index| tree.node(level, index)).unwrap();
+            let proof = inclusion_proof(size, index, &mut |level, index| tree.node(level, index)).unwrap();
             let leaf = tree.leaves[index as usize];
             assert_eq!(verify_inclusion(&root, size, index, &leaf, &proof), Ok(()));
             // Another position, another leaf, a longer and a shorter proof are refused.
-            assert!(
-                verify_inclusion(&root, size, (index + 1) % size, &leaf, &proof).is_err()
-                    || size == 1
-            );
-            assert_eq!(
-                verify_inclusion(&root, size, index, &leaf_hash(b"x"), &proof),
-                Err(ProofError::Root)
-            );
+            assert!(verify_inclusion(&root, size, (index + 1) % size, &leaf, &proof).is_err() || size == 1);
+            assert_eq!(verify_inclusion(&root, size, index, &leaf_hash(b"x"), &proof), Err(ProofError::Root));
             let mut longer = proof.clone();
             longer.push(leaf);
-            assert!(matches!(
-                verify_inclusion(&root, size, index, &leaf, &longer),
-                Err(ProofError::Length { .. })
-            ));
+            assert!(matches!(verify_inclusion(&root, size, index, &leaf, &longer), Err(ProofError::Length { .. })));
             if let Some((_, shorter)) = proof.split_last() {
                 assert!(verify_inclusion(&root, size, index, &leaf, shorter).is_err());
             }
         }
         for old in 0..=size {
-            let proof =
-                consistency_proof(old, size, &mut |level, index| tree.node(level, index)).unwrap();
+            let proof = consistency_proof(old, size, &mut |level, index| tree.node(level, index)).unwrap();
             let old_root = tree.root_at(old);
-            assert_eq!(
-                verify_consistency(&old_root, old, &root, size, &proof),
-                Ok(()),
-                "{old} -> {size}"
-            );
+            assert_eq!(verify_consistency(&old_root, old, &root, size, &proof), Ok(()), "{old} -> {size}");
             assert!(verify_consistency(&leaf_hash(b"x"), old, &root, size, &proof).is_err());
             if old > 0 {
-                assert!(
-                    verify_consistency(&old_root, old, &leaf_hash(b"x"), size, &proof).is_err()
-                );
+                assert!(verify_consistency(&old_root, old, &leaf_hash(b"x"), size, &proof).is_err());
             }
         }
     }
@@ -143,18 +112,9 @@ fn every_proof_of_every_small_tree() {
 #[test]
 fn positions_outside_are_refused() {
     let leaf = leaf_hash(b"a");
-    assert_eq!(
-        verify_inclusion(&leaf, 1, 1, &leaf, &[]),
-        Err(ProofError::OutOfRange { index: 1, size: 1 })
-    );
-    assert_eq!(
-        verify_inclusion(&empty_root(), 0, 0, &leaf, &[]),
-        Err(ProofError::OutOfRange { index: 0, size: 0 })
-    );
-    assert_eq!(
-        verify_consistency(&leaf, 2, &leaf, 1, &[]),
-        Err(ProofError::OutOfRange { index: 2, size: 1 })
-    );
+    assert_eq!(verify_inclusion(&leaf, 1, 1, &leaf, &[]), Err(ProofError::OutOfRange { index: 1, size: 1 }));
+    assert_eq!(verify_inclusion(&empty_root(), 0, 0, &leaf, &[]), Err(ProofError::OutOfRange { index: 0, size: 0 }));
+    assert_eq!(verify_consistency(&leaf, 2, &leaf, 1, &[]), Err(ProofError::OutOfRange { index: 2, size: 1 }));
     // The largest tree there can be: no overflow, and the depth is bounded.
     assert!(matches!(
         verify_inclusion(&leaf, u64::MAX, u64::MAX - 1, &leaf, &[]),

@@ -27,7 +27,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "PYRSIA_DATA_DIR", hide_env_values = true)]
     pub data_dir: Option<PathBuf>,
     /// Address of the node to ask
-    #[arg(long, global = true, value_name = "URL", env = "PYRSIA_NODE", default_value = "http://127.0.0.1:7888", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PYRSIA_NODE",
+        default_value = "http://127.0.0.1:7888",
+        hide_env_values = true
+    )]
     pub node: String,
     /// Folder of builder images [default: images in the data directory]
     #[arg(long, global = true, value_name = "DIR", env = "PYRSIA_IMAGES", hide_env_values = true)]

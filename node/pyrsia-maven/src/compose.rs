@@ -57,10 +57,9 @@ pub fn java_builder(context: &Context) -> JavaBuilder {
 fn java_config(context: &Context) -> JavaBuilderConfig {
     let mut config = context.config.builder.java.clone();
     let mirrors = context.config.source_mirrors.iter();
-    config.source_mirrors.extend(mirrors.map(|(prefix, replacement)| SourceMirror {
-        prefix: prefix.clone(),
-        replacement: replacement.clone(),
-    }));
+    config.source_mirrors.extend(
+        mirrors.map(|(prefix, replacement)| SourceMirror { prefix: prefix.clone(), replacement: replacement.clone() }),
+    );
     config
 }
 
@@ -84,7 +83,8 @@ impl LocalRepository {
     /// Opens the cache in a directory that the caller has locked.
     pub async fn open(data: &DataDir, context: &Context) -> anyhow::Result<Self> {
         let blobs = BlobStore::open(data.join("blobs"))?;
-        let upstream = upstream::find(context.config.node.upstream.as_deref()).await?;
+        let upstream =
+            upstream::find(context.config.node.upstream.as_deref(), Some(context.config.node.listen)).await?;
         let parts = Parts {
             ledger: Arc::new(Without),
             blobs: blobs.clone(),
@@ -138,12 +138,13 @@ pub struct Node {
     batches: mpsc::Receiver<pyrsia_replica::OrderedBatch>,
     consensus: Arc<ConsensusOrderer>,
     handle: pyrsia_replica::ReplicaHandle,
-    worker: Option<Worker>,
+    worker: Option<(Worker, Arc<dyn Builder>)>,
     _lock: DataDirLock,
 }
 
 /// What the worker needs to build.
 struct Rebuilding {
+    builder: Arc<dyn Builder>,
     worker: Worker,
     intake: Arc<Intake>,
 }
@@ -187,7 +188,7 @@ pub async fn compose(context: &Context) -> anyhow::Result<Node> {
 
     let blobs = BlobStore::open(data.join("blobs"))?;
     let index = IndexStore::open(data.root())?;
-    let upstream = upstream::find(context.config.node.upstream.as_deref()).await?;
+    let upstream = upstream::find(context.config.node.upstream.as_deref(), Some(listen)).await?;
     let policies = policies(context)?;
     let policy = policies.default_policy().as_str().to_owned();
     let parts = Parts {
@@ -208,14 +209,13 @@ pub async fn compose(context: &Context) -> anyhow::Result<Node> {
     })?;
     let address = listener.local_addr()?;
     let (worker, intake, builder) = match rebuilding {
-        Ok(Rebuilding { worker, intake }) => (Some(worker), Ok(intake), Ok(())),
+        Ok(Rebuilding { builder, worker, intake }) => (Some((worker, builder)), Ok(intake), Ok(())),
         Err(reason) => (None, Err(reason.clone()), Err(reason)),
     };
     let service = Arc::new(NodeService {
         replica: handle.clone(),
         store,
         index,
-        blobs,
         board,
         entries,
         intake,
@@ -229,7 +229,18 @@ pub async fn compose(context: &Context) -> anyhow::Result<Node> {
         control: service,
         guard: GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token: Token::new(&data.api_token()?)? },
     };
-    Ok(Node { address, builder, listener, router: router(app), replica, batches, consensus, handle, worker, _lock: lock })
+    Ok(Node {
+        address,
+        builder,
+        listener,
+        router: router(app),
+        replica,
+        batches,
+        consensus,
+        handle,
+        worker,
+        _lock: lock,
+    })
 }
 
 fn facts(
@@ -287,9 +298,8 @@ async fn rebuilding(
     });
     let parallel = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = Worker::new(steps, Patience::default(), parallel, clock());
-    let intake =
-        Intake::new(builder, inputs, images, entries.clone(), board.clone(), DEFAULT_MAVEN.to_owned());
-    Ok(Rebuilding { worker, intake })
+    let intake = Intake::new(builder.clone(), inputs, images, entries.clone(), board.clone(), DEFAULT_MAVEN.to_owned());
+    Ok(Rebuilding { builder, worker, intake })
 }
 
 impl Node {
@@ -297,17 +307,16 @@ impl Node {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
         let replica = tokio::spawn(self.replica.run(self.batches));
-        if let Some(worker) = self.worker {
+        let builder = self.worker.map(|(worker, builder)| {
             tasks.spawn(worker.run(stop.clone()));
-        }
+            builder
+        });
         tasks.spawn(recosign(self.handle, stop.clone()));
         let shutdown = stop.clone();
-        let face = tokio::spawn(pyrsia_http::serve(
-            self.listener,
-            self.router,
-            pyrsia_http::Limits::default(),
-            async move { shutdown.cancelled().await },
-        ));
+        let face =
+            tokio::spawn(pyrsia_http::serve(self.listener, self.router, pyrsia_http::Limits::default(), async move {
+                shutdown.cancelled().await
+            }));
         let failed = tokio::select! {
             () = stop.cancelled() => None,
             ended = replica => Some(match ended {
@@ -319,6 +328,9 @@ impl Node {
         stop.cancel();
         tasks.close();
         tasks.wait().await;
+        if let Some(builder) = builder {
+            builder.settle().await;
+        }
         let _ = face.await;
         if let Ok(consensus) = Arc::try_unwrap(self.consensus) {
             consensus.shutdown().await;

@@ -134,7 +134,11 @@ fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
     };
     let mode = file.metadata()?.permissions().mode();
     if mode & 0o077 != 0 {
-        bail!("{} can be read by others (mode {:o}); set it to 600 and consider the key known", path.display(), mode & 0o777);
+        bail!(
+            "{} can be read by others (mode {:o}); set it to 600 and consider the key known",
+            path.display(),
+            mode & 0o777
+        );
     }
     let mut text = String::new();
     (&mut file).take(256).read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
@@ -165,8 +169,8 @@ fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
 /// Writes a file that others may read: whole, or not at all.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("cannot write into {}", folder.display()))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;

@@ -91,7 +91,11 @@ impl ImageStore {
             return Ok(());
         }
         let layer = self.blobs.get(&image.layer).ok_or_else(|| {
-            anyhow!("the layer of image {} is gone; run `pyrsia-maven images build {}`", image.digest, image.config.name)
+            anyhow!(
+                "the layer of image {} is gone; run `pyrsia-maven images build {}`",
+                image.digest,
+                image.config.name
+            )
         })?;
         let loaded = engine.load_image(&layer, &image.config).await?;
         anyhow::ensure!(loaded.digest == image.digest, "the engine holds another image than {}", image.digest);
@@ -110,7 +114,9 @@ impl Images for ImageStore {
         let name = format!("jdk{jdk}");
         match self.find(&name) {
             Ok(Some(image)) => Ok(image.digest),
-            Ok(None) => Err(format!("this node has no builder image for JDK {jdk}; run `pyrsia-maven images build {name}`")),
+            Ok(None) => {
+                Err(format!("this node has no builder image for JDK {jdk}; run `pyrsia-maven images build {name}`"))
+            }
             Err(error) => Err(format!("{error:#}")),
         }
     }

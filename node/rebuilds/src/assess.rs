@@ -179,11 +179,12 @@ fn read_bounded(path: &Path) -> Result<Option<Vec<u8>>, AssessError> {
 }
 
 impl Assessment {
-    /// The worst outcome of a release's main artifact and POM; sources, javadoc and the like have lines of their own.
+    /// The worst outcome of a release's main artifact and POM; sources, javadoc and the like have lines of their own,
+    /// and a file that the reference does not have takes no part.
     pub fn headline(&self, coordinates: &Coordinates) -> FileOutcome {
         self.files
             .iter()
-            .filter(|file| file.coordinates == *coordinates && is_headline(file))
+            .filter(|file| file.coordinates == *coordinates && is_headline(file) && file.outcome != FileOutcome::Extra)
             .map(|file| file.outcome)
             .max_by_key(|outcome| match outcome {
                 FileOutcome::Built => 0,

@@ -260,7 +260,8 @@ impl Board {
     pub fn find(&self, id: &str) -> Option<BoardBuild> {
         let inner = self.lock();
         let by_round = || {
-            let mut hits = inner.by_round.iter().filter(|(round, _)| id.len() >= 8 && round.to_string().starts_with(id));
+            let mut hits =
+                inner.by_round.iter().filter(|(round, _)| id.len() >= 8 && round.to_string().starts_with(id));
             hits.next().and_then(|(_, owner)| inner.slots.get(owner))
         };
         inner.slots.get(id).or_else(by_round).map(|slot| slot.build.clone())

@@ -80,7 +80,13 @@ impl Entries {
     }
 
     /// Keeps result and salt: **on disk before the commitment is submitted**.
-    pub fn keep_result(&self, round: &RoundKey, attempt: u32, salt: &[u8; 32], result: &RoundResult) -> Result<(), String> {
+    pub fn keep_result(
+        &self,
+        round: &RoundKey,
+        attempt: u32,
+        salt: &[u8; 32],
+        result: &RoundResult,
+    ) -> Result<(), String> {
         let json = serde_json::to_vec(&(salt, result)).map_err(|error| error.to_string())?;
         self.put(&format!("result/{round}/{attempt}"), &json)
     }

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use build_spec::{Builder, Inputs, Source, SourceRequest, Specification};
 use maven_layout::{CanonicalRepository, Coordinates};
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, ImageProposal, Mode, PublisherSignature, RoundState, Stage, State};
+use pyrsia_ledger::{
+    BuildRequest, CommitId, EntryBody, ImageProposal, Mode, PublisherSignature, RoundState, Stage, State,
+};
 use tokio::sync::Semaphore;
 
 use crate::board::{Board, FailureKind};
@@ -194,7 +196,8 @@ impl Intake {
 
     async fn request(&self, id: &str, request: BuildRequest) -> Result<(), Failure> {
         let round = request.round_key();
-        let known = self.entries.state().round(&round).is_some_and(|known| known.request.reopening >= request.reopening);
+        let known =
+            self.entries.state().round(&round).is_some_and(|known| known.request.reopening >= request.reopening);
         if !known {
             let refused = |text: String| Failure(FailureKind::Refused, text);
             self.entries.submit(EntryBody::BuildRequest(request)).await.map_err(refused)?;

@@ -188,10 +188,7 @@ mod tests {
     async fn the_nearest_scm_wins_and_expressions_are_the_releases_own() {
         let scm = "<scm><connection>scm:git:https://git.example/${base}/${project.artifactId}.git</connection></scm>";
         let properties = "<properties><base>acme</base></properties>";
-        let files = Files::with(&[
-            ("org.acme:lib:1", PARENT),
-            ("org.acme:parent:1", &format!("{scm}{properties}")),
-        ]);
+        let files = Files::with(&[("org.acme:lib:1", PARENT), ("org.acme:parent:1", &format!("{scm}{properties}"))]);
         let chain = pom_chain(&files, &"org.acme:lib:1".parse().unwrap()).await.unwrap();
         assert_eq!(chain.digests.len(), 2);
         assert_eq!(chain.repository.unwrap().to_string(), "https://git.example/acme/lib");

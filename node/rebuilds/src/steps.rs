@@ -11,8 +11,8 @@ use build_spec::{
 use maven_layout::{Coordinates, Extension};
 use pyrsia_blobs::BlobStore;
 use pyrsia_ledger::{
-    EntryBody, FailedBuild, Inputs as InputsEntry, InputsFailed, InputsRejected, Mode as LedgerMode, RecordFailure, Round,
-    RoundResult, VoidReason,
+    EntryBody, FailedBuild, Inputs as InputsEntry, InputsFailed, InputsRejected, Mode as LedgerMode, RecordFailure,
+    Round, RoundResult, VoidReason,
 };
 use tokio::sync::Mutex;
 
@@ -161,13 +161,7 @@ impl Steps {
         }
     }
 
-    fn record_failed(
-        &self,
-        id: &str,
-        round: &Round,
-        error: &BuildError,
-        failed: FailedBuild,
-    ) -> Result<(), StepError> {
+    fn record_failed(&self, id: &str, round: &Round, error: &BuildError, failed: FailedBuild) -> Result<(), StepError> {
         self.board.event(id, "record", &error.to_string());
         if let BuildError::ToolFailed(ToolFailure { log_tail, .. }) = error {
             for line in log_tail {
@@ -280,13 +274,8 @@ impl Steps {
                 self.board.event(id, "replay", &format!("  {sentence}"));
             }
         }
-        let result = built_result(
-            job,
-            &assessment,
-            prepared.chain.as_ref(),
-            built.byproducts,
-            Some(provenance.digests.sha256),
-        );
+        let result =
+            built_result(job, &assessment, prepared.chain.as_ref(), built.byproducts, Some(provenance.digests.sha256));
         Ok(self.keep_result(round, &result)?)
     }
 
@@ -366,10 +355,11 @@ impl Steps {
                 PrepareError::Specification(format!("commit {} does not hold specification {wanted}", source.commit))
             }),
             LedgerMode::Upstream => {
-                let kept = self.entries.specification(&wanted).map_err(|text| PrepareError::Step(StepError::Again(text)))?;
-                let specification = committed.or(kept).ok_or_else(|| {
-                    PrepareError::Specification(format!("specification {wanted} is not known here"))
-                })?;
+                let kept =
+                    self.entries.specification(&wanted).map_err(|text| PrepareError::Step(StepError::Again(text)))?;
+                let specification = committed
+                    .or(kept)
+                    .ok_or_else(|| PrepareError::Specification(format!("specification {wanted} is not known here")))?;
                 let approved = self.entries.state().is_specification_approved(&wanted);
                 match specification.structured() {
                     Err(free) if !approved => Err(PrepareError::Specification(free.to_string())),
@@ -446,4 +436,3 @@ pub fn sweep(work_dir: &Path) {
         tracing::warn!(path = %work_dir.display(), %error, "cannot clean the work folder");
     }
 }
-

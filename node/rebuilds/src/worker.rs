@@ -47,7 +47,15 @@ impl Worker {
         clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Self {
         let me = steps.entries.me();
-        Self { steps, me, patience, parallel: parallel.max(1), clock, rounds: BTreeMap::new(), announced: BTreeMap::new() }
+        Self {
+            steps,
+            me,
+            patience,
+            parallel: parallel.max(1),
+            clock,
+            rounds: BTreeMap::new(),
+            announced: BTreeMap::new(),
+        }
     }
 
     /// Runs until it is cancelled. Running builds are dropped then, which ends their containers.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{
-    Block, Committee, CommitteeLeaf, EntryDigest, Genesis, GenesisError, Leaf, Refusal,
-    SignedEntry, State,
+    Block, Committee, CommitteeLeaf, EntryDigest, Genesis, GenesisError, Leaf, Refusal, SignedEntry, State,
 };
 use pyrsia_merkle::{Frontier, leaf_hash};
 use pyrsia_store::{BlockRecord, LeafRecord};
@@ -70,9 +69,7 @@ impl Chain {
     }
 
     fn prev_hash(&self) -> Sha256 {
-        self.block
-            .as_ref()
-            .map_or(self.state.network_id().0, Block::hash)
+        self.block.as_ref().map_or(self.state.network_id().0, Block::hash)
     }
 
     /// Applies the entries of a batch in order. `leaf_of` finds the leaf that an entry is already.
@@ -103,10 +100,7 @@ impl Chain {
             let entry = match SignedEntry::from_bytes(bytes) {
                 Ok(entry) => entry,
                 Err(error) => {
-                    outcomes.push((
-                        digest,
-                        SubmissionOutcome::Refused(Refused::Undecodable(error)),
-                    ));
+                    outcomes.push((digest, SubmissionOutcome::Refused(Refused::Undecodable(error))));
                     continue;
                 }
             };
@@ -114,12 +108,7 @@ impl Chain {
                 Ok(applied) => {
                     in_batch.insert(digest);
                     accepted.push((digest, bytes.clone()));
-                    outcomes.push((
-                        digest,
-                        SubmissionOutcome::Accepted {
-                            index: applied.first_index,
-                        },
-                    ));
+                    outcomes.push((digest, SubmissionOutcome::Accepted { index: applied.first_index }));
                     let mut name = Some(digest);
                     leaves.extend(applied.leaves.into_iter().map(|leaf| (leaf, name.take())));
                 }
@@ -132,18 +121,10 @@ impl Chain {
             }
         }
         if accepted.is_empty() {
-            return Ok(Step {
-                chain: self.clone(),
-                record: None,
-                outcomes,
-            });
+            return Ok(Step { chain: self.clone(), record: None, outcomes });
         }
         let (chain, record) = self.extend(batch, state, accepted, leaves);
-        Ok(Step {
-            chain,
-            record: Some(record),
-            outcomes,
-        })
+        Ok(Step { chain, record: Some(record), outcomes })
     }
 
     fn extend(
@@ -163,11 +144,7 @@ impl Chain {
             frontier.push(leaf_hash(&bytes), &mut |level, position, hash| {
                 nodes.push((level, position, hash));
             });
-            records.push(LeafRecord {
-                index,
-                bytes,
-                entry_digest: name.map(|digest| digest.0),
-            });
+            records.push(LeafRecord { index, bytes, entry_digest: name.map(|digest| digest.0) });
             if let Leaf::Committee(leaf) = leaf {
                 Arc::make_mut(&mut handovers).push(leaf);
             }
@@ -197,13 +174,7 @@ impl Chain {
             nodes,
             frontier_bytes: borsh::to_vec(&frontier).expect("writing to a vector does not fail"),
         };
-        let chain = Self {
-            state: Arc::new(state),
-            frontier,
-            block: Some(block),
-            certifying,
-            handovers,
-        };
+        let chain = Self { state: Arc::new(state), frontier, block: Some(block), certifying, handovers };
         (chain, record)
     }
 }

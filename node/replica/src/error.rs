@@ -35,9 +35,7 @@ pub enum ReplicaError {
         what: &'static str,
     },
     /// A batch came under the number of a stored one, with other content.
-    #[error(
-        "batch {index} of session {session} was stored with other content: two histories were agreed on"
-    )]
+    #[error("batch {index} of session {session} was stored with other content: two histories were agreed on")]
     OtherBatch {
         /// Session of the batch.
         session: u64,
@@ -45,9 +43,7 @@ pub enum ReplicaError {
         index: u64,
     },
     /// The network switched to rules that this program does not have. A newer program goes on from here.
-    #[error(
-        "the network runs rules {rules}, this program knows rules up to {supported}: use a newer release"
-    )]
+    #[error("the network runs rules {rules}, this program knows rules up to {supported}: use a newer release")]
     RulesUnknown {
         /// Rules in force.
         rules: u32,

@@ -6,8 +6,7 @@ use arc_swap::ArcSwap;
 use maven_layout::Coordinates;
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{
-    Block, Certificate, Checkpoint, Cosignature, EntryDigest, Genesis, NetworkId, Receipt,
-    SignedEntry, State,
+    Block, Certificate, Checkpoint, Cosignature, EntryDigest, Genesis, NetworkId, Receipt, SignedEntry, State,
 };
 use pyrsia_store::{LeafRecord, LedgerStore, StoreError};
 use tokio::sync::watch;
@@ -32,12 +31,7 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn new(
-        store: LedgerStore,
-        genesis: Genesis,
-        chain: Chain,
-        signing: Signing,
-    ) -> Self {
+    pub(crate) fn new(store: LedgerStore, genesis: Genesis, chain: Chain, signing: Signing) -> Self {
         Self {
             network: genesis.network_id(),
             size: watch::Sender::new(chain.frontier.size()),
@@ -63,8 +57,7 @@ impl Inner {
             outcomes.tell(digest, outcome);
         }
         drop(outcomes);
-        self.size
-            .send_if_modified(|known| std::mem::replace(known, size) != size);
+        self.size.send_if_modified(|known| std::mem::replace(known, size) != size);
     }
 
     pub(crate) fn outcomes(&self) -> MutexGuard<'_, Outcomes> {
@@ -115,17 +108,9 @@ impl ReplicaHandle {
 
     /// The certificate of the longest log that has one. None while a quorum has signed nothing.
     pub async fn certificate(&self) -> Result<Option<Certificate>, ReplicaError> {
-        let stored = self
-            .inner
-            .store
-            .run(LedgerStore::latest_certificate)
-            .await?;
+        let stored = self.inner.store.run(LedgerStore::latest_certificate).await?;
         stored
-            .map(|(_, bytes)| {
-                parse_certificate(&bytes).ok_or(ReplicaError::Undecodable {
-                    what: "a certificate",
-                })
-            })
+            .map(|(_, bytes)| parse_certificate(&bytes).ok_or(ReplicaError::Undecodable { what: "a certificate" }))
             .transpose()
     }
 
@@ -147,29 +132,19 @@ impl ReplicaHandle {
     }
 
     /// Takes another authority's cosigned checkpoint.
-    pub async fn observe(
-        &self,
-        checkpoint: Checkpoint,
-        cosignature: Cosignature,
-    ) -> Result<Observed, ReplicaError> {
+    pub async fn observe(&self, checkpoint: Checkpoint, cosignature: Cosignature) -> Result<Observed, ReplicaError> {
         let inner = Arc::clone(&self.inner);
         let observed = self
             .inner
             .store
-            .run(move |store| {
-                inner
-                    .signing
-                    .observe(store, &inner.chain(), &checkpoint, &cosignature)
-            })
+            .run(move |store| inner.signing.observe(store, &inner.chain(), &checkpoint, &cosignature))
             .await?;
         Ok(observed)
     }
 
     /// Whether this node signs checkpoints.
     pub fn signing_status(&self) -> SigningStatus {
-        self.inner
-            .signing
-            .status(self.inner.chain.load().state.committee())
+        self.inner.signing.status(self.inner.chain.load().state.committee())
     }
 
     /// The receipt for the standing verdict on a release.
@@ -177,33 +152,17 @@ impl ReplicaHandle {
         let inner = Arc::clone(&self.inner);
         let coordinates = coordinates.clone();
         // Two results: the database's way of running work knows its own errors only.
-        self.inner
-            .store
-            .run(move |store| Ok(receipt::build(store, &inner.chain(), &coordinates)))
-            .await?
+        self.inner.store.run(move |store| Ok(receipt::build(store, &inner.chain(), &coordinates))).await?
     }
 
     /// Leaves of the log from an index on, in order; at most `max`, and at most as many as the database gives at once.
     pub async fn log(&self, from: u64, max: usize) -> Result<Vec<LeafRecord>, ReplicaError> {
-        Ok(self
-            .inner
-            .store
-            .run(move |store| store.leaves(from, max))
-            .await?)
+        Ok(self.inner.store.run(move |store| store.leaves(from, max)).await?)
     }
 
     /// Complete nodes of one level of the log's tree, from an index on: a row of a tile.
-    pub async fn tree_nodes(
-        &self,
-        level: u8,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<Sha256>, ReplicaError> {
-        Ok(self
-            .inner
-            .store
-            .run(move |store| store.nodes(level, from, max))
-            .await?)
+    pub async fn tree_nodes(&self, level: u8, from: u64, max: usize) -> Result<Vec<Sha256>, ReplicaError> {
+        Ok(self.inner.store.run(move |store| store.nodes(level, from, max)).await?)
     }
 
     /// The database, for what has no method here. Not for writing blocks.
@@ -220,9 +179,9 @@ impl ReplicaHandle {
     pub async fn submit(&self, entry: SignedEntry) -> Result<(), SubmitError> {
         match self.inner.orderer.get() {
             Some(orderer) => orderer.submit(entry).await,
-            None => Err(SubmitError::Unavailable {
-                reason: "this node has no orderer: it follows the ledger".to_owned(),
-            }),
+            None => {
+                Err(SubmitError::Unavailable { reason: "this node has no orderer: it follows the ledger".to_owned() })
+            }
         }
     }
 
@@ -230,33 +189,24 @@ impl ReplicaHandle {
     /// authorities do not agree: set a time limit outside. Giving up waiting does not take the entry back.
     ///
     /// An entry that is in the log already is not submitted again.
-    pub async fn submit_and_wait(
-        &self,
-        entry: SignedEntry,
-    ) -> Result<SubmissionOutcome, SubmitError> {
+    pub async fn submit_and_wait(&self, entry: SignedEntry) -> Result<SubmissionOutcome, SubmitError> {
         let digest = entry.digest();
         // Waiting starts before the log is looked at, so that the entry cannot slip in between.
         let waiting = self.inner.outcomes().wait(digest);
         let waiting = waiting.ok_or_else(|| SubmitError::Unavailable {
-            reason: "the replica has stopped, or too many submissions wait for their outcome"
-                .to_owned(),
+            reason: "the replica has stopped, or too many submissions wait for their outcome".to_owned(),
         })?;
         if let Some(index) = self.leaf_of(&digest).await.map_err(storage)? {
             return Ok(SubmissionOutcome::Accepted { index });
         }
         self.submit(entry).await?;
-        waiting.await.map_err(|_| SubmitError::Unavailable {
-            reason: "the replica has stopped".to_owned(),
-        })
+        waiting.await.map_err(|_| SubmitError::Unavailable { reason: "the replica has stopped".to_owned() })
     }
 
     /// Index of the leaf that an entry is.
     pub async fn leaf_of(&self, digest: &EntryDigest) -> Result<Option<u64>, StoreError> {
         let digest = digest.0;
-        self.inner
-            .store
-            .run(move |store| store.leaf_of_entry(&digest))
-            .await
+        self.inner.store.run(move |store| store.leaf_of_entry(&digest)).await
     }
 
     /// The last outcome of an entry that was ordered recently (some thousands are remembered, none across restarts).
@@ -266,7 +216,5 @@ impl ReplicaHandle {
 }
 
 fn storage(error: StoreError) -> SubmitError {
-    SubmitError::Storage {
-        reason: error.to_string(),
-    }
+    SubmitError::Storage { reason: error.to_string() }
 }

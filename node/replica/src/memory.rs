@@ -16,11 +16,7 @@ pub struct InMemoryOrderer {
 impl InMemoryOrderer {
     /// Sends batches of `session` to `batches`, the first one with index `first`.
     pub fn new(session: u64, first: u64, batches: mpsc::Sender<OrderedBatch>) -> Self {
-        Self {
-            session,
-            next: Mutex::new(first),
-            batches,
-        }
+        Self { session, next: Mutex::new(first), batches }
     }
 
     /// An orderer that goes on behind what the ledger has stored (see [`crate::Replica::cursor`]), in a new session.
@@ -33,17 +29,11 @@ impl InMemoryOrderer {
 impl Orderer for InMemoryOrderer {
     async fn submit(&self, entry: SignedEntry) -> Result<(), SubmitError> {
         let mut next = self.next.lock().await;
-        let batch = OrderedBatch {
-            session: self.session,
-            index: *next,
-            entries: vec![entry.to_bytes()],
-        };
+        let batch = OrderedBatch { session: self.session, index: *next, entries: vec![entry.to_bytes()] };
         self.batches
             .send(batch)
             .await
-            .map_err(|_| SubmitError::Unavailable {
-                reason: "nobody receives the ordered batches".to_owned(),
-            })?;
+            .map_err(|_| SubmitError::Unavailable { reason: "nobody receives the ordered batches".to_owned() })?;
         *next += 1;
         Ok(())
     }

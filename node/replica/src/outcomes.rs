@@ -57,10 +57,7 @@ impl Outcomes {
     }
 
     /// Hears the next outcome of an entry. None when too many wait already, or none will come any more.
-    pub(crate) fn wait(
-        &mut self,
-        digest: EntryDigest,
-    ) -> Option<oneshot::Receiver<SubmissionOutcome>> {
+    pub(crate) fn wait(&mut self, digest: EntryDigest) -> Option<oneshot::Receiver<SubmissionOutcome>> {
         if self.closed {
             return None;
         }
@@ -120,10 +117,7 @@ mod tests {
         let mut other = outcomes.wait(digest(2)).unwrap();
         outcomes.tell(digest(1), SubmissionOutcome::Accepted { index: 7 });
         for waiter in [&mut first, &mut second] {
-            assert_eq!(
-                waiter.try_recv(),
-                Ok(SubmissionOutcome::Accepted { index: 7 })
-            );
+            assert_eq!(waiter.try_recv(), Ok(SubmissionOutcome::Accepted { index: 7 }));
         }
         assert!(other.try_recv().is_err());
         assert_eq!(outcomes.waiters, 1);
@@ -133,12 +127,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut outcomes = Outcomes::default();
         for number in 0..2 * MAX_RECENT as u32 {
-            outcomes.tell(
-                digest(number),
-                SubmissionOutcome::Accepted {
-                    index: number.into(),
-                },
-            );
+            outcomes.tell(digest(number), SubmissionOutcome::Accepted { index: number.into() });
         }
         assert_eq!(outcomes.recent.len(), MAX_RECENT);
         assert_eq!(outcomes.recent(&digest(0)), None);
@@ -148,9 +137,6 @@ mod tests {
         }
         assert!(outcomes.wait(digest(0)).is_none());
         kept.clear();
-        assert!(
-            outcomes.wait(digest(0)).is_some(),
-            "room is made when waiters leave"
-        );
+        assert!(outcomes.wait(digest(0)).is_some(), "room is made when waiters leave");
     }
 }

@@ -44,35 +44,24 @@ pub(crate) fn build(
     let verdict = chain
         .state
         .verdict(coordinates)
-        .ok_or_else(|| ReceiptUnavailable::NoVerdict {
-            coordinates: coordinates.clone(),
-        })?
+        .ok_or_else(|| ReceiptUnavailable::NoVerdict { coordinates: coordinates.clone() })?
         .clone();
     let covering = certified_at_or_after(store, verdict.index + 1)?;
     let Some((certificate, block)) = covering else {
-        return Err(ReceiptUnavailable::NotCertified {
-            coordinates: coordinates.clone(),
-        });
+        return Err(ReceiptUnavailable::NotCertified { coordinates: coordinates.clone() });
     };
     let mut handovers = Vec::new();
-    let mut committee = chain
-        .handovers
-        .first()
-        .map_or_else(|| chain.state.committee().hash(), |first| first.previous);
+    let mut committee = chain.handovers.first().map_or_else(|| chain.state.committee().hash(), |first| first.previous);
     for leaf in chain.handovers.iter() {
         if committee == block.committee_hash {
             break;
         }
         let Some((certificate, of)) = certified_at_or_after(store, leaf.index + 1)? else {
-            return Err(ReceiptUnavailable::NotCertified {
-                coordinates: coordinates.clone(),
-            });
+            return Err(ReceiptUnavailable::NotCertified { coordinates: coordinates.clone() });
         };
         // The old committee's word is needed: that of the block that names the new one.
         if of.committee_hash != committee {
-            return Err(ReceiptUnavailable::Damaged {
-                what: "a hand-over's certificate",
-            });
+            return Err(ReceiptUnavailable::Damaged { what: "a hand-over's certificate" });
         }
         handovers.push(Handover {
             proof: proof(store, of.log_size, leaf.index)?,
@@ -91,11 +80,7 @@ pub(crate) fn build(
 }
 
 /// Cuts a certificate down to as many cosignatures as its committee's quorum.
-fn exactly_a_quorum(
-    certificate: Certificate,
-    chain: &Chain,
-    committee_hash: &Sha256,
-) -> Certificate {
+fn exactly_a_quorum(certificate: Certificate, chain: &Chain, committee_hash: &Sha256) -> Certificate {
     let quorum = chain
         .handovers
         .iter()
@@ -110,23 +95,16 @@ fn exactly_a_quorum(
 }
 
 /// The first certificate of a log of at least `size` leaves, with the block that the log ends with.
-fn certified_at_or_after(
-    store: &LedgerStore,
-    size: u64,
-) -> Result<Option<(Certificate, Block)>, ReceiptUnavailable> {
+fn certified_at_or_after(store: &LedgerStore, size: u64) -> Result<Option<(Certificate, Block)>, ReceiptUnavailable> {
     let Some((size, bytes)) = store.certificate_at_or_after(size)? else {
         return Ok(None);
     };
-    let certificate = parse_certificate(&bytes).ok_or(ReceiptUnavailable::Damaged {
-        what: "a certificate",
-    })?;
+    let certificate = parse_certificate(&bytes).ok_or(ReceiptUnavailable::Damaged { what: "a certificate" })?;
     let block = store
         .block_covering(size)?
         .filter(|block| block.log_size == size)
         .and_then(|block| Block::from_bytes(&block.block_bytes).ok())
-        .ok_or(ReceiptUnavailable::Damaged {
-            what: "the block of a certificate",
-        })?;
+        .ok_or(ReceiptUnavailable::Damaged { what: "the block of a certificate" })?;
     Ok(Some((certificate, block)))
 }
 
@@ -136,10 +114,6 @@ pub(crate) fn parse_certificate(bytes: &[u8]) -> Option<Certificate> {
 
 fn proof(store: &LedgerStore, size: u64, index: u64) -> Result<Vec<Sha256>, ReceiptUnavailable> {
     pyrsia_merkle::inclusion_proof(size, index, &mut |level, position| {
-        store
-            .node(level, position)?
-            .ok_or(ReceiptUnavailable::Damaged {
-                what: "a tree node",
-            })
+        store.node(level, position)?.ok_or(ReceiptUnavailable::Damaged { what: "a tree node" })
     })
 }

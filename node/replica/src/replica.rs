@@ -64,10 +64,7 @@ impl Replica {
     }
 
     /// Takes batches until the channel closes, or until a failure, after which the node has to stop.
-    pub async fn run(
-        mut self,
-        mut batches: mpsc::Receiver<OrderedBatch>,
-    ) -> Result<(), ReplicaError> {
+    pub async fn run(mut self, mut batches: mpsc::Receiver<OrderedBatch>) -> Result<(), ReplicaError> {
         while let Some(batch) = batches.recv().await {
             let work = tokio::task::spawn_blocking(move || {
                 let result = self.process(&batch);
@@ -98,26 +95,17 @@ impl Replica {
         match self.inner.store.batch(batch.session, batch.index)? {
             None => Ok(false),
             Some(digest) if digest == batch_digest(batch) => Ok(true),
-            Some(_) => Err(ReplicaError::OtherBatch {
-                session: batch.session,
-                index: batch.index,
-            }),
+            Some(_) => Err(ReplicaError::OtherBatch { session: batch.session, index: batch.index }),
         }
     }
 
     pub(crate) fn apply(&self, batch: &OrderedBatch) -> Result<Step, ReplicaError> {
         let store = &self.inner.store;
-        self.inner
-            .chain()
-            .step(batch, |digest| Ok(store.leaf_of_entry(&digest.0)?))
+        self.inner.chain().step(batch, |digest| Ok(store.leaf_of_entry(&digest.0)?))
     }
 
     /// One transaction: block, entries, leaves, nodes, cursor.
-    pub(crate) fn persist(
-        &self,
-        batch: &OrderedBatch,
-        step: &mut Step,
-    ) -> Result<(), ReplicaError> {
+    pub(crate) fn persist(&self, batch: &OrderedBatch, step: &mut Step) -> Result<(), ReplicaError> {
         let store = &self.inner.store;
         let stored = match step.record.take() {
             Some(record) => store.append_block(record),
@@ -125,19 +113,15 @@ impl Replica {
         };
         match stored {
             Ok(_) => Ok(()),
-            Err(StoreError::Conflict { .. }) => Err(ReplicaError::OtherBatch {
-                session: batch.session,
-                index: batch.index,
-            }),
+            Err(StoreError::Conflict { .. }) => {
+                Err(ReplicaError::OtherBatch { session: batch.session, index: batch.index })
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     pub(crate) fn sign(&self, step: &Step) -> Result<(), ReplicaError> {
-        Ok(self
-            .inner
-            .signing
-            .sign_stored(&self.inner.store, &step.chain)?)
+        Ok(self.inner.signing.sign_stored(&self.inner.store, &step.chain)?)
     }
 
     pub(crate) fn publish(&self, step: Step) {
@@ -179,42 +163,27 @@ fn replay(store: &LedgerStore, genesis: &Genesis) -> Result<Chain, ReplicaError>
             if stored.height != height {
                 return Err(differs("the height"));
             }
-            let batch = OrderedBatch {
-                session: stored.session,
-                index: stored.batch_index,
-                entries: stored.entries,
-            };
+            let batch = OrderedBatch { session: stored.session, index: stored.batch_index, entries: stored.entries };
             let entries = batch.entries.len();
             let step = chain.step(&batch, |_| Ok(None))?;
-            let record = step
-                .record
-                .ok_or_else(|| differs("the set of accepted entries"))?;
+            let record = step.record.ok_or_else(|| differs("the set of accepted entries"))?;
             if record.entries.len() != entries {
                 return Err(differs("the set of accepted entries"));
             }
             if record.block_bytes != stored.block_bytes {
                 return Err(differs("the block"));
             }
-            if record.block_hash != stored.block_hash
-                || step.chain.frontier.size() != stored.log_size
-            {
+            if record.block_hash != stored.block_hash || step.chain.frontier.size() != stored.log_size {
                 return Err(differs("the hash or the size"));
             }
             chain = step.chain;
         }
     }
     if let Some(head) = store.head()? {
-        let frontier =
-            borsh::from_slice::<pyrsia_merkle::Frontier>(&head.frontier_bytes).map_err(|_| {
-                ReplicaError::Undecodable {
-                    what: "an edge of the tree",
-                }
-            })?;
+        let frontier = borsh::from_slice::<pyrsia_merkle::Frontier>(&head.frontier_bytes)
+            .map_err(|_| ReplicaError::Undecodable { what: "an edge of the tree" })?;
         if head.height != chain.height() || frontier != chain.frontier {
-            return Err(ReplicaError::NotReproduced {
-                height: head.height,
-                what: "the edge of the tree",
-            });
+            return Err(ReplicaError::NotReproduced { height: head.height, what: "the edge of the tree" });
         }
     }
     Ok(chain)

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{
-    AuthorityKey, Block, Certificate, Checkpoint, Committee, Cosignature, NetworkId, PublicKey,
-};
+use pyrsia_ledger::{AuthorityKey, Block, Certificate, Checkpoint, Committee, Cosignature, NetworkId, PublicKey};
 use pyrsia_store::{LedgerStore, StoreError};
 
 use crate::chain::Chain;
@@ -75,26 +73,13 @@ impl Signing {
         network: NetworkId,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let last_time = store
-            .get_meta(META_TIME)?
-            .and_then(|bytes| bytes.try_into().ok())
-            .map_or(0, u64::from_le_bytes);
-        let stopped = store
-            .get_meta(META_STOPPED)?
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let last_time =
+            store.get_meta(META_TIME)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let stopped = store.get_meta(META_STOPPED)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         if let Some(reason) = &stopped {
             tracing::error!(reason, "this authority has stopped signing");
         }
-        Ok(Self {
-            key,
-            network,
-            clock,
-            memory: Mutex::new(Memory {
-                last_time,
-                stopped,
-                ..Memory::default()
-            }),
-        })
+        Ok(Self { key, network, clock, memory: Mutex::new(Memory { last_time, stopped, ..Memory::default() }) })
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -103,9 +88,7 @@ impl Signing {
 
     pub(crate) fn status(&self, committee: &Committee) -> SigningStatus {
         if let Some(reason) = &self.memory().stopped {
-            return SigningStatus::Stopped {
-                reason: reason.clone(),
-            };
+            return SigningStatus::Stopped { reason: reason.clone() };
         }
         match &self.key {
             Some(key) if committee.contains(&key.public()) => SigningStatus::Signing,
@@ -126,11 +109,7 @@ impl Signing {
             && !memory.newest.1.contains_key(&key.public())
         {
             let cosignature = self.cosign(store, &mut memory, chain, key, &name)?;
-            let stored = store.put_cosignature(
-                size,
-                *key.public().as_bytes(),
-                cosignature.to_line().into_bytes(),
-            )?;
+            let stored = store.put_cosignature(size, *key.public().as_bytes(), cosignature.to_line().into_bytes())?;
             if let Some(stored) = parse(&stored) {
                 memory.newest.1.insert(key.public(), stored);
             }
@@ -143,11 +122,7 @@ impl Signing {
 
     /// Signs the checkpoint of a stored chain again, with the present time, and returns this node's cosignature. None
     /// when this node does not sign.
-    pub(crate) fn refresh(
-        &self,
-        store: &LedgerStore,
-        chain: &Chain,
-    ) -> Result<Option<Cosignature>, StoreError> {
+    pub(crate) fn refresh(&self, store: &LedgerStore, chain: &Chain) -> Result<Option<Cosignature>, StoreError> {
         let mut memory = self.memory();
         memory.load(store, chain.frontier.size())?;
         let Some((key, name)) = self.member(&memory, chain) else {
@@ -184,12 +159,7 @@ impl Signing {
     }
 
     /// Stores a certificate when enough members have signed.
-    fn certify(
-        &self,
-        store: &LedgerStore,
-        memory: &Memory,
-        chain: &Chain,
-    ) -> Result<(), StoreError> {
+    fn certify(&self, store: &LedgerStore, memory: &Memory, chain: &Chain) -> Result<(), StoreError> {
         let cosignatures = memory
             .newest
             .1
@@ -202,9 +172,7 @@ impl Signing {
         }
         let certificate = Certificate::new(self.checkpoint(chain), cosignatures);
         match certificate.verify(&self.network, &chain.certifying) {
-            Ok(_) => {
-                store.put_certificate(chain.frontier.size(), certificate.to_text().into_bytes())
-            }
+            Ok(_) => store.put_certificate(chain.frontier.size(), certificate.to_text().into_bytes()),
             Err(error) => {
                 tracing::error!(error = %error, "stored cosignatures do not make a certificate");
                 Ok(())
@@ -239,11 +207,7 @@ impl Signing {
             store.put_cosignature(size, *key.as_bytes(), cosignature.to_line().into_bytes())?;
             if size == chain.frontier.size() {
                 memory.load(store, size)?;
-                let newest = memory
-                    .newest
-                    .1
-                    .entry(key)
-                    .or_insert_with(|| cosignature.clone());
+                let newest = memory.newest.1.entry(key).or_insert_with(|| cosignature.clone());
                 if newest.time < cosignature.time {
                     *newest = cosignature.clone();
                 }
@@ -258,22 +222,12 @@ impl Signing {
         if memory.contradictions.len() >= MAX_CONTRADICTIONS {
             memory.contradictions.pop_first();
         }
-        let signers = memory
-            .contradictions
-            .entry((size, checkpoint.root))
-            .or_default();
+        let signers = memory.contradictions.entry((size, checkpoint.root)).or_default();
         signers.insert(key);
         let signers: Vec<_> = signers.iter().copied().collect();
-        tracing::error!(
-            log.size = size,
-            signers = signers.len(),
-            "another authority signed another log"
-        );
+        tracing::error!(log.size = size, signers = signers.len(), "another authority signed another log");
         let own = self.key.as_ref().map(AuthorityKey::public);
-        let others = signers
-            .iter()
-            .filter(|signer| Some(**signer) != own)
-            .count();
+        let others = signers.iter().filter(|signer| Some(**signer) != own).count();
         if others < committee.quorum() {
             return Ok(Observed::Contradicts { signers });
         }
@@ -295,10 +249,7 @@ impl Memory {
             return Ok(());
         }
         let stored = store.cosignatures(size)?;
-        let parsed = stored
-            .into_iter()
-            .filter_map(|(key, line)| Some((PublicKey(key), parse(&line)?)))
-            .collect();
+        let parsed = stored.into_iter().filter_map(|(key, line)| Some((PublicKey(key), parse(&line)?))).collect();
         self.newest = (size, parsed);
         Ok(())
     }

@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use maven_layout::Coordinates;
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{
-    Attestation, Authority, AuthorityChange, AuthorityKey, BuildRequest, BuiltResult, Checkpoint,
-    Commitment, ConsensusKey, Constants, EntryBody, FileResult, Genesis, ImageProposal, Inputs,
-    Leaf, Mode, Outcome, RoundResult, RulesChange, SignedEntry, VerdictState, commitment_hash,
+    Attestation, Authority, AuthorityChange, AuthorityKey, BuildRequest, BuiltResult, Checkpoint, Commitment,
+    ConsensusKey, Constants, EntryBody, FileResult, Genesis, ImageProposal, Inputs, Leaf, Mode, Outcome, RoundResult,
+    RulesChange, SignedEntry, VerdictState, commitment_hash,
 };
 use pyrsia_store::{BlockRecord, LedgerStore};
 use tokio::sync::mpsc;
 
 use crate::{
-    Clock, InMemoryOrderer, Observed, OrderedBatch, ReceiptUnavailable, Refused, Replica,
-    ReplicaError, ReplicaHandle, SigningStatus, SubmissionOutcome, SubmitError,
+    Clock, InMemoryOrderer, Observed, OrderedBatch, ReceiptUnavailable, Refused, Replica, ReplicaError, ReplicaHandle,
+    SigningStatus, SubmissionOutcome, SubmitError,
 };
 
 fn sha(text: &str) -> Sha256 {
@@ -63,19 +63,11 @@ fn sign(members: u8, signer: u8, body: EntryBody) -> SignedEntry {
 
 /// An entry that is accepted, for each text once.
 fn proposal(members: u8, text: &str) -> SignedEntry {
-    sign(
-        members,
-        0,
-        EntryBody::ImageProposal(ImageProposal::allow(sha(text), text)),
-    )
+    sign(members, 0, EntryBody::ImageProposal(ImageProposal::allow(sha(text), text)))
 }
 
 fn batch(index: u64, entries: &[SignedEntry]) -> OrderedBatch {
-    OrderedBatch {
-        session: 0,
-        index,
-        entries: entries.iter().map(SignedEntry::to_bytes).collect(),
-    }
+    OrderedBatch { session: 0, index, entries: entries.iter().map(SignedEntry::to_bytes).collect() }
 }
 
 fn release() -> Coordinates {
@@ -124,14 +116,7 @@ fn result() -> RoundResult {
 fn round_of_one() -> Vec<SignedEntry> {
     let request = request();
     let round = request.round_key();
-    let hash = commitment_hash(
-        &genesis(1).network_id(),
-        &round,
-        0,
-        &key(0).public(),
-        &[5; 32],
-        &result(),
-    );
+    let hash = commitment_hash(&genesis(1).network_id(), &round, 0, &key(0).public(), &[5; 32], &result());
     [
         EntryBody::ImageProposal(ImageProposal::allow(sha("image"), "jdk")),
         EntryBody::BuildRequest(request),
@@ -143,17 +128,8 @@ fn round_of_one() -> Vec<SignedEntry> {
             lines: 1,
             total_bytes: 1,
         }),
-        EntryBody::Commitment(Commitment {
-            round,
-            attempt: 0,
-            hash,
-        }),
-        EntryBody::Attestation(Attestation {
-            round,
-            attempt: 0,
-            salt: [5; 32],
-            result: result(),
-        }),
+        EntryBody::Commitment(Commitment { round, attempt: 0, hash }),
+        EntryBody::Attestation(Attestation { round, attempt: 0, salt: [5; 32], result: result() }),
     ]
     .map(|body| sign(1, 0, body))
     .to_vec()
@@ -173,23 +149,13 @@ fn history() -> Vec<OrderedBatch> {
 }
 
 /// Everything that a reader can see.
-async fn view(
-    handle: &ReplicaHandle,
-) -> (Checkpoint, Vec<Vec<u8>>, Option<String>, Option<String>) {
+async fn view(handle: &ReplicaHandle) -> (Checkpoint, Vec<Vec<u8>>, Option<String>, Option<String>) {
     let leaves = handle.log(0, 1000).await.unwrap();
     (
         handle.checkpoint(),
         leaves.into_iter().map(|leaf| leaf.bytes).collect(),
-        handle
-            .certificate()
-            .await
-            .unwrap()
-            .map(|certificate| certificate.to_text()),
-        handle
-            .receipt(&release())
-            .await
-            .ok()
-            .map(|receipt| receipt.to_text()),
+        handle.certificate().await.unwrap().map(|certificate| certificate.to_text()),
+        handle.receipt(&release()).await.ok().map(|receipt| receipt.to_text()),
     )
 }
 
@@ -197,10 +163,7 @@ async fn view(
 async fn a_round_ends_in_a_receipt_that_verifies() {
     let temp = tempfile::tempdir().unwrap();
     let (mut replica, handle) = open(temp.path(), 1);
-    assert!(matches!(
-        handle.receipt(&release()).await,
-        Err(ReceiptUnavailable::NoVerdict { .. })
-    ));
+    assert!(matches!(handle.receipt(&release()).await, Err(ReceiptUnavailable::NoVerdict { .. })));
     let sizes = handle.subscribe();
     for batch in history() {
         replica.process(&batch).unwrap();
@@ -208,23 +171,14 @@ async fn a_round_ends_in_a_receipt_that_verifies() {
     }
     let receipt = handle.receipt(&release()).await.unwrap();
     let text = receipt.to_text();
-    let verified = pyrsia_ledger::Receipt::parse(&text)
-        .unwrap()
-        .verify(handle.genesis())
-        .unwrap();
+    let verified = pyrsia_ledger::Receipt::parse(&text).unwrap().verify(handle.genesis()).unwrap();
     assert_eq!(verified.verdict.state, VerdictState::Identical);
     assert_eq!(verified.log_size, 6);
     assert_eq!(verified.time, 1_800_000_000);
-    assert_eq!(
-        handle.block().unwrap().height,
-        3,
-        "an empty batch makes no block"
-    );
+    assert_eq!(handle.block().unwrap().height, 3, "an empty batch makes no block");
     assert_eq!(replica.cursor().unwrap(), Some((0, 9)));
     // Later entries do not change what the receipt proves.
-    replica
-        .process(&batch(10, &[proposal(1, "other")]))
-        .unwrap();
+    replica.process(&batch(10, &[proposal(1, "other")])).unwrap();
     assert_eq!(handle.receipt(&release()).await.unwrap().to_text(), text);
 }
 
@@ -253,11 +207,7 @@ async fn a_crash_after_any_step_changes_nothing_in_the_end() {
             if steps > 1 {
                 replica.sign(&step).unwrap();
             }
-            assert_eq!(
-                handle.checkpoint(),
-                before,
-                "nothing is shown before it is published"
-            );
+            assert_eq!(handle.checkpoint(), before, "nothing is shown before it is published");
             if steps > 2 {
                 replica.publish(step);
             }
@@ -265,19 +215,11 @@ async fn a_crash_after_any_step_changes_nothing_in_the_end() {
 
             let (mut replica, handle) = open(temp.path(), 1);
             let certificate = handle.certificate().await.unwrap().unwrap();
-            assert_eq!(
-                certificate.checkpoint,
-                handle.checkpoint(),
-                "what is stored is signed"
-            );
+            assert_eq!(certificate.checkpoint, handle.checkpoint(), "what is stored is signed");
             for batch in &history {
                 replica.process(batch).unwrap();
             }
-            assert_eq!(
-                view(&handle).await,
-                expected,
-                "crash at batch {crashed} after {steps} steps"
-            );
+            assert_eq!(view(&handle).await, expected, "crash at batch {crashed} after {steps} steps");
         }
     }
 }
@@ -292,26 +234,14 @@ fn a_batch_that_comes_again_must_be_the_same() {
     assert_eq!(handle.state().log_size(), 1);
     let other = batch(3, &[proposal(1, "b")]);
     for _ in 0..2 {
-        assert!(matches!(
-            replica.process(&other),
-            Err(ReplicaError::OtherBatch {
-                session: 0,
-                index: 3
-            })
-        ));
+        assert!(matches!(replica.process(&other), Err(ReplicaError::OtherBatch { session: 0, index: 3 })));
     }
     // Entries that were refused count too: another member may have accepted them.
     let refused = batch(4, &[sign(1, 1, proposal(1, "c").body)]);
     replica.process(&refused).unwrap();
     replica.process(&refused).unwrap();
-    assert!(matches!(
-        replica.process(&batch(4, &[])),
-        Err(ReplicaError::OtherBatch { .. })
-    ));
-    assert!(matches!(
-        replica.process(&batch(2, &[proposal(1, "d")])),
-        Err(ReplicaError::Store(_))
-    ));
+    assert!(matches!(replica.process(&batch(4, &[])), Err(ReplicaError::OtherBatch { .. })));
+    assert!(matches!(replica.process(&batch(2, &[proposal(1, "d")])), Err(ReplicaError::Store(_))));
     assert_eq!(handle.state().log_size(), 1);
 }
 
@@ -322,41 +252,21 @@ fn outcomes_say_what_became_of_each_entry() {
     let (accepted, stranger) = (proposal(1, "a"), sign(1, 1, proposal(1, "b").body));
     let twice = [accepted.clone(), accepted.clone(), stranger.clone()];
     replica.process(&batch(0, &twice)).unwrap();
-    replica
-        .process(&batch(1, std::slice::from_ref(&accepted)))
-        .unwrap();
+    replica.process(&batch(1, std::slice::from_ref(&accepted))).unwrap();
     assert_eq!(handle.state().log_size(), 1, "an entry is in the log once");
-    assert_eq!(
-        handle.outcome(&accepted.digest()),
-        Some(SubmissionOutcome::Accepted { index: 0 })
-    );
-    assert!(matches!(
-        handle.outcome(&stranger.digest()),
-        Some(SubmissionOutcome::Refused(Refused::Rules(_)))
-    ));
+    assert_eq!(handle.outcome(&accepted.digest()), Some(SubmissionOutcome::Accepted { index: 0 }));
+    assert!(matches!(handle.outcome(&stranger.digest()), Some(SubmissionOutcome::Refused(Refused::Rules(_)))));
     let bytes = b"no entry".to_vec();
     let digest = pyrsia_ledger::EntryDigest(Sha256::of(&bytes));
-    replica
-        .process(&OrderedBatch {
-            session: 0,
-            index: 2,
-            entries: vec![bytes],
-        })
-        .unwrap();
-    assert!(matches!(
-        handle.outcome(&digest),
-        Some(SubmissionOutcome::Refused(Refused::Undecodable(_)))
-    ));
+    replica.process(&OrderedBatch { session: 0, index: 2, entries: vec![bytes] }).unwrap();
+    assert!(matches!(handle.outcome(&digest), Some(SubmissionOutcome::Refused(Refused::Undecodable(_)))));
 }
 
 #[tokio::test]
 async fn submitters_hear_the_outcome() {
     let temp = tempfile::tempdir().unwrap();
     let (replica, handle) = open(temp.path(), 1);
-    assert!(matches!(
-        handle.submit(proposal(1, "a")).await,
-        Err(SubmitError::Unavailable { .. })
-    ));
+    assert!(matches!(handle.submit(proposal(1, "a")).await, Err(SubmitError::Unavailable { .. })));
     let (batches, ordered) = mpsc::channel(4);
     let orderer = InMemoryOrderer::resume(replica.cursor().unwrap(), batches);
     assert!(handle.set_orderer(Arc::new(orderer)));
@@ -367,22 +277,12 @@ async fn submitters_hear_the_outcome() {
         assert_eq!(outcome, SubmissionOutcome::Accepted { index: 0 });
     }
     assert_eq!(handle.state().log_size(), 1);
-    let again = sign(
-        1,
-        0,
-        EntryBody::ImageProposal(ImageProposal::allow(sha("a"), "again")),
-    );
+    let again = sign(1, 0, EntryBody::ImageProposal(ImageProposal::allow(sha("a"), "again")));
     let outcome = handle.submit_and_wait(again).await.unwrap();
-    assert!(matches!(
-        outcome,
-        SubmissionOutcome::Refused(Refused::Rules(_))
-    ));
+    assert!(matches!(outcome, SubmissionOutcome::Refused(Refused::Rules(_))));
     running.abort();
     assert!(running.await.is_err());
-    assert!(matches!(
-        handle.submit_and_wait(proposal(1, "b")).await,
-        Err(SubmitError::Unavailable { .. })
-    ));
+    assert!(matches!(handle.submit_and_wait(proposal(1, "b")).await, Err(SubmitError::Unavailable { .. })));
 }
 
 #[tokio::test]
@@ -395,10 +295,7 @@ async fn cosignatures_are_refreshed_and_their_time_never_goes_back() {
     };
     let time_of = async |handle: &ReplicaHandle| {
         let certificate = handle.certificate().await.unwrap().unwrap();
-        certificate
-            .verify(&handle.network_id(), handle.state().committee())
-            .unwrap()
-            .newest
+        certificate.verify(&handle.network_id(), handle.state().committee()).unwrap().newest
     };
     let (mut replica, handle) = open_with(temp.path(), 1, Arc::clone(&ticking));
     assert_eq!(time_of(&handle).await, 1000, "the empty log is signed too");
@@ -430,40 +327,27 @@ async fn certificates_need_a_quorum_and_contradictions_stop_signing() {
     assert_eq!(handle.certificate().await.unwrap(), None, "two of four");
     assert_eq!(word(3, &own).await.unwrap(), Observed::Agrees);
     let certificate = handle.certificate().await.unwrap().unwrap();
-    certificate
-        .verify(&handle.network_id(), handle.state().committee())
-        .unwrap();
+    certificate.verify(&handle.network_id(), handle.state().committee()).unwrap();
 
     let network = handle.network_id();
     let longer = Checkpoint::new(&network, 2, sha("x"));
     assert_eq!(word(1, &longer).await.unwrap(), Observed::Ahead);
     let forged = own.cosign(&key(2), &authority(1).name, 1);
-    assert_eq!(
-        handle.observe(own.clone(), forged).await.unwrap(),
-        Observed::Invalid
-    );
+    assert_eq!(handle.observe(own.clone(), forged).await.unwrap(), Observed::Invalid);
     assert_eq!(word(9, &own).await.unwrap(), Observed::Invalid);
 
     let other = Checkpoint::new(&network, 1, sha("other"));
     for n in [1, 2] {
-        let Observed::Contradicts { signers } = word(n, &other).await.unwrap() else {
-            panic!("fewer than a quorum")
-        };
+        let Observed::Contradicts { signers } = word(n, &other).await.unwrap() else { panic!("fewer than a quorum") };
         assert_eq!(signers.len(), n as usize);
         assert_eq!(handle.signing_status(), SigningStatus::Signing);
     }
     assert_eq!(word(3, &other).await.unwrap(), Observed::Stopped);
-    assert!(matches!(
-        handle.signing_status(),
-        SigningStatus::Stopped { .. }
-    ));
+    assert!(matches!(handle.signing_status(), SigningStatus::Stopped { .. }));
     assert_eq!(handle.refresh().await.unwrap(), None);
     drop((replica, handle));
     let (mut replica, handle) = open(temp.path(), 4);
-    assert!(matches!(
-        handle.signing_status(),
-        SigningStatus::Stopped { .. }
-    ));
+    assert!(matches!(handle.signing_status(), SigningStatus::Stopped { .. }));
     replica.process(&batch(1, &[proposal(4, "b")])).unwrap();
     let signed = LedgerStore::cosignatures(handle.store(), 2).unwrap();
     assert_eq!(signed, vec![], "stays stopped after a restart");
@@ -473,44 +357,22 @@ async fn certificates_need_a_quorum_and_contradictions_stop_signing() {
 async fn receipts_carry_the_hand_over_to_another_committee() {
     let temp = tempfile::tempdir().unwrap();
     let (mut replica, handle) = open(temp.path(), 1);
-    let change = EntryBody::AuthorityChange(AuthorityChange {
-        epoch: 1,
-        authorities: vec![authority(0), authority(1)],
-    });
+    let change =
+        EntryBody::AuthorityChange(AuthorityChange { epoch: 1, authorities: vec![authority(0), authority(1)] });
     replica.process(&batch(0, &[sign(1, 0, change)])).unwrap();
     assert_eq!(handle.state().committee().size(), 2);
     // The old committee has certified the block that names the new one, by itself.
-    assert_eq!(
-        handle.certificate().await.unwrap().unwrap().checkpoint.size,
-        2
-    );
+    assert_eq!(handle.certificate().await.unwrap().unwrap().checkpoint.size, 2);
 
     let request = request();
     let round = request.round_key();
     let salt = |n: u8| [n; 32];
     let commitment = |n: u8| {
-        let hash = commitment_hash(
-            &handle.network_id(),
-            &round,
-            0,
-            &key(n).public(),
-            &salt(n),
-            &result(),
-        );
-        EntryBody::Commitment(Commitment {
-            round,
-            attempt: 0,
-            hash,
-        })
+        let hash = commitment_hash(&handle.network_id(), &round, 0, &key(n).public(), &salt(n), &result());
+        EntryBody::Commitment(Commitment { round, attempt: 0, hash })
     };
-    let attestation = |n: u8| {
-        EntryBody::Attestation(Attestation {
-            round,
-            attempt: 0,
-            salt: salt(n),
-            result: result(),
-        })
-    };
+    let attestation =
+        |n: u8| EntryBody::Attestation(Attestation { round, attempt: 0, salt: salt(n), result: result() });
     let image = EntryBody::ImageProposal(ImageProposal::allow(sha("image"), "jdk"));
     let inputs = EntryBody::Inputs(Inputs {
         round,
@@ -533,16 +395,10 @@ async fn receipts_carry_the_hand_over_to_another_committee() {
     ];
     let entries: Vec<_> = said.into_iter().map(|(n, body)| sign(1, n, body)).collect();
     replica.process(&batch(1, &entries)).unwrap();
-    assert!(matches!(
-        handle.receipt(&release()).await,
-        Err(ReceiptUnavailable::NotCertified { .. })
-    ));
+    assert!(matches!(handle.receipt(&release()).await, Err(ReceiptUnavailable::NotCertified { .. })));
     let checkpoint = handle.checkpoint();
     let cosignature = checkpoint.cosign(&key(1), &authority(1).name, 1_800_000_100);
-    assert_eq!(
-        handle.observe(checkpoint, cosignature).await.unwrap(),
-        Observed::Agrees
-    );
+    assert_eq!(handle.observe(checkpoint, cosignature).await.unwrap(), Observed::Agrees);
     let receipt = handle.receipt(&release()).await.unwrap();
     assert_eq!(receipt.handovers.len(), 1);
     let verified = receipt.verify(handle.genesis()).unwrap();
@@ -561,10 +417,7 @@ fn unknown_rules_stop_before_the_batch_is_stored() {
     for _ in 0..2 {
         assert!(matches!(
             replica.process(&batch(0, &[switch.clone(), proposal(1, "a")])),
-            Err(ReplicaError::RulesUnknown {
-                rules: 2,
-                supported: 1
-            })
+            Err(ReplicaError::RulesUnknown { rules: 2, supported: 1 })
         ));
         assert_eq!(replica.cursor().unwrap(), None);
         assert_eq!(handle.state().log_size(), 0);
@@ -592,10 +445,7 @@ fn a_database_that_the_rules_do_not_reproduce_is_refused() {
         |record| record.entries[0] = sign(1, 1, proposal(1, "a").body).to_bytes(),
     ];
     for forgery in forgeries {
-        assert!(matches!(
-            forge(forgery),
-            Err(ReplicaError::NotReproduced { height: 1, .. })
-        ));
+        assert!(matches!(forge(forgery), Err(ReplicaError::NotReproduced { height: 1, .. })));
     }
     assert!(forge(|record| record.frontier_bytes.clear()).is_err());
 }
@@ -605,10 +455,7 @@ fn a_database_of_another_network_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     drop(open(temp.path(), 1));
     let store = LedgerStore::open(temp.path()).unwrap();
-    assert!(matches!(
-        Replica::open(store, genesis(4), None, clock(0)),
-        Err(ReplicaError::OtherNetwork { .. })
-    ));
+    assert!(matches!(Replica::open(store, genesis(4), None, clock(0)), Err(ReplicaError::OtherNetwork { .. })));
 }
 
 #[test]

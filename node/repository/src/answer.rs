@@ -55,13 +55,7 @@ impl Generated {
     /// A document with its digests.
     pub fn new(path: RepoPath, bytes: Vec<u8>, last_modified: Option<u64>) -> Self {
         let digests = FileDigests::of(&bytes);
-        Self {
-            path,
-            bytes: bytes.into(),
-            digests,
-            last_modified,
-            provenance: None,
-        }
+        Self { path, bytes: bytes.into(), digests, last_modified, provenance: None }
     }
 }
 

@@ -16,8 +16,9 @@ pub fn content_type(path: &RepoPath) -> &'static str {
         "zip" => "application/zip",
         "gz" | "tgz" => "application/gzip",
         "asc" => "application/pgp-signature",
-        "md5" | "sha1" | "sha256" | "sha512" | "txt" | "html" | "htm" | "md" | "properties"
-        | "toml" => "text/plain; charset=utf-8",
+        "md5" | "sha1" | "sha256" | "sha512" | "txt" | "html" | "htm" | "md" | "properties" | "toml" => {
+            "text/plain; charset=utf-8"
+        }
         _ => "application/octet-stream",
     }
 }

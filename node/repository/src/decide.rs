@@ -1,9 +1,6 @@
 //! The decision: what to do about a path.
 
-use maven_layout::{
-    ArtifactId, ChecksumAlgorithm, Coordinates, GroupId, MetadataLevel, PathKind, RepoPath,
-    prefixes,
-};
+use maven_layout::{ArtifactId, ChecksumAlgorithm, Coordinates, GroupId, MetadataLevel, PathKind, RepoPath, prefixes};
 use pyrsia_digest::Sha256;
 
 use crate::answer::{Provenance, Withheld, WithheldReason};
@@ -65,15 +62,10 @@ pub fn decide(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) -> 
             PathKind::Checksum { .. } => Decision::Absent,
             _ => Decision::Checksum { of, algorithm },
         },
-        PathKind::Artifact {
-            coordinates,
-            file_name,
-        } => artifact(&coordinates, &file_name, policies, ledger),
+        PathKind::Artifact { coordinates, file_name } => artifact(&coordinates, &file_name, policies, ledger),
         PathKind::Signature { of } => match of.kind() {
             // A signature is one more file of the release.
-            PathKind::Artifact { coordinates, .. } => {
-                artifact(&coordinates, path.file_name(), policies, ledger)
-            }
+            PathKind::Artifact { coordinates, .. } => artifact(&coordinates, path.file_name(), policies, ledger),
             _ => other(path, policies, ledger),
         },
         PathKind::Metadata(level) => metadata(level, policies, ledger),
@@ -81,12 +73,7 @@ pub fn decide(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) -> 
     }
 }
 
-fn artifact(
-    coordinates: &Coordinates,
-    file_name: &str,
-    policies: &Policies,
-    ledger: &dyn LedgerView,
-) -> Decision {
+fn artifact(coordinates: &Coordinates, file_name: &str, policies: &Policies, ledger: &dyn LedgerView) -> Decision {
     if ledger.is_blocked(coordinates) {
         return Decision::Withhold(blocked(coordinates));
     }
@@ -94,26 +81,16 @@ fn artifact(
     let policy = policies.of(&coordinates.group);
     let facts = match ledger.file(coordinates, file_name) {
         // A failed build says nothing about the bytes of any file.
-        Some(FileFacts {
-            state: FileState::Failed,
-            ..
-        })
-        | None => {
+        Some(FileFacts { state: FileState::Failed, .. }) | None => {
             return match (native, policy) {
                 (true, _) => Decision::Absent,
-                (false, Policy::Verified { .. }) => Decision::WithholdUnlessAbsent(withheld(
-                    WithheldReason::Unverified,
-                    coordinates,
-                    file_name,
-                )),
-                (false, _)
-                    if coordinates.version.is_snapshot() && file_name.contains("-SNAPSHOT") =>
-                {
+                (false, Policy::Verified { .. }) => {
+                    Decision::WithholdUnlessAbsent(withheld(WithheldReason::Unverified, coordinates, file_name))
+                }
+                (false, _) if coordinates.version.is_snapshot() && file_name.contains("-SNAPSHOT") => {
                     Decision::Changing
                 }
-                (false, _) => Decision::FirstSeen {
-                    provenance: Provenance::Unverified,
-                },
+                (false, _) => Decision::FirstSeen { provenance: Provenance::Unverified },
             };
         }
         Some(facts) => facts,
@@ -130,11 +107,7 @@ fn artifact(
     match facts.sha256 {
         Some(sha256) => {
             let ask_upstream = !native && facts.state != FileState::Published;
-            Decision::Exactly {
-                sha256,
-                provenance,
-                ask_upstream,
-            }
+            Decision::Exactly { sha256, provenance, ask_upstream }
         }
         // The builders did not agree, so there are no bytes to hand out as the release's.
         None if native || facts.state == FileState::Published => {
@@ -161,9 +134,7 @@ fn refused_by(policy: Policy, state: FileState) -> Option<WithheldReason> {
 
 fn provenance(facts: FileFacts) -> Provenance {
     match facts.state {
-        FileState::Published | FileState::Identical if facts.self_verified => {
-            Provenance::SelfVerified
-        }
+        FileState::Published | FileState::Identical if facts.self_verified => Provenance::SelfVerified,
         FileState::Published | FileState::Identical => Provenance::Verified,
         // The weaker findings keep their names without a quorum: hiding a difference would be worse.
         FileState::Equivalent => Provenance::Equivalent,
@@ -175,11 +146,7 @@ fn provenance(facts: FileFacts) -> Provenance {
 
 fn metadata(level: MetadataLevel, policies: &Policies, ledger: &dyn LedgerView) -> Decision {
     let plan = |group: &GroupId, artifact: Option<(GroupId, ArtifactId)>, ask_upstream| {
-        Decision::Metadata(MetadataPlan {
-            artifact,
-            ask_upstream,
-            policy: policies.of(group),
-        })
+        Decision::Metadata(MetadataPlan { artifact, ask_upstream, policy: policies.of(group) })
     };
     match level {
         MetadataLevel::Group(group) if ledger.is_native(&group) => Decision::Absent,
@@ -188,11 +155,7 @@ fn metadata(level: MetadataLevel, policies: &Policies, ledger: &dyn LedgerView) 
             let ask_upstream = !ledger.is_native(&group);
             plan(&group.clone(), Some((group, artifact)), ask_upstream)
         }
-        MetadataLevel::GroupOrArtifact {
-            as_group,
-            group,
-            artifact,
-        } => {
+        MetadataLevel::GroupOrArtifact { as_group, group, artifact } => {
             let ask_upstream = !ledger.is_native(&group) && !ledger.is_native(&as_group);
             plan(&group.clone(), Some((group, artifact)), ask_upstream)
         }
@@ -201,11 +164,9 @@ fn metadata(level: MetadataLevel, policies: &Policies, ledger: &dyn LedgerView) 
             match policies.of(&coordinates.group) {
                 _ if ledger.is_blocked(&coordinates) => Decision::Withhold(blocked(&coordinates)),
                 _ if ledger.is_native(&coordinates.group) => Decision::Absent,
-                Policy::Verified { .. } => Decision::WithholdUnlessAbsent(withheld(
-                    WithheldReason::Unverified,
-                    &coordinates,
-                    name,
-                )),
+                Policy::Verified { .. } => {
+                    Decision::WithholdUnlessAbsent(withheld(WithheldReason::Unverified, &coordinates, name))
+                }
                 Policy::PreferVerified | Policy::Mirror => Decision::Changing,
             }
         }
@@ -224,18 +185,14 @@ fn other(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) -> Decis
     if group.as_ref().is_some_and(|group| ledger.is_native(group)) {
         return Decision::Absent;
     }
-    match group
-        .as_ref()
-        .map_or(policies.default_policy(), |group| policies.of(group))
-    {
+    match group.as_ref().map_or(policies.default_policy(), |group| policies.of(group)) {
         Policy::Verified { .. } => Decision::WithholdUnlessAbsent(Withheld {
             reason: WithheldReason::Unverified,
             coordinates: None,
             detail: format!(
                 "{path} belongs to no release, so nobody can verify it, and the policy here is `verified`."
             ),
-            next: "Ask the operator of this node whether the policy `prefer-verified` fits."
-                .to_owned(),
+            next: "Ask the operator of this node whether the policy `prefer-verified` fits.".to_owned(),
         }),
         Policy::PreferVerified | Policy::Mirror => Decision::Changing,
     }
@@ -254,10 +211,7 @@ fn looks_like_a_folder(name: &str) -> bool {
 
 /// The longest beginning of the path's folders that reads as a group.
 fn group_around(path: &RepoPath) -> Option<GroupId> {
-    let mut folders: Vec<&str> = path
-        .segments()
-        .take_while(|segment| !segment.contains('.'))
-        .collect();
+    let mut folders: Vec<&str> = path.segments().take_while(|segment| !segment.contains('.')).collect();
     while !folders.is_empty() {
         if let Ok(group) = folders.join(".").parse() {
             return Some(group);
@@ -270,20 +224,14 @@ fn group_around(path: &RepoPath) -> Option<GroupId> {
 fn blocked(coordinates: &Coordinates) -> Withheld {
     Withheld {
         reason: WithheldReason::Blocked,
-        detail: format!(
-            "{coordinates} is blocked by the network: none of its files is handed out."
-        ),
+        detail: format!("{coordinates} is blocked by the network: none of its files is handed out."),
         next: format!("Use another version. `pyrsia-maven inspect {coordinates}` shows the entry."),
         coordinates: Some(coordinates.clone()),
     }
 }
 
 /// The words for a withheld file.
-pub(crate) fn withheld(
-    reason: WithheldReason,
-    coordinates: &Coordinates,
-    file_name: &str,
-) -> Withheld {
+pub(crate) fn withheld(reason: WithheldReason, coordinates: &Coordinates, file_name: &str) -> Withheld {
     let inspect = format!("`pyrsia-maven inspect {coordinates}` shows what the builders found.");
     let (detail, next) = match reason {
         WithheldReason::Blocked => return blocked(coordinates),
@@ -297,20 +245,15 @@ pub(crate) fn withheld(
             format!(
                 "{file_name} of {coordinates} is equivalent to what its source makes, not identical, and the policy here is `verified`."
             ),
-            "Set `allow-equivalent` for the group to accept such files.".to_owned(),
+            "Set `allow_equivalent = true` in [policy] to accept such files.".to_owned(),
         ),
         WithheldReason::Different => (
-            format!(
-                "{file_name} of {coordinates} is not what its source makes, and the policy here is `verified`."
-            ),
+            format!("{file_name} of {coordinates} is not what its source makes, and the policy here is `verified`."),
             inspect,
         ),
-        WithheldReason::Disputed => (
-            format!(
-                "The builders of {coordinates} did not agree on {file_name}: no bytes stand for it."
-            ),
-            inspect,
-        ),
+        WithheldReason::Disputed => {
+            (format!("The builders of {coordinates} did not agree on {file_name}: no bytes stand for it."), inspect)
+        }
         WithheldReason::LedgerMismatch => (
             format!(
                 "The bytes that upstream offers for {file_name} of {coordinates} are not the ones that the ledger records; they were set aside."
@@ -324,12 +267,7 @@ pub(crate) fn withheld(
             "The operator of this node finds both digests under the quarantined files.".to_owned(),
         ),
     };
-    Withheld {
-        reason,
-        coordinates: Some(coordinates.clone()),
-        detail,
-        next,
-    }
+    Withheld { reason, coordinates: Some(coordinates.clone()), detail, next }
 }
 
 #[cfg(test)]

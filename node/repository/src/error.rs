@@ -17,9 +17,7 @@ pub enum RepositoryError {
         timed_out: bool,
     },
     /// The ledger records the bytes of this path, and they are nowhere to be had at present.
-    #[error(
-        "the ledger records {path} with SHA-256 {sha256}, but no reachable place has these bytes"
-    )]
+    #[error("the ledger records {path} with SHA-256 {sha256}, but no reachable place has these bytes")]
     BytesMissing {
         /// The path that was asked for.
         path: RepoPath,

@@ -77,9 +77,7 @@ impl LedgerView for State {
     fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts> {
         let path: RepoPath = format!("{}/{file_name}", coordinates.dir()).parse().ok()?;
         let file = self.file_verdict(&path)?;
-        let self_verified = self
-            .verdict(coordinates)
-            .is_none_or(Verdict::is_self_verified);
+        let self_verified = self.verdict(coordinates).is_none_or(Verdict::is_self_verified);
         Some(facts(file, self_verified))
     }
 
@@ -93,9 +91,7 @@ impl LedgerView for State {
 
     fn releases(&self, group: &GroupId, artifact: &ArtifactId) -> Vec<ReleaseFacts> {
         self.verdicts()
-            .filter(|verdict| {
-                verdict.coordinates.group == *group && verdict.coordinates.artifact == *artifact
-            })
+            .filter(|verdict| verdict.coordinates.group == *group && verdict.coordinates.artifact == *artifact)
             .map(|verdict| ReleaseFacts {
                 version: verdict.coordinates.version.clone(),
                 state: verdict.state.into(),
@@ -110,11 +106,7 @@ impl LedgerView for State {
 }
 
 fn facts(file: &FileVerdict, self_verified: bool) -> FileFacts {
-    FileFacts {
-        state: file.state.into(),
-        sha256: file.sha256,
-        self_verified,
-    }
+    FileFacts { state: file.state.into(), sha256: file.sha256, self_verified }
 }
 
 impl From<VerdictState> for FileState {

@@ -25,11 +25,7 @@ pub(crate) struct Local {
 
 impl Local {
     pub(crate) fn new(blobs: BlobStore, index: IndexStore) -> Self {
-        Self {
-            blobs,
-            index,
-            hashed: Arc::default(),
-        }
+        Self { blobs, index, hashed: Arc::default() }
     }
 
     pub(crate) fn blobs(&self) -> &BlobStore {
@@ -82,40 +78,22 @@ impl Local {
     }
 
     fn remembered(&self, sha256: &Sha256) -> bool {
-        self.hashed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(sha256)
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).contains(sha256)
     }
 
-    pub(crate) async fn read(
-        &self,
-        path: &RepoPath,
-        sha256: &Sha256,
-    ) -> Result<Vec<u8>, RepositoryError> {
+    pub(crate) async fn read(&self, path: &RepoPath, sha256: &Sha256) -> Result<Vec<u8>, RepositoryError> {
         let (blobs, digest) = (self.blobs.clone(), *sha256);
-        blocking(path, move || blobs.read_verified(&digest))
-            .await?
-            .map_err(|error| local(path, &error))
+        blocking(path, move || blobs.read_verified(&digest)).await?.map_err(|error| local(path, &error))
     }
 
-    pub(crate) async fn store(
-        &self,
-        path: &RepoPath,
-        bytes: Vec<u8>,
-    ) -> Result<FileDigests, RepositoryError> {
+    pub(crate) async fn store(&self, path: &RepoPath, bytes: Vec<u8>) -> Result<FileDigests, RepositoryError> {
         let blobs = self.blobs.clone();
-        let stored = blocking(path, move || blobs.put_bytes(&bytes))
-            .await?
-            .map_err(|error| local(path, &error))?;
+        let stored = blocking(path, move || blobs.put_bytes(&bytes)).await?.map_err(|error| local(path, &error))?;
         self.remember(stored.digests.sha256);
         Ok(stored.digests)
     }
 
-    pub(crate) async fn record(
-        &self,
-        path: &RepoPath,
-    ) -> Result<Option<FileRecord>, RepositoryError> {
+    pub(crate) async fn record(&self, path: &RepoPath) -> Result<Option<FileRecord>, RepositoryError> {
         let of = path.clone();
         self.run(path, move |index| index.file(&of)).await
     }
@@ -136,36 +114,22 @@ impl Local {
         self.run(path, move |index| index.remove_file(&of)).await
     }
 
-    pub(crate) async fn is_absent(
-        &self,
-        path: &RepoPath,
-        now: u64,
-    ) -> Result<bool, RepositoryError> {
+    pub(crate) async fn is_absent(&self, path: &RepoPath, now: u64) -> Result<bool, RepositoryError> {
         let of = path.clone();
         let until = self.run(path, move |index| index.absent(&of)).await?;
         Ok(until.is_some_and(|until| now < until))
     }
 
-    pub(crate) async fn put_absent(
-        &self,
-        path: &RepoPath,
-        now: u64,
-        until: u64,
-    ) -> Result<(), RepositoryError> {
+    pub(crate) async fn put_absent(&self, path: &RepoPath, now: u64, until: u64) -> Result<(), RepositoryError> {
         let of = path.clone();
-        self.run(path, move |index| index.put_absent(&of, now, until))
-            .await
+        self.run(path, move |index| index.put_absent(&of, now, until)).await
     }
 
     /// Records bytes that are not served, and says so aloud the first time.
     pub(crate) async fn quarantine(&self, record: QuarantineRecord) -> Result<(), RepositoryError> {
         let path = record.path.clone();
-        let (sha256, origin, reason) =
-            (record.sha256, record.origin.clone(), record.reason.clone());
-        if self
-            .run(&path, move |index| index.record_quarantine(record))
-            .await?
-        {
+        let (sha256, origin, reason) = (record.sha256, record.origin.clone(), record.reason.clone());
+        if self.run(&path, move |index| index.record_quarantine(record)).await? {
             tracing::error!(
                 file.path = %path, file.sha256 = %sha256, origin.id = origin, file.reason = reason,
                 "bytes set aside: they are not those of this path"
@@ -183,10 +147,7 @@ impl Local {
         path: &RepoPath,
         work: impl FnOnce(&IndexStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RepositoryError> {
-        self.index
-            .run(work)
-            .await
-            .map_err(|error| local(path, &error))
+        self.index.run(work).await.map_err(|error| local(path, &error))
     }
 }
 
@@ -194,14 +155,9 @@ async fn blocking<T: Send + 'static>(
     path: &RepoPath,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, RepositoryError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| local(path, &error))
+    tokio::task::spawn_blocking(work).await.map_err(|error| local(path, &error))
 }
 
 fn local(path: &RepoPath, error: &dyn std::fmt::Display) -> RepositoryError {
-    RepositoryError::Local {
-        path: path.clone(),
-        detail: error.to_string(),
-    }
+    RepositoryError::Local { path: path.clone(), detail: error.to_string() }
 }

@@ -52,12 +52,7 @@ impl std::str::FromStr for GroupPattern {
             return Ok(Self(None));
         }
         let group = text.strip_suffix(".*").unwrap_or(text).parse();
-        group
-            .map(|group| Self(Some(group)))
-            .map_err(|source| PatternError {
-                pattern: text.to_owned(),
-                source,
-            })
+        group.map(|group| Self(Some(group))).map_err(|source| PatternError { pattern: text.to_owned(), source })
     }
 }
 
@@ -87,10 +82,7 @@ pub struct Policies {
 impl Policies {
     /// One policy for everything.
     pub fn all(policy: Policy) -> Self {
-        Self {
-            default: policy,
-            rules: Vec::new(),
-        }
+        Self { default: policy, rules: Vec::new() }
     }
 
     /// A default and rules for groups.
@@ -123,24 +115,13 @@ mod tests {
 
     #[test]
     fn the_longest_match_at_a_dot_boundary_wins() {
-        let verified = Policy::Verified {
-            allow_equivalent: true,
-        };
-        let rules = [
-            ("org.acme.deep", Policy::PreferVerified),
-            ("org.acme.*", verified),
-            ("*", Policy::Mirror),
-        ];
-        let rules = rules
-            .map(|(pattern, policy)| (pattern.parse().unwrap(), policy))
-            .to_vec();
+        let verified = Policy::Verified { allow_equivalent: true };
+        let rules = [("org.acme.deep", Policy::PreferVerified), ("org.acme.*", verified), ("*", Policy::Mirror)];
+        let rules = rules.map(|(pattern, policy)| (pattern.parse().unwrap(), policy)).to_vec();
         let policies = Policies::new(Policy::PreferVerified, rules);
         assert_eq!(policies.of(&group("org.acme")), verified);
         assert_eq!(policies.of(&group("org.acme.x")), verified);
-        assert_eq!(
-            policies.of(&group("org.acme.deep.er")),
-            Policy::PreferVerified
-        );
+        assert_eq!(policies.of(&group("org.acme.deep.er")), Policy::PreferVerified);
         assert_eq!(policies.of(&group("org.acmeevil")), Policy::Mirror);
         assert_eq!(policies.default_policy(), Policy::PreferVerified);
     }
@@ -150,9 +131,6 @@ mod tests {
         for bad in ["", "**", "org..acme", "*.acme", "org/acme", "org.*.acme"] {
             assert!(bad.parse::<GroupPattern>().is_err(), "{bad:?}");
         }
-        assert_eq!(
-            "org.acme.*".parse::<GroupPattern>().unwrap().to_string(),
-            "org.acme"
-        );
+        assert_eq!("org.acme.*".parse::<GroupPattern>().unwrap().to_string(), "org.acme");
     }
 }

@@ -67,65 +67,36 @@ enum Asked {
 impl Remote {
     pub(crate) fn new(origins: Vec<Arc<dyn Origin>>, local: Local, clock: Clock) -> Self {
         Self {
-            task: Task {
-                origins: origins.into(),
-                local,
-                clock,
-                refreshed_at: Arc::default(),
-            },
+            task: Task { origins: origins.into(), local, clock, refreshed_at: Arc::default() },
             downloads: SingleFlight::new(),
             refreshes: SingleFlight::new(),
         }
     }
 
     /// Gets a release file whose first bytes stay. `pinned` are those bytes, if they were seen before and got lost.
-    pub(crate) async fn pin(
-        &self,
-        path: &RepoPath,
-        pinned: Option<Sha256>,
-        absent_ttl_s: u64,
-    ) -> Outcome {
+    pub(crate) async fn pin(&self, path: &RepoPath, pinned: Option<Sha256>, absent_ttl_s: u64) -> Outcome {
         let (task, of) = (self.task.clone(), path.clone());
         let call = move || async move { task.pin(&of, pinned, absent_ttl_s).await };
-        self.downloads
-            .run((path.clone(), pinned), call)
-            .await
-            .map_err(|_| interrupted(path))?
+        self.downloads.run((path.clone(), pinned), call).await.map_err(|_| interrupted(path))?
     }
 
     /// Gets the file that the ledger records; it takes the place of whatever was at the path.
     pub(crate) async fn replace(&self, path: &RepoPath, expected: Expected) -> Outcome {
-        let (task, of, key) = (
-            self.task.clone(),
-            path.clone(),
-            (path.clone(), expected.sha256),
-        );
+        let (task, of, key) = (self.task.clone(), path.clone(), (path.clone(), expected.sha256));
         let call = move || async move { task.replace(&of, &expected).await };
-        self.downloads
-            .run(key, call)
-            .await
-            .map_err(|_| interrupted(path))?
+        self.downloads.run(key, call).await.map_err(|_| interrupted(path))?
     }
 
     /// Gets the present bytes of a file that may change.
     pub(crate) async fn refresh(&self, path: &RepoPath, absent_ttl_s: u64) -> Refreshed {
         let (task, of) = (self.task.clone(), path.clone());
         let call = move || async move { task.refresh(&of, absent_ttl_s).await };
-        self.refreshes
-            .run(path.clone(), call)
-            .await
-            .map_err(|_| interrupted(path))?
+        self.refreshes.run(path.clone(), call).await.map_err(|_| interrupted(path))?
     }
 
     /// Whether the path was refreshed less than `ttl_s` seconds ago.
     pub(crate) fn is_fresh(&self, path: &RepoPath, ttl_s: u64) -> bool {
-        let at = self
-            .task
-            .refreshed_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(path)
-            .copied();
+        let at = self.task.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
         at.is_some_and(|at| (self.task.clock)() < at.saturating_add(ttl_s))
     }
 }
@@ -140,11 +111,7 @@ impl Task {
                 }
                 Ok(Got::Absent)
             }
-            Asked::OtherBytes {
-                origin,
-                sha256,
-                detail,
-            } => {
+            Asked::OtherBytes { origin, sha256, detail } => {
                 self.set_aside(path, sha256, 0, origin, detail).await?;
                 Ok(Got::OtherBytes)
             }
@@ -156,8 +123,7 @@ impl Task {
                     Pinned::Same(known) => Ok(Got::File(Box::new(known))),
                     Pinned::Other(known) => {
                         let detail = format!("first seen were {}", known.digests.sha256);
-                        self.set_aside(path, Some(sha256), size, found.origin, detail)
-                            .await?;
+                        self.set_aside(path, Some(sha256), size, found.origin, detail).await?;
                         Ok(if self.local.has(&known.digests.sha256) {
                             Got::File(Box::new(known))
                         } else {
@@ -172,11 +138,7 @@ impl Task {
     async fn replace(&self, path: &RepoPath, expected: &Expected) -> Outcome {
         match self.ask_in_order(path, expected).await? {
             Asked::Absent => Ok(Got::Absent),
-            Asked::OtherBytes {
-                origin,
-                sha256,
-                detail,
-            } => {
+            Asked::OtherBytes { origin, sha256, detail } => {
                 self.set_aside(path, sha256, 0, origin, detail).await?;
                 Ok(Got::OtherBytes)
             }
@@ -210,10 +172,7 @@ impl Task {
                 record
             }
         };
-        let mut refreshed_at = self
-            .refreshed_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut refreshed_at = self.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner);
         if refreshed_at.len() >= REMEMBERED {
             refreshed_at.clear();
         }
@@ -231,9 +190,8 @@ impl Task {
                 Ok(Asked::Found(found)) => {
                     // Parsed before it is recorded: a checksum that fits proves only that the garbage arrived intact.
                     let bytes = self.local.read(path, &found.stored.digests.sha256).await?;
-                    let document = metadata::parse(&bytes).map_err(|error| {
-                        upstream(path, format!("{}: {error}", found.origin), false)
-                    })?;
+                    let document = metadata::parse(&bytes)
+                        .map_err(|error| upstream(path, format!("{}: {error}", found.origin), false))?;
                     documents.push((found, document));
                 }
                 Ok(Asked::Absent | Asked::OtherBytes { .. }) => {}
@@ -254,20 +212,13 @@ impl Task {
             alone = false;
         }
         if !alone {
-            record.digests = self
-                .local
-                .store(path, metadata::write(&merged).into_bytes())
-                .await?;
+            record.digests = self.local.store(path, metadata::write(&merged).into_bytes()).await?;
         }
         Ok(Some(record))
     }
 
     /// The first origin that has the file. Absent only if all say so.
-    async fn ask_in_order(
-        &self,
-        path: &RepoPath,
-        expected: &Expected,
-    ) -> Result<Asked, RepositoryError> {
+    async fn ask_in_order(&self, path: &RepoPath, expected: &Expected) -> Result<Asked, RepositoryError> {
         let mut failures = Vec::new();
         let mut other_bytes = None;
         for origin in self.origins.iter() {
@@ -285,50 +236,26 @@ impl Task {
         }
     }
 
-    async fn ask(
-        &self,
-        origin: &dyn Origin,
-        path: &RepoPath,
-        expected: &Expected,
-    ) -> Result<Asked, FetchError> {
+    async fn ask(&self, origin: &dyn Origin, path: &RepoPath, expected: &Expected) -> Result<Asked, FetchError> {
         match origin.fetch(path, expected, self.local.blobs()).await {
             Ok(OriginAnswer::Absent) => Ok(Asked::Absent),
-            Ok(OriginAnswer::Found {
-                stored,
-                last_modified,
-                checksums,
-            }) => {
+            Ok(OriginAnswer::Found { stored, last_modified, checksums }) => {
                 // The origin promises that, and the rest of this crate relies on it: so it is looked at here as well.
                 if let Err(mismatch) = expected.check(&stored.digests) {
                     let detail = format!("expected another file: {mismatch}");
                     let sha256 = Some(stored.digests.sha256);
-                    return Ok(Asked::OtherBytes {
-                        origin: origin.id().to_owned(),
-                        sha256,
-                        detail,
-                    });
+                    return Ok(Asked::OtherBytes { origin: origin.id().to_owned(), sha256, detail });
                 }
                 self.local.remember(stored.digests.sha256);
                 let verified_by = checksums.to_string();
-                Ok(Asked::Found(Found {
-                    origin: origin.id().to_owned(),
-                    stored,
-                    last_modified,
-                    verified_by,
-                }))
+                Ok(Asked::Found(Found { origin: origin.id().to_owned(), stored, last_modified, verified_by }))
             }
             Err(FetchError::Mismatch { mismatch, .. })
-                if expected
-                    .sha256
-                    .is_some_and(|sha256| sha256.to_string() == mismatch.expected) =>
+                if expected.sha256.is_some_and(|sha256| sha256.to_string() == mismatch.expected) =>
             {
                 let detail = format!("expected another file: {mismatch}");
                 let sha256 = mismatch.actual.parse().ok();
-                Ok(Asked::OtherBytes {
-                    origin: origin.id().to_owned(),
-                    sha256,
-                    detail,
-                })
+                Ok(Asked::OtherBytes { origin: origin.id().to_owned(), sha256, detail })
             }
             Err(error) => Err(error),
         }
@@ -349,9 +276,7 @@ impl Task {
 
     async fn note_absent(&self, path: &RepoPath, ttl_s: u64) -> Result<(), RepositoryError> {
         let now = (self.clock)();
-        self.local
-            .put_absent(path, now, now.saturating_add(ttl_s))
-            .await
+        self.local.put_absent(path, now, now.saturating_add(ttl_s)).await
     }
 
     async fn set_aside(
@@ -364,38 +289,20 @@ impl Task {
     ) -> Result<(), RepositoryError> {
         let Some(sha256) = sha256 else { return Ok(()) };
         let seen_at = (self.clock)();
-        self.local
-            .quarantine(QuarantineRecord {
-                path: path.clone(),
-                sha256,
-                size,
-                origin,
-                reason,
-                seen_at,
-            })
-            .await
+        self.local.quarantine(QuarantineRecord { path: path.clone(), sha256, size, origin, reason, seen_at }).await
     }
 }
 
 fn failed(path: &RepoPath, failures: &[FetchError]) -> RepositoryError {
-    let timed_out = failures
-        .iter()
-        .all(|error| matches!(error, FetchError::Idle { .. } | FetchError::Timeout { .. }));
+    let timed_out = failures.iter().all(|error| matches!(error, FetchError::Idle { .. } | FetchError::Timeout { .. }));
     let detail: Vec<String> = failures.iter().map(ToString::to_string).collect();
     upstream(path, detail.join("; "), timed_out)
 }
 
 fn upstream(path: &RepoPath, detail: String, timed_out: bool) -> RepositoryError {
-    RepositoryError::Upstream {
-        path: path.clone(),
-        detail,
-        timed_out,
-    }
+    RepositoryError::Upstream { path: path.clone(), detail, timed_out }
 }
 
 fn interrupted(path: &RepoPath) -> RepositoryError {
-    RepositoryError::Local {
-        path: path.clone(),
-        detail: "the download was interrupted".to_owned(),
-    }
+    RepositoryError::Local { path: path.clone(), detail: "the download was interrupted".to_owned() }
 }

@@ -35,11 +35,7 @@ pub fn render(
     servable: &dyn Fn(&ReleaseFacts) -> bool,
 ) -> Result<Rendered, MetadataError> {
     let Some((group, artifact)) = &plan.artifact else {
-        return Ok(if upstream.is_some() {
-            Rendered::Verbatim
-        } else {
-            Rendered::Empty
-        });
+        return Ok(if upstream.is_some() { Rendered::Verbatim } else { Rendered::Empty });
     };
     let releases = ledger.releases(group, artifact);
     let published = published(group, artifact, &releases, ledger, servable);
@@ -47,37 +43,22 @@ pub fn render(
         if published.is_empty() {
             return Ok(Rendered::Empty);
         }
-        return Ok(Rendered::Changed(
-            metadata::write(&of_versions(group, artifact, published)).into_bytes(),
-        ));
+        return Ok(Rendered::Changed(metadata::write(&of_versions(group, artifact, published)).into_bytes()));
     };
     let may_list = |version: &Version| {
         let coordinates = Coordinates::new(group.clone(), artifact.clone(), version.clone());
         !ledger.is_blocked(&coordinates) && listed_under(plan.policy, version, &releases)
     };
-    let kept: Vec<Version> = upstream
-        .versions
-        .iter()
-        .filter(|version| may_list(version))
-        .cloned()
-        .collect();
+    let kept: Vec<Version> = upstream.versions.iter().filter(|version| may_list(version)).cloned().collect();
     let known: BTreeSet<&Version> = upstream.versions.iter().collect();
     let named = [&upstream.latest, &upstream.release];
-    let all_kept =
-        kept.len() == upstream.versions.len() && named.into_iter().flatten().all(may_list);
+    let all_kept = kept.len() == upstream.versions.len() && named.into_iter().flatten().all(may_list);
     if all_kept && published.iter().all(|version| known.contains(version)) {
         return Ok(Rendered::Verbatim);
     }
     let listed = of_versions(group, artifact, kept.into_iter().chain(published));
-    let rest = Metadata {
-        versions: Vec::new(),
-        latest: None,
-        release: None,
-        ..upstream.clone()
-    };
-    Ok(Rendered::Changed(
-        metadata::write(&metadata::merge(listed, rest)?).into_bytes(),
-    ))
+    let rest = Metadata { versions: Vec::new(), latest: None, release: None, ..upstream.clone() };
+    Ok(Rendered::Changed(metadata::write(&metadata::merge(listed, rest)?).into_bytes()))
 }
 
 /// Versions that the ledger publishes and that can be served from here.
@@ -88,18 +69,11 @@ fn published(
     ledger: &dyn LedgerView,
     servable: &dyn Fn(&ReleaseFacts) -> bool,
 ) -> Vec<Version> {
-    let blocked = |version: &Version| {
-        ledger.is_blocked(&Coordinates::new(
-            group.clone(),
-            artifact.clone(),
-            version.clone(),
-        ))
-    };
+    let blocked =
+        |version: &Version| ledger.is_blocked(&Coordinates::new(group.clone(), artifact.clone(), version.clone()));
     releases
         .iter()
-        .filter(|release| {
-            release.state == FileState::Published && !blocked(&release.version) && servable(release)
-        })
+        .filter(|release| release.state == FileState::Published && !blocked(&release.version) && servable(release))
         .map(|release| release.version.clone())
         .collect()
 }
@@ -119,21 +93,13 @@ fn listed_under(policy: Policy, version: &Version, releases: &[ReleaseFacts]) ->
     })
 }
 
-fn of_versions(
-    group: &GroupId,
-    artifact: &ArtifactId,
-    versions: impl IntoIterator<Item = Version>,
-) -> Metadata {
+fn of_versions(group: &GroupId, artifact: &ArtifactId, versions: impl IntoIterator<Item = Version>) -> Metadata {
     let versions = metadata::sorted_versions(versions);
     Metadata {
         group: Some(group.clone()),
         artifact: Some(artifact.clone()),
         latest: versions.last().cloned(),
-        release: versions
-            .iter()
-            .rev()
-            .find(|version| !version.is_snapshot())
-            .cloned(),
+        release: versions.iter().rev().find(|version| !version.is_snapshot()).cloned(),
         versions,
         ..Metadata::default()
     }

@@ -34,11 +34,7 @@ pub struct RepositoryConfig {
 impl RepositoryConfig {
     /// The usual times with these policies.
     pub fn new(policies: Policies) -> Self {
-        Self {
-            policies,
-            metadata_ttl_s: 300,
-            absent_ttl_s: 120,
-        }
+        Self { policies, metadata_ttl_s: 300, absent_ttl_s: 120 }
     }
 }
 
@@ -79,9 +75,7 @@ impl crate::Files for Repository {
     async fn get(&self, path: &RepoPath) -> Result<Answer, RepositoryError> {
         let ledger = self.inner.ledger.view();
         match decide(path, &self.inner.config.policies, ledger.as_ref()) {
-            Decision::Checksum { of, algorithm } => {
-                self.checksum(path, &of, algorithm, ledger.as_ref()).await
-            }
+            Decision::Checksum { of, algorithm } => self.checksum(path, &of, algorithm, ledger.as_ref()).await,
             decision => self.carry_out(path, decision, ledger.as_ref(), 0).await,
         }
     }
@@ -90,24 +84,10 @@ impl crate::Files for Repository {
 impl Repository {
     /// A repository over these parts.
     pub fn new(config: RepositoryConfig, parts: Parts) -> Self {
-        let Parts {
-            ledger,
-            blobs,
-            index,
-            origins,
-            clock,
-        } = parts;
+        let Parts { ledger, blobs, index, origins, clock } = parts;
         let local = Local::new(blobs, index);
         let remote = Remote::new(origins, local.clone(), Arc::clone(&clock));
-        Self {
-            inner: Arc::new(Inner {
-                config,
-                ledger,
-                local,
-                remote,
-                clock,
-            }),
-        }
+        Self { inner: Arc::new(Inner { config, ledger, local, remote, clock }) }
     }
 
     /// Our own checksum of what we answer at the other path.
@@ -119,20 +99,13 @@ impl Repository {
         ledger: &dyn LedgerView,
     ) -> Result<Answer, RepositoryError> {
         let decision = decide(of, &self.inner.config.policies, ledger);
-        let (digests, last_modified) = match self
-            .carry_out(of, decision, ledger, CHECKSUM_GRACE_S)
-            .await?
-        {
+        let (digests, last_modified) = match self.carry_out(of, decision, ledger, CHECKSUM_GRACE_S).await? {
             Answer::File(file) => (file.digests, Some(file.last_modified)),
             Answer::Generated(document) => (document.digests, document.last_modified),
             other => return Ok(other),
         };
         let text = digests.checksum(algorithm).into_bytes();
-        Ok(Answer::Generated(Generated::new(
-            path.clone(),
-            text,
-            last_modified,
-        )))
+        Ok(Answer::Generated(Generated::new(path.clone(), text, last_modified)))
     }
 
     async fn carry_out(
@@ -146,31 +119,20 @@ impl Repository {
             // The caller has taken checksums apart, and those of checksums are absent.
             Decision::Absent | Decision::Checksum { .. } => Ok(Answer::Absent),
             Decision::Withhold(withheld) => Ok(Answer::Withheld(withheld)),
-            Decision::WithholdUnlessAbsent(withheld) => {
-                self.withhold_unless_absent(path, withheld).await
+            Decision::WithholdUnlessAbsent(withheld) => self.withhold_unless_absent(path, withheld).await,
+            Decision::Exactly { sha256, provenance, ask_upstream } => {
+                self.exactly(path, sha256, provenance, ask_upstream).await
             }
-            Decision::Exactly {
-                sha256,
-                provenance,
-                ask_upstream,
-            } => self.exactly(path, sha256, provenance, ask_upstream).await,
             Decision::FirstSeen { provenance } => self.first_seen(path, provenance).await,
             Decision::Changing => Ok(match self.changing(path, grace_s).await? {
-                Some(record) => {
-                    self.serve(path, record, Provenance::Unverified, false)
-                        .await?
-                }
+                Some(record) => self.serve(path, record, Provenance::Unverified, false).await?,
                 None => Answer::Absent,
             }),
             Decision::Metadata(plan) => self.metadata(path, &plan, ledger, grace_s).await,
         }
     }
 
-    async fn withhold_unless_absent(
-        &self,
-        path: &RepoPath,
-        withheld: Withheld,
-    ) -> Result<Answer, RepositoryError> {
+    async fn withhold_unless_absent(&self, path: &RepoPath, withheld: Withheld) -> Result<Answer, RepositoryError> {
         if self.inner.local.record(path).await?.is_some() {
             return Ok(Answer::Withheld(withheld));
         }
@@ -179,12 +141,7 @@ impl Repository {
         }
         // Withheld in any case: the question is only whether there is such a file. What comes is kept as the first bytes
         // seen, which a later rebuild is compared with. Where upstream fails, withholding is the answer that holds.
-        match self
-            .inner
-            .remote
-            .pin(path, None, self.inner.config.absent_ttl_s)
-            .await
-        {
+        match self.inner.remote.pin(path, None, self.inner.config.absent_ttl_s).await {
             Ok(Got::Absent) => Ok(Answer::Absent),
             Ok(_) | Err(RepositoryError::Upstream { .. }) => Ok(Answer::Withheld(withheld)),
             Err(error) => Err(error),
@@ -221,83 +178,42 @@ impl Repository {
             return self.serve(path, record, provenance, true).await;
         }
         if !ask_upstream {
-            return Err(RepositoryError::BytesMissing {
-                path: path.clone(),
-                sha256,
-            });
+            return Err(RepositoryError::BytesMissing { path: path.clone(), sha256 });
         }
-        match self
-            .inner
-            .remote
-            .replace(path, Expected::sha256(sha256))
-            .await?
-        {
+        match self.inner.remote.replace(path, Expected::sha256(sha256)).await? {
             Got::File(record) => self.serve(path, *record, provenance, true).await,
             // The ledger knows the file, so it is not absent, whatever upstream says today.
-            Got::Absent => Err(RepositoryError::BytesMissing {
-                path: path.clone(),
-                sha256,
-            }),
-            Got::OtherBytes => Ok(Answer::Withheld(other_bytes(
-                path,
-                WithheldReason::LedgerMismatch,
-            ))),
+            Got::Absent => Err(RepositoryError::BytesMissing { path: path.clone(), sha256 }),
+            Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::LedgerMismatch))),
         }
     }
 
     /// The first bytes seen.
-    async fn first_seen(
-        &self,
-        path: &RepoPath,
-        provenance: Provenance,
-    ) -> Result<Answer, RepositoryError> {
+    async fn first_seen(&self, path: &RepoPath, provenance: Provenance) -> Result<Answer, RepositoryError> {
         let known = self.inner.local.record(path).await?;
         if let Some(record) = known {
             let sha256 = record.digests.sha256;
             if self.inner.local.intact(path, &sha256).await?.is_some() {
                 return self.serve(path, record, provenance, true).await;
             }
-            return match self
-                .inner
-                .remote
-                .pin(path, Some(sha256), self.inner.config.absent_ttl_s)
-                .await?
-            {
+            return match self.inner.remote.pin(path, Some(sha256), self.inner.config.absent_ttl_s).await? {
                 Got::File(record) => self.serve(path, *record, provenance, true).await,
-                Got::Absent => Err(RepositoryError::BytesMissing {
-                    path: path.clone(),
-                    sha256,
-                }),
-                Got::OtherBytes => Ok(Answer::Withheld(other_bytes(
-                    path,
-                    WithheldReason::ChangedUpstream,
-                ))),
+                Got::Absent => Err(RepositoryError::BytesMissing { path: path.clone(), sha256 }),
+                Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::ChangedUpstream))),
             };
         }
         if self.is_absent(path).await? {
             return Ok(Answer::Absent);
         }
-        match self
-            .inner
-            .remote
-            .pin(path, None, self.inner.config.absent_ttl_s)
-            .await?
-        {
+        match self.inner.remote.pin(path, None, self.inner.config.absent_ttl_s).await? {
             Got::File(record) => self.serve(path, *record, provenance, true).await,
             Got::Absent => Ok(Answer::Absent),
-            Got::OtherBytes => Ok(Answer::Withheld(other_bytes(
-                path,
-                WithheldReason::ChangedUpstream,
-            ))),
+            Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::ChangedUpstream))),
         }
     }
 
     /// The present bytes of a file that may change: fresh, or stale when upstream fails.
-    async fn changing(
-        &self,
-        path: &RepoPath,
-        grace_s: u64,
-    ) -> Result<Option<FileRecord>, RepositoryError> {
+    async fn changing(&self, path: &RepoPath, grace_s: u64) -> Result<Option<FileRecord>, RepositoryError> {
         let ttl = self.inner.config.metadata_ttl_s.saturating_add(grace_s);
         if self.inner.remote.is_fresh(path, ttl)
             && let Some(record) = self.usable(path).await?
@@ -307,12 +223,7 @@ impl Repository {
         if self.is_absent(path).await? {
             return Ok(None);
         }
-        match self
-            .inner
-            .remote
-            .refresh(path, self.inner.config.absent_ttl_s)
-            .await
-        {
+        match self.inner.remote.refresh(path, self.inner.config.absent_ttl_s).await {
             Ok(record) => Ok(record),
             Err(error @ RepositoryError::Upstream { .. }) => match self.usable(path).await? {
                 Some(record) => {
@@ -330,11 +241,7 @@ impl Repository {
         let Some(record) = self.inner.local.record(path).await? else {
             return Ok(None);
         };
-        let intact = self
-            .inner
-            .local
-            .intact(path, &record.digests.sha256)
-            .await?;
+        let intact = self.inner.local.intact(path, &record.digests.sha256).await?;
         Ok(intact.map(|_| record))
     }
 
@@ -345,11 +252,7 @@ impl Repository {
         ledger: &dyn LedgerView,
         grace_s: u64,
     ) -> Result<Answer, RepositoryError> {
-        let record = if plan.ask_upstream {
-            self.changing(path, grace_s).await?
-        } else {
-            None
-        };
+        let record = if plan.ask_upstream { self.changing(path, grace_s).await? } else { None };
         let parsed = match &record {
             Some(record) => {
                 let bytes = self.inner.local.read(path, &record.digests.sha256).await?;
@@ -361,20 +264,12 @@ impl Repository {
             let mut digests = release.files.iter().filter_map(|(_, facts)| facts.sha256);
             digests.all(|sha256| self.inner.local.has(&sha256))
         };
-        let rendered = render(plan, parsed.as_ref(), ledger, &servable)
-            .map_err(|error| unreadable(path, &error))?;
+        let rendered = render(plan, parsed.as_ref(), ledger, &servable).map_err(|error| unreadable(path, &error))?;
         match (rendered, record) {
-            (Rendered::Verbatim, Some(record)) => {
-                self.serve(path, record, Provenance::Unverified, false)
-                    .await
-            }
+            (Rendered::Verbatim, Some(record)) => self.serve(path, record, Provenance::Unverified, false).await,
             (Rendered::Changed(bytes), record) => {
                 let changed = record.map(|record| record.first_seen);
-                Ok(Answer::Generated(Generated::new(
-                    path.clone(),
-                    bytes,
-                    changed,
-                )))
+                Ok(Answer::Generated(Generated::new(path.clone(), bytes, changed)))
             }
             (Rendered::Empty | Rendered::Verbatim, _) => Ok(Answer::Absent),
         }
@@ -393,10 +288,7 @@ impl Repository {
     ) -> Result<Answer, RepositoryError> {
         let sha256 = record.digests.sha256;
         let Some(blob_path) = self.inner.local.blob_path(&sha256) else {
-            return Err(RepositoryError::BytesMissing {
-                path: path.clone(),
-                sha256,
-            });
+            return Err(RepositoryError::BytesMissing { path: path.clone(), sha256 });
         };
         self.inner.local.touch(path, (self.inner.clock)());
         Ok(Answer::File(ServedFile {
@@ -412,18 +304,16 @@ impl Repository {
 
 fn other_bytes(path: &RepoPath, reason: WithheldReason) -> Withheld {
     match path.kind() {
-        maven_layout::PathKind::Artifact {
-            coordinates,
-            file_name,
-        } => decide::withheld(reason, &coordinates, &file_name),
+        maven_layout::PathKind::Artifact { coordinates, file_name } => {
+            decide::withheld(reason, &coordinates, &file_name)
+        }
         _ => Withheld {
             reason,
             coordinates: None,
             detail: format!(
                 "The bytes that upstream offers for {path} are not the expected ones; they were set aside."
             ),
-            next: "The operator of this node finds both digests under the quarantined files."
-                .to_owned(),
+            next: "The operator of this node finds both digests under the quarantined files.".to_owned(),
         },
     }
 }

@@ -14,9 +14,7 @@ use crate::test_ledger::TestLedger;
 
 const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 const META: &str = "org/acme/lib/maven-metadata.xml";
-const VERIFIED: Policy = Policy::Verified {
-    allow_equivalent: false,
-};
+const VERIFIED: Policy = Policy::Verified { allow_equivalent: false };
 
 /// An upstream in memory. It keeps the contract of [`Origin`]: nothing enters the store that was not expected.
 #[derive(Default)]
@@ -29,10 +27,7 @@ struct FakeOrigin {
 
 impl FakeOrigin {
     fn put(&self, path: &str, bytes: &[u8]) {
-        self.files
-            .lock()
-            .unwrap()
-            .insert(path.to_owned(), bytes.to_vec());
+        self.files.lock().unwrap().insert(path.to_owned(), bytes.to_vec());
     }
 
     fn take(&self, path: &str) {
@@ -54,12 +49,7 @@ impl Origin for FakeOrigin {
         "fake"
     }
 
-    async fn fetch(
-        &self,
-        path: &RepoPath,
-        expected: &Expected,
-        blobs: &BlobStore,
-    ) -> Result<OriginAnswer, FetchError> {
+    async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if self.slow {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -68,23 +58,13 @@ impl Origin for FakeOrigin {
         let down = *self.down.lock().unwrap();
         match down {
             Some("429") => {
-                return Err(FetchError::Throttled {
-                    url,
-                    retry_after: None,
-                });
+                return Err(FetchError::Throttled { url, retry_after: None });
             }
             Some("idle") => {
-                return Err(FetchError::Idle {
-                    url,
-                    idle: Duration::from_secs(1),
-                });
+                return Err(FetchError::Idle { url, idle: Duration::from_secs(1) });
             }
             Some(_) => {
-                return Err(FetchError::Status {
-                    url,
-                    status: 500,
-                    retry_after: None,
-                });
+                return Err(FetchError::Status { url, status: 500, retry_after: None });
             }
             None => {}
         }
@@ -93,18 +73,10 @@ impl Origin for FakeOrigin {
             return Ok(OriginAnswer::Absent);
         };
         if let Err(mismatch) = expected.check(&FileDigests::of(&bytes)) {
-            return Err(FetchError::Mismatch {
-                url,
-                by: "the caller".to_owned(),
-                mismatch,
-            });
+            return Err(FetchError::Mismatch { url, by: "the caller".to_owned(), mismatch });
         }
         let stored = blobs.put_bytes(&bytes)?;
-        Ok(OriginAnswer::Found {
-            stored,
-            last_modified: None,
-            checksums: ChecksumReport::default(),
-        })
+        Ok(OriginAnswer::Found { stored, last_modified: None, checksums: ChecksumReport::default() })
     }
 }
 
@@ -130,12 +102,7 @@ fn world(policy: Policy, ledger: TestLedger) -> World {
     world_with(policy, ledger, FakeOrigin::default(), vec![])
 }
 
-fn world_with(
-    policy: Policy,
-    ledger: TestLedger,
-    origin: FakeOrigin,
-    more: Vec<Arc<dyn Origin>>,
-) -> World {
+fn world_with(policy: Policy, ledger: TestLedger, origin: FakeOrigin, more: Vec<Arc<dyn Origin>>) -> World {
     let dir = tempfile::tempdir().unwrap();
     let blobs = BlobStore::open(dir.path().join("blobs")).unwrap();
     let index = IndexStore::open(dir.path()).unwrap();
@@ -155,15 +122,7 @@ fn world_with(
             clock: Arc::new(move || time.load(Ordering::SeqCst)),
         },
     );
-    World {
-        repository,
-        origin,
-        ledger,
-        blobs,
-        index,
-        now,
-        _dir: dir,
-    }
+    World { repository, origin, ledger, blobs, index, now, _dir: dir }
 }
 
 impl World {
@@ -208,12 +167,7 @@ impl World {
 }
 
 fn identical(content: &[u8]) -> TestLedger {
-    TestLedger::default().file(
-        "org.acme:lib:1.0",
-        "lib-1.0.jar",
-        FileState::Identical,
-        Some(content),
-    )
+    TestLedger::default().file("org.acme:lib:1.0", "lib-1.0.jar", FileState::Identical, Some(content))
 }
 
 #[tokio::test]
@@ -224,10 +178,7 @@ async fn the_first_bytes_seen_stay_and_are_asked_for_once() {
     w.origin.put(JAR, b"second");
     w.pass(1_000_000);
     assert_eq!(w.bytes(JAR).await, b"first");
-    assert_eq!(
-        w.bytes(&format!("{JAR}.sha1")).await,
-        FileDigests::of(b"first").sha1.to_string().as_bytes()
-    );
+    assert_eq!(w.bytes(&format!("{JAR}.sha1")).await, FileDigests::of(b"first").sha1.to_string().as_bytes());
     assert_eq!(w.origin.asked(), 1);
     // The bytes get lost; upstream's new ones do not take their place.
     w.blobs.remove(&Sha256::of(b"first")).unwrap();
@@ -244,14 +195,8 @@ async fn bytes_that_contradict_the_ledger_are_served_under_no_policy() {
         let w = world(policy, identical(b"right"));
         w.origin.put(JAR, b"wrong");
         assert_eq!(w.reason(JAR).await, WithheldReason::LedgerMismatch);
-        assert_eq!(
-            w.reason(&format!("{JAR}.sha256")).await,
-            WithheldReason::LedgerMismatch
-        );
-        assert_eq!(
-            w.index.quarantined().unwrap()[0].sha256,
-            Sha256::of(b"wrong")
-        );
+        assert_eq!(w.reason(&format!("{JAR}.sha256")).await, WithheldReason::LedgerMismatch);
+        assert_eq!(w.index.quarantined().unwrap()[0].sha256, Sha256::of(b"wrong"));
         w.origin.put(JAR, b"right");
         assert_eq!(w.bytes(JAR).await, b"right");
 
@@ -274,26 +219,12 @@ async fn an_origin_that_breaks_its_promise_is_found_out() {
         fn id(&self) -> &str {
             "liar"
         }
-        async fn fetch(
-            &self,
-            _: &RepoPath,
-            _: &Expected,
-            blobs: &BlobStore,
-        ) -> Result<OriginAnswer, FetchError> {
+        async fn fetch(&self, _: &RepoPath, _: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError> {
             let stored = blobs.put_bytes(b"lie")?;
-            Ok(OriginAnswer::Found {
-                stored,
-                last_modified: None,
-                checksums: ChecksumReport::default(),
-            })
+            Ok(OriginAnswer::Found { stored, last_modified: None, checksums: ChecksumReport::default() })
         }
     }
-    let w = world_with(
-        Policy::Mirror,
-        identical(b"right"),
-        FakeOrigin::default(),
-        vec![Arc::new(Liar)],
-    );
+    let w = world_with(Policy::Mirror, identical(b"right"), FakeOrigin::default(), vec![Arc::new(Liar)]);
     assert_eq!(w.reason(JAR).await, WithheldReason::LedgerMismatch);
 }
 
@@ -315,10 +246,7 @@ async fn damaged_bytes_on_disk_are_fetched_again_and_never_served() {
         w.index.put_file(record).unwrap();
         std::fs::remove_file(&stored.path).unwrap();
         std::fs::write(&stored.path, b"rotten").unwrap();
-        assert!(matches!(
-            w.try_get(JAR).await,
-            Err(RepositoryError::BytesMissing { .. })
-        ));
+        assert!(matches!(w.try_get(JAR).await, Err(RepositoryError::BytesMissing { .. })));
         w.origin.put(JAR, b"right");
         assert_eq!(w.bytes(JAR).await, b"right");
     }
@@ -330,9 +258,7 @@ async fn absent_only_when_upstream_says_so_and_the_ledger_does_not_know_it() {
     for (how, timed_out) in [("429", false), ("500", false), ("idle", true)] {
         w.origin.down(Some(how));
         match w.try_get(JAR).await {
-            Err(RepositoryError::Upstream {
-                timed_out: found, ..
-            }) => assert_eq!(found, timed_out, "{how}"),
+            Err(RepositoryError::Upstream { timed_out: found, .. }) => assert_eq!(found, timed_out, "{how}"),
             other => panic!("{how}: {other:?}"),
         }
     }
@@ -351,26 +277,15 @@ async fn absent_only_when_upstream_says_so_and_the_ledger_does_not_know_it() {
     assert_eq!(w.bytes(JAR).await, b"new");
 
     let w = world(Policy::PreferVerified, identical(b"right"));
-    assert!(matches!(
-        w.try_get(JAR).await,
-        Err(RepositoryError::BytesMissing { .. })
-    ));
+    assert!(matches!(w.try_get(JAR).await, Err(RepositoryError::BytesMissing { .. })));
 }
 
 #[tokio::test]
 async fn one_failing_origin_keeps_a_file_from_being_absent() {
     let down = FakeOrigin::default();
     down.down(Some("500"));
-    let w = world_with(
-        Policy::Mirror,
-        TestLedger::default(),
-        FakeOrigin::default(),
-        vec![Arc::new(down)],
-    );
-    assert!(matches!(
-        w.try_get(JAR).await,
-        Err(RepositoryError::Upstream { .. })
-    ));
+    let w = world_with(Policy::Mirror, TestLedger::default(), FakeOrigin::default(), vec![Arc::new(down)]);
+    assert!(matches!(w.try_get(JAR).await, Err(RepositoryError::Upstream { .. })));
     w.origin.put(JAR, b"here");
     assert_eq!(w.bytes(JAR).await, b"here");
 }
@@ -380,24 +295,13 @@ async fn verified_withholds_what_exists_and_admits_what_does_not() {
     let w = world(VERIFIED, TestLedger::default());
     w.origin.put(JAR, b"unknown");
     assert_eq!(w.reason(JAR).await, WithheldReason::Unverified);
-    assert_eq!(
-        w.reason(&format!("{JAR}.sha1")).await,
-        WithheldReason::Unverified
-    );
-    assert_eq!(
-        w.get("org/acme/lib/1.0/lib-1.0-javadoc.jar").await,
-        Answer::Absent
-    );
+    assert_eq!(w.reason(&format!("{JAR}.sha1")).await, WithheldReason::Unverified);
+    assert_eq!(w.get("org/acme/lib/1.0/lib-1.0-javadoc.jar").await, Answer::Absent);
     w.origin.down(Some("500"));
-    assert_eq!(
-        w.reason("org/acme/lib/1.0/lib-1.0.pom").await,
-        WithheldReason::Unverified
-    );
+    assert_eq!(w.reason("org/acme/lib/1.0/lib-1.0.pom").await, WithheldReason::Unverified);
     // Once rebuilt it is served, from the bytes that were seen.
     w.set_ledger(identical(b"unknown"));
-    let Answer::File(file) = w.get(JAR).await else {
-        panic!("not served")
-    };
+    let Answer::File(file) = w.get(JAR).await else { panic!("not served") };
     assert_eq!(file.provenance, Provenance::Verified);
 }
 
@@ -405,27 +309,21 @@ async fn verified_withholds_what_exists_and_admits_what_does_not() {
 async fn native_files_and_documents_come_from_the_store() {
     let native = || TestLedger::default().namespace("org.acme", true);
     let published = |ledger: TestLedger, version: &str, content: &[u8]| {
-        let (gav, jar, pom) = (
-            format!("org.acme:lib:{version}"),
-            format!("lib-{version}.jar"),
-            format!("lib-{version}.pom"),
-        );
-        ledger
-            .file(&gav, &jar, FileState::Published, Some(content))
-            .file(&gav, &pom, FileState::Published, Some(b"pom"))
+        let (gav, jar, pom) =
+            (format!("org.acme:lib:{version}"), format!("lib-{version}.jar"), format!("lib-{version}.pom"));
+        ledger.file(&gav, &jar, FileState::Published, Some(content)).file(
+            &gav,
+            &pom,
+            FileState::Published,
+            Some(b"pom"),
+        )
     };
-    let w = world(
-        Policy::Mirror,
-        published(published(native(), "1.0", b"built"), "2.0", b"not here"),
-    );
+    let w = world(Policy::Mirror, published(published(native(), "1.0", b"built"), "2.0", b"not here"));
     // What upstream offers under the group's name plays no part.
     for path in [JAR, META, "org/acme/lib/3.0/lib-3.0.jar"] {
         w.origin.put(path, b"hijacked");
     }
-    assert!(matches!(
-        w.try_get(JAR).await,
-        Err(RepositoryError::BytesMissing { .. })
-    ));
+    assert!(matches!(w.try_get(JAR).await, Err(RepositoryError::BytesMissing { .. })));
     assert_eq!(w.get(META).await, Answer::Absent);
     w.blobs.put_bytes(b"built").unwrap();
     w.blobs.put_bytes(b"pom").unwrap();
@@ -433,18 +331,11 @@ async fn native_files_and_documents_come_from_the_store() {
     assert_eq!(w.bytes("org/acme/lib/1.0/lib-1.0.pom").await, b"pom");
     assert_eq!(w.get("org/acme/lib/3.0/lib-3.0.jar").await, Answer::Absent);
     let document = metadata::parse(&w.bytes(META).await).unwrap();
-    assert_eq!(
-        document.versions,
-        ["1.0".parse().unwrap()],
-        "2.0 has no bytes here"
-    );
+    assert_eq!(document.versions, ["1.0".parse().unwrap()], "2.0 has no bytes here");
     for algorithm in ChecksumAlgorithm::ALL {
         for (path, bytes) in [(JAR, b"built".to_vec()), (META, w.bytes(META).await)] {
             let text = w.bytes(&format!("{path}.{}", algorithm.extension())).await;
-            assert_eq!(
-                text,
-                FileDigests::of(&bytes).checksum(algorithm).into_bytes()
-            );
+            assert_eq!(text, FileDigests::of(&bytes).checksum(algorithm).into_bytes());
         }
     }
     assert_eq!(w.origin.asked(), 0);
@@ -472,10 +363,7 @@ async fn upstreams_metadata_is_kept_for_a_while_and_served_stale_when_upstream_f
     assert_eq!(w.bytes(META).await, old);
     w.pass(1);
     // Just asked for, the checksum still fits the document that the client has.
-    assert_eq!(
-        w.bytes(&format!("{META}.sha1")).await,
-        FileDigests::of(&old).sha1.to_string().into_bytes()
-    );
+    assert_eq!(w.bytes(&format!("{META}.sha1")).await, FileDigests::of(&old).sha1.to_string().into_bytes());
     w.origin.down(Some("500"));
     assert_eq!(w.bytes(META).await, old);
     w.origin.down(None);
@@ -492,38 +380,24 @@ async fn upstreams_metadata_is_kept_for_a_while_and_served_stale_when_upstream_f
 async fn metadata_under_verified_lists_only_what_is_served() {
     let w = world(VERIFIED, identical(b"x"));
     w.origin.put(META, &document(&["1.0", "2.0"]));
-    assert_eq!(
-        metadata::parse(&w.bytes(META).await).unwrap().versions,
-        ["1.0".parse().unwrap()]
-    );
+    assert_eq!(metadata::parse(&w.bytes(META).await).unwrap().versions, ["1.0".parse().unwrap()]);
 }
 
 #[tokio::test]
 async fn documents_of_several_origins_are_merged_with_one_checksum() {
     let second = FakeOrigin::default();
     second.put(META, &document(&["2.0"]));
-    let w = world_with(
-        Policy::Mirror,
-        TestLedger::default(),
-        FakeOrigin::default(),
-        vec![Arc::new(second)],
-    );
+    let w = world_with(Policy::Mirror, TestLedger::default(), FakeOrigin::default(), vec![Arc::new(second)]);
     w.origin.put(META, &document(&["1.0"]));
     let merged = w.bytes(META).await;
     let versions = metadata::parse(&merged).unwrap().versions;
     assert_eq!(versions, ["1.0".parse().unwrap(), "2.0".parse().unwrap()]);
-    assert_eq!(
-        w.bytes(&format!("{META}.md5")).await,
-        FileDigests::of(&merged).md5.to_string().into_bytes()
-    );
+    assert_eq!(w.bytes(&format!("{META}.md5")).await, FileDigests::of(&merged).md5.to_string().into_bytes());
 }
 
 #[tokio::test]
 async fn many_clients_cause_one_download() {
-    let origin = FakeOrigin {
-        slow: true,
-        ..FakeOrigin::default()
-    };
+    let origin = FakeOrigin { slow: true, ..FakeOrigin::default() };
     let w = world_with(Policy::Mirror, TestLedger::default(), origin, vec![]);
     w.origin.put(JAR, b"once");
     let mut clients = tokio::task::JoinSet::new();
@@ -540,10 +414,8 @@ async fn many_clients_cause_one_download() {
 #[tokio::test]
 async fn a_snapshot_changes_and_a_timestamped_one_does_not() {
     let w = world(Policy::Mirror, TestLedger::default());
-    let (moving, fixed) = (
-        "org/acme/lib/1-SNAPSHOT/lib-1-SNAPSHOT.jar",
-        "org/acme/lib/1-SNAPSHOT/lib-1-20260101.101010-1.jar",
-    );
+    let (moving, fixed) =
+        ("org/acme/lib/1-SNAPSHOT/lib-1-SNAPSHOT.jar", "org/acme/lib/1-SNAPSHOT/lib-1-20260101.101010-1.jar");
     for path in [moving, fixed] {
         w.origin.put(path, b"one");
         assert_eq!(w.bytes(path).await, b"one");

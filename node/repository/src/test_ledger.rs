@@ -16,27 +16,14 @@ pub(crate) struct TestLedger {
 
 impl TestLedger {
     /// A file of a release with its state; the content stands for its digest.
-    pub(crate) fn file(
-        mut self,
-        gav: &str,
-        name: &str,
-        state: FileState,
-        content: Option<&[u8]>,
-    ) -> Self {
-        let facts = FileFacts {
-            state,
-            sha256: content.map(Sha256::of),
-            self_verified: false,
-        };
-        self.files
-            .insert((gav.parse().unwrap(), name.to_owned()), facts);
+    pub(crate) fn file(mut self, gav: &str, name: &str, state: FileState, content: Option<&[u8]>) -> Self {
+        let facts = FileFacts { state, sha256: content.map(Sha256::of), self_verified: false };
+        self.files.insert((gav.parse().unwrap(), name.to_owned()), facts);
         self
     }
 
     pub(crate) fn self_verified(mut self) -> Self {
-        self.files
-            .values_mut()
-            .for_each(|facts| facts.self_verified = true);
+        self.files.values_mut().for_each(|facts| facts.self_verified = true);
         self
     }
 
@@ -53,9 +40,7 @@ impl TestLedger {
 
 impl LedgerView for TestLedger {
     fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts> {
-        self.files
-            .get(&(coordinates.clone(), file_name.to_owned()))
-            .copied()
+        self.files.get(&(coordinates.clone(), file_name.to_owned())).copied()
     }
 
     fn is_blocked(&self, coordinates: &Coordinates) -> bool {
@@ -63,13 +48,8 @@ impl LedgerView for TestLedger {
     }
 
     fn is_native(&self, group: &GroupId) -> bool {
-        let holding = self
-            .native
-            .iter()
-            .filter(|(outer, _)| group.is_within(outer));
-        holding
-            .max_by_key(|(outer, _)| outer.as_str().len())
-            .is_some_and(|(_, native)| *native)
+        let holding = self.native.iter().filter(|(outer, _)| group.is_within(outer));
+        holding.max_by_key(|(outer, _)| outer.as_str().len()).is_some_and(|(_, native)| *native)
     }
 
     fn releases(&self, group: &GroupId, artifact: &ArtifactId) -> Vec<ReleaseFacts> {

@@ -9,9 +9,7 @@ use crate::values::{first, int, sha256, uint};
 
 /// Stores a block and all that belongs to it.
 pub(crate) fn append_block(db: &Connection, record: &BlockRecord) -> Result<Appended, Fault> {
-    if append_batch(db, record.session, record.batch_index, &record.batch_digest)?
-        == Appended::AlreadyStored
-    {
+    if append_batch(db, record.session, record.batch_index, &record.batch_digest)? == Appended::AlreadyStored {
         return Ok(Appended::AlreadyStored);
     }
     let head = head(db)?;
@@ -34,29 +32,19 @@ pub(crate) fn append_block(db: &Connection, record: &BlockRecord) -> Result<Appe
     for entry in &record.entries {
         insert.execute((int(record.height)?, entry))?;
     }
-    let mut insert = db.prepare_cached(
-        "INSERT INTO leaves (leaf_index, bytes, entry_digest) VALUES (?1, ?2, ?3)",
-    )?;
+    let mut insert = db.prepare_cached("INSERT INTO leaves (leaf_index, bytes, entry_digest) VALUES (?1, ?2, ?3)")?;
     let mut known = db.prepare_cached("SELECT 1 FROM leaves WHERE entry_digest = ?1")?;
     let mut settled = db.prepare_cached("DELETE FROM pending WHERE digest = ?1")?;
     for leaf in &record.leaves {
         if let Some(digest) = &leaf.entry_digest {
             if known.exists([digest.as_bytes()])? {
-                return Err(StoreError::Conflict {
-                    what: format!("entry {digest}"),
-                }
-                .into());
+                return Err(StoreError::Conflict { what: format!("entry {digest}") }.into());
             }
             settled.execute([digest.as_bytes()])?;
         }
-        insert.execute((
-            int(leaf.index)?,
-            &leaf.bytes,
-            leaf.entry_digest.as_ref().map(Sha256::as_bytes),
-        ))?;
+        insert.execute((int(leaf.index)?, &leaf.bytes, leaf.entry_digest.as_ref().map(Sha256::as_bytes)))?;
     }
-    let mut insert =
-        db.prepare_cached("INSERT INTO nodes (level, node_index, hash) VALUES (?1, ?2, ?3)")?;
+    let mut insert = db.prepare_cached("INSERT INTO nodes (level, node_index, hash) VALUES (?1, ?2, ?3)")?;
     for (level, index, hash) in &record.nodes {
         insert.execute((i64::from(*level), int(*index)?, hash.as_bytes()))?;
     }
@@ -88,8 +76,11 @@ pub(crate) fn append_batch(
         }
         .into());
     }
-    db.prepare_cached("INSERT INTO batches (session, batch_index, digest) VALUES (?1, ?2, ?3)")?
-        .execute((int(session)?, int(batch_index)?, digest.as_bytes()))?;
+    db.prepare_cached("INSERT INTO batches (session, batch_index, digest) VALUES (?1, ?2, ?3)")?.execute((
+        int(session)?,
+        int(batch_index)?,
+        digest.as_bytes(),
+    ))?;
     Ok(Appended::Stored)
 }
 
@@ -136,21 +127,13 @@ pub(crate) fn head(db: &Connection) -> Result<Option<Head>, Fault> {
     })
 }
 
-pub(crate) fn batch(
-    db: &Connection,
-    session: u64,
-    batch_index: u64,
-) -> Result<Option<Sha256>, Fault> {
-    let mut query =
-        db.prepare_cached("SELECT digest FROM batches WHERE session = ?1 AND batch_index = ?2")?;
-    first(query.query((int(session)?, int(batch_index)?))?, |row| {
-        sha256(row, 0)
-    })
+pub(crate) fn batch(db: &Connection, session: u64, batch_index: u64) -> Result<Option<Sha256>, Fault> {
+    let mut query = db.prepare_cached("SELECT digest FROM batches WHERE session = ?1 AND batch_index = ?2")?;
+    first(query.query((int(session)?, int(batch_index)?))?, |row| sha256(row, 0))
 }
 
 pub(crate) fn cursor(db: &Connection) -> Result<Option<(u64, u64)>, Fault> {
-    let mut query = db.prepare_cached(
-        "SELECT session, batch_index FROM batches ORDER BY session DESC, batch_index DESC LIMIT 1",
-    )?;
+    let mut query =
+        db.prepare_cached("SELECT session, batch_index FROM batches ORDER BY session DESC, batch_index DESC LIMIT 1")?;
     first(query.query([])?, |row| Ok((uint(row, 0)?, uint(row, 1)?)))
 }

@@ -63,45 +63,30 @@ impl Database {
         })?;
         let path = dir.join(schema.file_name);
         let mut connection = open_writer(&path, schema).map_err(|fault| fault.at(&path))?;
-        File::open(dir)
-            .and_then(|d| d.sync_all())
-            .map_err(|source| StoreError::Io {
-                action: "fsync",
-                path: dir.to_path_buf(),
-                source,
-            })?;
+        File::open(dir).and_then(|d| d.sync_all()).map_err(|source| StoreError::Io {
+            action: "fsync",
+            path: dir.to_path_buf(),
+            source,
+        })?;
         let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
         let thread = std::thread::Builder::new()
             .name(schema.file_name.to_owned())
             .spawn(move || {
                 while let Ok(job) = queue.recv() {
                     // A job that panics has dropped its transaction, which rolls back; its caller sees `Stopped`.
-                    let outcome =
-                        std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut connection)));
+                    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut connection)));
                     if outcome.is_err() {
                         tracing::error!("a database job panicked");
                     }
                 }
             })
-            .map_err(|source| StoreError::Io {
-                action: "start the writer of",
-                path: path.clone(),
-                source,
-            })?;
+            .map_err(|source| StoreError::Io { action: "start the writer of", path: path.clone(), source })?;
         let readers = Readers {
             path: path.clone(),
-            state: Mutex::new(ReaderState {
-                idle: Vec::new(),
-                open: 0,
-            }),
+            state: Mutex::new(ReaderState { idle: Vec::new(), open: 0 }),
             returned: Condvar::new(),
         };
-        Ok(Self {
-            path,
-            jobs: Some(jobs),
-            thread: Some(thread),
-            readers,
-        })
+        Ok(Self { path, jobs: Some(jobs), thread: Some(thread), readers })
     }
 
     /// The file.
@@ -119,15 +104,8 @@ impl Database {
             // The caller may have gone; the transaction stands all the same.
             let _ = reply.send(in_transaction(connection, work));
         });
-        self.jobs
-            .as_ref()
-            .ok_or(StoreError::Stopped)?
-            .send(job)
-            .map_err(|_| StoreError::Stopped)?;
-        answer
-            .recv()
-            .map_err(|_| StoreError::Stopped)?
-            .map_err(|fault| fault.at(&self.path))
+        self.jobs.as_ref().ok_or(StoreError::Stopped)?.send(job).map_err(|_| StoreError::Stopped)?;
+        answer.recv().map_err(|_| StoreError::Stopped)?.map_err(|fault| fault.at(&self.path))
     }
 
     /// Queues a transaction without waiting for it; false if the queue is full. Failures are logged only: for what
@@ -149,10 +127,7 @@ impl Database {
     }
 
     /// Runs queries on one snapshot of the database.
-    pub(crate) fn read<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         let reader = self.readers.take()?;
         let result = (|| {
             let snapshot = reader.connection().unchecked_transaction()?;
@@ -185,17 +160,13 @@ fn in_transaction<T>(
 }
 
 pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     check_identity(&connection, path, schema)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        return Err(Fault::Corrupt(format!(
-            "its file system does not allow a write-ahead log (mode {mode})"
-        )));
+        return Err(Fault::Corrupt(format!("its file system does not allow a write-ahead log (mode {mode})")));
     }
     connection.pragma_update(None, "synchronous", schema.synchronous)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -211,17 +182,12 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Fa
 /// Refuses the database of another program, before anything is written to it.
 fn check_identity(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Fault> {
     let found: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let empty = found == 0 && tables == 0;
     if empty || found == schema.application_id {
         return Ok(());
     }
-    Err(StoreError::Foreign {
-        path: path.to_path_buf(),
-        found,
-    }
-    .into())
+    Err(StoreError::Foreign { path: path.to_path_buf(), found }.into())
 }
 
 fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<(), Fault> {
@@ -229,15 +195,9 @@ fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
-        return Err(StoreError::TooNew {
-            path: path.to_path_buf(),
-            found,
-            known,
-        }
-        .into());
+        return Err(StoreError::TooNew { path: path.to_path_buf(), found, known }.into());
     }
-    let done = usize::try_from(found)
-        .map_err(|_| Fault::Corrupt(format!("its schema version is {found}")))?;
+    let done = usize::try_from(found).map_err(|_| Fault::Corrupt(format!("its schema version is {found}")))?;
     for step in &schema.migrations[done..] {
         transaction.execute_batch(step)?;
     }
@@ -252,26 +212,17 @@ impl Readers {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(connection) = state.idle.pop() {
-                return Ok(Reader {
-                    pool: self,
-                    connection: Some(connection),
-                });
+                return Ok(Reader { pool: self, connection: Some(connection) });
             }
             if state.open < READERS {
                 state.open += 1;
                 break;
             }
-            state = self
-                .returned
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
         // Made before the connection, so that a failure gives the place back.
-        let mut reader = Reader {
-            pool: self,
-            connection: None,
-        };
+        let mut reader = Reader { pool: self, connection: None };
         reader.connection = Some(open_reader(&self.path).map_err(|fault| fault.at(&self.path))?);
         Ok(reader)
     }
@@ -296,19 +247,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn connection(&self) -> &Connection {
         // Set by `Readers::take` before a reader leaves it, taken only by `drop`.
-        self.connection
-            .as_ref()
-            .expect("a reader on loan has its connection")
+        self.connection.as_ref().expect("a reader on loan has its connection")
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let mut state = self
-            .pool
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
         match self.connection.take() {
             Some(connection) => state.idle.push(connection),
             None => state.open -= 1,

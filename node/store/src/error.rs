@@ -117,24 +117,17 @@ impl Fault {
             Self::Sql(error) => error,
         };
         match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt {
-                path,
-                detail: error.to_string(),
-            },
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                StoreError::Corrupt { path, detail: error.to_string() }
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
             Some(ErrorCode::DiskFull) => StoreError::DiskFull { path },
             _ => match error {
                 // A value of another type or length than the schema has: the file was changed behind our back.
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..) => StoreError::Corrupt {
-                    path,
-                    detail: error.to_string(),
-                },
-                error => StoreError::Sqlite {
-                    path,
-                    source: Box::new(error),
-                },
+                | rusqlite::Error::InvalidColumnType(..) => StoreError::Corrupt { path, detail: error.to_string() },
+                error => StoreError::Sqlite { path, source: Box::new(error) },
             },
         }
     }

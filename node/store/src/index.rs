@@ -52,13 +52,7 @@ impl IndexStore {
             }
             other => other?,
         };
-        Ok(Self {
-            inner: Arc::new(Inner {
-                db,
-                began_empty,
-                touched: Mutex::new(HashMap::new()),
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { db, began_empty, touched: Mutex::new(HashMap::new()) }) })
     }
 
     /// True if the index held nothing when it was opened because it was new or damaged: its user fills it again.
@@ -75,9 +69,7 @@ impl IndexStore {
         work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || work(&store))
-            .await
-            .map_err(|_| StoreError::Stopped)?
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|_| StoreError::Stopped)?
     }
 
     /// The file at a path.
@@ -127,8 +119,7 @@ impl IndexStore {
     pub fn remove_file(&self, path: &RepoPath) -> Result<(), StoreError> {
         let path = path.clone();
         self.inner.db.write(move |db| {
-            db.prepare_cached("DELETE FROM files WHERE path = ?1")?
-                .execute([path.as_str()])?;
+            db.prepare_cached("DELETE FROM files WHERE path = ?1")?.execute([path.as_str()])?;
             Ok(())
         })
     }
@@ -142,9 +133,7 @@ impl IndexStore {
             let batch = std::mem::take(&mut *touched);
             drop(touched);
             // A full queue loses some times of use, which only order the eviction of files.
-            self.inner
-                .db
-                .try_write_later(move |db| write_touches(db, &batch));
+            self.inner.db.try_write_later(move |db| write_touches(db, &batch));
         }
     }
 
@@ -161,19 +150,11 @@ impl IndexStore {
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn files(
-        &self,
-        after: Option<&RepoPath>,
-        max: usize,
-    ) -> Result<Vec<FileRecord>, StoreError> {
+    pub fn files(&self, after: Option<&RepoPath>, max: usize) -> Result<Vec<FileRecord>, StoreError> {
         self.inner.db.read(|db| {
-            let mut query = db.prepare_cached(&format!(
-                "SELECT {FILE_COLUMNS} FROM files WHERE path > ?1 ORDER BY path LIMIT ?2"
-            ))?;
-            collect(
-                query.query((after.map_or("", |p| p.as_str()), max.min(MAX_ROWS) as i64))?,
-                record,
-            )
+            let mut query =
+                db.prepare_cached(&format!("SELECT {FILE_COLUMNS} FROM files WHERE path > ?1 ORDER BY path LIMIT ?2"))?;
+            collect(query.query((after.map_or("", |p| p.as_str()), max.min(MAX_ROWS) as i64))?, record)
         })
     }
 
@@ -183,8 +164,7 @@ impl IndexStore {
     /// Errors of SQLite.
     pub fn totals(&self) -> Result<(u64, u64), StoreError> {
         self.inner.db.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM files")?;
+            let mut query = db.prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM files")?;
             let found = first(query.query([])?, |row| Ok((uint(row, 0)?, uint(row, 1)?)))?;
             Ok(found.unwrap_or_default())
         })
@@ -196,9 +176,7 @@ impl IndexStore {
     /// Errors of SQLite.
     pub fn uses_blob(&self, digest: &Sha256) -> Result<bool, StoreError> {
         self.inner.db.read(|db| {
-            Ok(db
-                .prepare_cached("SELECT 1 FROM files WHERE sha256 = ?1 LIMIT 1")?
-                .exists([digest.as_bytes()])?)
+            Ok(db.prepare_cached("SELECT 1 FROM files WHERE sha256 = ?1 LIMIT 1")?.exists([digest.as_bytes()])?)
         })
     }
 
@@ -206,11 +184,7 @@ impl IndexStore {
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn versions(
-        &self,
-        group: &GroupId,
-        artifact: &ArtifactId,
-    ) -> Result<Vec<Version>, StoreError> {
+    pub fn versions(&self, group: &GroupId, artifact: &ArtifactId) -> Result<Vec<Version>, StoreError> {
         self.inner.db.read(|db| {
             let mut query = db.prepare_cached(
                 "SELECT DISTINCT version FROM files WHERE group_id = ?1 AND artifact_id = ?2 LIMIT ?3",
@@ -310,17 +284,13 @@ impl IndexStore {
     }
 
     fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<RepoPath, u64>> {
-        self.inner
-            .touched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let batch =
-            std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner));
+        let batch = std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner));
         if !batch.is_empty() {
             self.db.try_write_later(move |db| write_touches(db, &batch));
         }
@@ -333,11 +303,7 @@ fn move_aside(dir: &Path) -> Result<(), StoreError> {
         let to = dir.join(format!("{}.damaged{suffix}", INDEX.file_name));
         match fs::rename(&from, to) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::Io {
-                    action: "move aside",
-                    path: from,
-                    source: e,
-                });
+                return Err(StoreError::Io { action: "move aside", path: from, source: e });
             }
             _ => {}
         }

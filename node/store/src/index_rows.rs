@@ -57,11 +57,11 @@ CREATE TABLE quarantine (
 ) STRICT, WITHOUT ROWID;
 ";
 
-pub(crate) const FILE_COLUMNS: &str = "path, size, md5, sha1, sha256, sha512, blake3, origin, verified_by, last_modified, first_seen, last_use";
+pub(crate) const FILE_COLUMNS: &str =
+    "path, size, md5, sha1, sha256, sha512, blake3, origin, verified_by, last_modified, first_seen, last_use";
 
 pub(crate) fn file(db: &Connection, path: &RepoPath) -> Result<Option<FileRecord>, Fault> {
-    let mut query =
-        db.prepare_cached(&format!("SELECT {FILE_COLUMNS} FROM files WHERE path = ?1"))?;
+    let mut query = db.prepare_cached(&format!("SELECT {FILE_COLUMNS} FROM files WHERE path = ?1"))?;
     first(query.query([path.as_str()])?, record)
 }
 
@@ -93,14 +93,12 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
         int(record.first_seen)?,
         int(record.last_use)?,
     ))?;
-    db.prepare_cached("DELETE FROM absent WHERE path = ?1")?
-        .execute([record.path.as_str()])?;
+    db.prepare_cached("DELETE FROM absent WHERE path = ?1")?.execute([record.path.as_str()])?;
     Ok(())
 }
 
 pub(crate) fn write_touches(db: &Connection, batch: &HashMap<RepoPath, u64>) -> Result<(), Fault> {
-    let mut update =
-        db.prepare_cached("UPDATE files SET last_use = max(last_use, ?2) WHERE path = ?1")?;
+    let mut update = db.prepare_cached("UPDATE files SET last_use = max(last_use, ?2) WHERE path = ?1")?;
     for (path, used) in batch {
         update.execute((path.as_str(), bound(*used)))?;
     }
@@ -126,11 +124,7 @@ pub(crate) fn record(row: &Row<'_>) -> Result<FileRecord, Fault> {
     })
 }
 
-pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
-    row: &Row<'_>,
-    column: usize,
-) -> Result<T, Fault> {
+pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row<'_>, column: usize) -> Result<T, Fault> {
     let text: String = row.get(column)?;
-    text.parse()
-        .map_err(|e| Fault::Corrupt(format!("`{text}`: {e}")))
+    text.parse().map_err(|e| Fault::Corrupt(format!("`{text}`: {e}")))
 }

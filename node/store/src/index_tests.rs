@@ -38,16 +38,10 @@ fn files_come_back_as_they_went_in() {
     let store = IndexStore::open(dir.path()).unwrap();
     assert!(!store.began_empty());
     assert_eq!(store.file(&path(JAR)).unwrap(), Some(record(JAR, b"jar")));
-    assert_eq!(
-        store.file(&path("archetype-catalog.xml")).unwrap(),
-        Some(other.clone())
-    );
+    assert_eq!(store.file(&path("archetype-catalog.xml")).unwrap(), Some(other.clone()));
     assert_eq!(store.file(&path("none")).unwrap(), None);
     assert_eq!(store.files(None, 1).unwrap(), [other.clone()]);
-    assert_eq!(
-        store.files(Some(&other.path), 9).unwrap(),
-        [record(JAR, b"jar")]
-    );
+    assert_eq!(store.files(Some(&other.path), 9).unwrap(), [record(JAR, b"jar")]);
     assert_eq!(store.totals().unwrap(), (2, 10));
     assert!(store.uses_blob(&Sha256::of(b"jar")).unwrap());
     store.remove_file(&path(JAR)).unwrap();
@@ -61,23 +55,14 @@ fn pinned_bytes_stay_and_metadata_changes() {
     assert_eq!(store.pin_file(record(JAR, b"first")).unwrap(), Pinned::New);
     let mut again = record(JAR, b"first");
     again.first_seen = 999;
-    assert_eq!(
-        store.pin_file(again).unwrap(),
-        Pinned::Same(record(JAR, b"first"))
-    );
-    assert_eq!(
-        store.pin_file(record(JAR, b"second")).unwrap(),
-        Pinned::Other(record(JAR, b"first"))
-    );
+    assert_eq!(store.pin_file(again).unwrap(), Pinned::Same(record(JAR, b"first")));
+    assert_eq!(store.pin_file(record(JAR, b"second")).unwrap(), Pinned::Other(record(JAR, b"first")));
     assert_eq!(store.file(&path(JAR)).unwrap(), Some(record(JAR, b"first")));
 
     let metadata = "org/acme/lib/maven-metadata.xml";
     store.put_file(record(metadata, b"1.0")).unwrap();
     store.put_file(record(metadata, b"1.0 1.1")).unwrap();
-    assert_eq!(
-        store.file(&path(metadata)).unwrap(),
-        Some(record(metadata, b"1.0 1.1"))
-    );
+    assert_eq!(store.file(&path(metadata)).unwrap(), Some(record(metadata, b"1.0 1.1")));
 }
 
 #[test]
@@ -89,20 +74,13 @@ fn versions_are_those_of_one_artifact_in_mavens_order() {
             store.put_file(record(&path, path.as_bytes())).unwrap();
         }
     }
-    store
-        .put_file(record("org/acme/lib-extra/3.0/lib-extra-3.0.jar", b"x"))
-        .unwrap();
-    store
-        .put_file(record("org/acme/lib/maven-metadata.xml", b"x"))
-        .unwrap();
+    store.put_file(record("org/acme/lib-extra/3.0/lib-extra-3.0.jar", b"x")).unwrap();
+    store.put_file(record("org/acme/lib/maven-metadata.xml", b"x")).unwrap();
     let (group, artifact) = ("org.acme".parse().unwrap(), "lib".parse().unwrap());
     let versions = store.versions(&group, &artifact).unwrap();
     let versions: Vec<_> = versions.iter().map(|v| v.as_str()).collect();
     assert_eq!(versions, ["1.9", "1.10-rc1", "1.10", "2.0-SNAPSHOT"]);
-    assert_eq!(
-        store.versions(&group, &"none".parse().unwrap()).unwrap(),
-        []
-    );
+    assert_eq!(store.versions(&group, &"none".parse().unwrap()).unwrap(), []);
 }
 
 #[test]
@@ -112,11 +90,7 @@ fn absence_ends() {
     store.put_absent(&path("other"), 0, 500).unwrap();
     assert_eq!(store.absent(&path(JAR)).unwrap(), Some(100));
     store.put_absent(&path("third"), 101, 600).unwrap();
-    assert_eq!(
-        store.absent(&path(JAR)).unwrap(),
-        None,
-        "what has ended is swept by the next"
-    );
+    assert_eq!(store.absent(&path(JAR)).unwrap(), None, "what has ended is swept by the next");
     assert_eq!(store.absent(&path("other")).unwrap(), Some(500));
     store.put_file(record("other", b"here now")).unwrap();
     assert_eq!(store.absent(&path("other")).unwrap(), None);
@@ -134,11 +108,7 @@ fn times_of_use_are_seen_at_once_and_survive() {
     assert_eq!(store.file(&path(JAR)).unwrap().unwrap().last_use, 300);
     drop(store);
     let store = IndexStore::open(dir.path()).unwrap();
-    assert_eq!(
-        store.file(&path(JAR)).unwrap().unwrap().last_use,
-        300,
-        "written when the store closes"
-    );
+    assert_eq!(store.file(&path(JAR)).unwrap().unwrap().last_use, 300, "written when the store closes");
     for n in 0..TOUCHES as u64 {
         store.touch(&path(&format!("p/{n}")), n);
     }
@@ -162,20 +132,8 @@ fn quarantine_keeps_the_first_sight() {
     };
     assert!(store.record_quarantine(evil(10)).unwrap());
     assert!(!store.record_quarantine(evil(20)).unwrap());
-    assert!(
-        store
-            .record_quarantine(QuarantineRecord {
-                sha256: Sha256::of(b"worse"),
-                ..evil(15)
-            })
-            .unwrap()
-    );
-    let seen: Vec<_> = store
-        .quarantined()
-        .unwrap()
-        .iter()
-        .map(|q| q.seen_at)
-        .collect();
+    assert!(store.record_quarantine(QuarantineRecord { sha256: Sha256::of(b"worse"), ..evil(15) }).unwrap());
+    let seen: Vec<_> = store.quarantined().unwrap().iter().map(|q| q.seen_at).collect();
     assert_eq!(seen, [15, 10]);
     assert_eq!(store.quarantined().unwrap()[1], evil(10));
 }
@@ -190,10 +148,7 @@ fn a_damaged_index_is_begun_anew_and_a_deleted_one_too() {
     let store = IndexStore::open(dir.path()).unwrap();
     assert!(store.began_empty());
     assert_eq!(store.totals().unwrap(), (0, 0));
-    assert_eq!(
-        fs::read(dir.path().join("index.db.damaged")).unwrap(),
-        b"rotten".repeat(1000)
-    );
+    assert_eq!(fs::read(dir.path().join("index.db.damaged")).unwrap(), b"rotten".repeat(1000));
     store.put_file(record(JAR, b"jar")).unwrap();
     drop(store);
     for suffix in ["", "-wal", "-shm"] {
@@ -207,18 +162,8 @@ fn a_path_that_is_none_is_damage_not_a_panic() {
     let (dir, store) = store();
     store.put_file(record(JAR, b"jar")).unwrap();
     let other = rusqlite::Connection::open(dir.path().join("index.db")).unwrap();
-    other
-        .execute("UPDATE files SET path = '../../etc/passwd'", [])
-        .unwrap();
-    assert!(matches!(
-        store.files(None, 10),
-        Err(StoreError::Corrupt { .. })
-    ));
-    other
-        .execute("UPDATE files SET path = 'a', size = -1", [])
-        .unwrap();
-    assert!(matches!(
-        store.file(&path("a")),
-        Err(StoreError::Corrupt { .. })
-    ));
+    other.execute("UPDATE files SET path = '../../etc/passwd'", []).unwrap();
+    assert!(matches!(store.files(None, 10), Err(StoreError::Corrupt { .. })));
+    other.execute("UPDATE files SET path = 'a', size = -1", []).unwrap();
+    assert!(matches!(store.file(&path("a")), Err(StoreError::Corrupt { .. })));
 }

@@ -30,9 +30,7 @@ impl LedgerStore {
     /// [`StoreError::Corrupt`], [`StoreError::Foreign`], [`StoreError::TooNew`]: the file is left as it is.
     /// [`StoreError::Io`], [`StoreError::Busy`], [`StoreError::Sqlite`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Ok(Self {
-            db: Arc::new(Database::open(dir.as_ref(), &LEDGER)?),
-        })
+        Ok(Self { db: Arc::new(Database::open(dir.as_ref(), &LEDGER)?) })
     }
 
     /// Runs synchronous calls on a blocking thread, for asynchronous callers.
@@ -45,9 +43,7 @@ impl LedgerStore {
         work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || work(&store))
-            .await
-            .map_err(|_| StoreError::Stopped)?
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Stores a block with its batch, entries, leaves, tree nodes and frontier in one transaction, on the disk when
@@ -64,14 +60,8 @@ impl LedgerStore {
     ///
     /// # Errors
     /// As [`LedgerStore::append_block`].
-    pub fn append_empty_batch(
-        &self,
-        session: u64,
-        index: u64,
-        digest: Sha256,
-    ) -> Result<Appended, StoreError> {
-        self.db
-            .write(move |db| append::append_batch(db, session, index, &digest))
+    pub fn append_empty_batch(&self, session: u64, index: u64, digest: Sha256) -> Result<Appended, StoreError> {
+        self.db.write(move |db| append::append_batch(db, session, index, &digest))
     }
 
     /// Digest of a batch that was dealt with, also of one that made no block.
@@ -109,8 +99,7 @@ impl LedgerStore {
                 "SELECT height, hash, bytes, session, batch_index, log_size FROM blocks
                  WHERE height >= ?1 ORDER BY height LIMIT ?2",
             )?;
-            let mut entries =
-                db.prepare_cached("SELECT bytes FROM entries WHERE height = ?1 ORDER BY sequence")?;
+            let mut entries = db.prepare_cached("SELECT bytes FROM entries WHERE height = ?1 ORDER BY sequence")?;
             collect(query.query((bound(from_height), rows(max)))?, |row| {
                 let height = uint(row, 0)?;
                 Ok(StoredBlock {
@@ -132,8 +121,7 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn block_covering(&self, log_size: u64) -> Result<Option<StoredBlock>, StoreError> {
         let height = self.db.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT min(height) FROM blocks WHERE log_size >= ?1")?;
+            let mut query = db.prepare_cached("SELECT min(height) FROM blocks WHERE log_size >= ?1")?;
             let height: Option<i64> = query.query_row([bound(log_size)], |row| row.get(0))?;
             Ok(height)
         })?;
@@ -163,9 +151,8 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, StoreError> {
         self.db.read(|db| {
-            let mut query = db.prepare_cached(
-                "SELECT leaf_index, bytes, entry_digest FROM leaves WHERE leaf_index = ?1",
-            )?;
+            let mut query =
+                db.prepare_cached("SELECT leaf_index, bytes, entry_digest FROM leaves WHERE leaf_index = ?1")?;
             first(query.query([int(index)?])?, leaf)
         })
     }
@@ -176,8 +163,7 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn leaf_of_entry(&self, entry_digest: &Sha256) -> Result<Option<u64>, StoreError> {
         self.db.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT leaf_index FROM leaves WHERE entry_digest = ?1")?;
+            let mut query = db.prepare_cached("SELECT leaf_index FROM leaves WHERE entry_digest = ?1")?;
             first(query.query([entry_digest.as_bytes()])?, |row| uint(row, 0))
         })
     }
@@ -188,11 +174,8 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn node(&self, level: u8, index: u64) -> Result<Option<Sha256>, StoreError> {
         self.db.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT hash FROM nodes WHERE level = ?1 AND node_index = ?2")?;
-            first(query.query((i64::from(level), int(index)?))?, |row| {
-                sha256(row, 0)
-            })
+            let mut query = db.prepare_cached("SELECT hash FROM nodes WHERE level = ?1 AND node_index = ?2")?;
+            first(query.query((i64::from(level), int(index)?))?, |row| sha256(row, 0))
         })
     }
 
@@ -223,11 +206,7 @@ impl LedgerStore {
 }
 
 fn leaf(row: &Row<'_>) -> Result<LeafRecord, Fault> {
-    Ok(LeafRecord {
-        index: uint(row, 0)?,
-        bytes: row.get(1)?,
-        entry_digest: optional_sha256(row, 2)?,
-    })
+    Ok(LeafRecord { index: uint(row, 0)?, bytes: row.get(1)?, entry_digest: optional_sha256(row, 2)? })
 }
 
 /// A row limit as SQLite takes it.

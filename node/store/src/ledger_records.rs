@@ -13,20 +13,11 @@ impl LedgerStore {
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn put_cosignature(
-        &self,
-        log_size: u64,
-        key: [u8; 32],
-        bytes: Vec<u8>,
-    ) -> Result<Vec<u8>, StoreError> {
+    pub fn put_cosignature(&self, log_size: u64, key: [u8; 32], bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         self.db.write(move |db| {
-            db.prepare_cached(
-                "INSERT OR IGNORE INTO cosignatures (log_size, key, bytes) VALUES (?1, ?2, ?3)",
-            )?
-            .execute((int(log_size)?, key, &bytes))?;
-            let mut query = db.prepare_cached(
-                "SELECT bytes FROM cosignatures WHERE log_size = ?1 AND key = ?2",
-            )?;
+            db.prepare_cached("INSERT OR IGNORE INTO cosignatures (log_size, key, bytes) VALUES (?1, ?2, ?3)")?
+                .execute((int(log_size)?, key, &bytes))?;
+            let mut query = db.prepare_cached("SELECT bytes FROM cosignatures WHERE log_size = ?1 AND key = ?2")?;
             Ok(query.query_row((int(log_size)?, key), |row| row.get(0))?)
         })
     }
@@ -37,12 +28,9 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn cosignatures(&self, log_size: u64) -> Result<Vec<KeyedBytes>, StoreError> {
         self.db.read(|db| {
-            let mut query = db.prepare_cached(
-                "SELECT key, bytes FROM cosignatures WHERE log_size = ?1 ORDER BY key LIMIT ?2",
-            )?;
-            collect(query.query((int(log_size)?, rows(MAX_ROWS)))?, |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            let mut query =
+                db.prepare_cached("SELECT key, bytes FROM cosignatures WHERE log_size = ?1 ORDER BY key LIMIT ?2")?;
+            collect(query.query((int(log_size)?, rows(MAX_ROWS)))?, |row| Ok((row.get(0)?, row.get(1)?)))
         })
     }
 
@@ -52,10 +40,8 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn put_certificate(&self, log_size: u64, bytes: Vec<u8>) -> Result<(), StoreError> {
         self.db.write(move |db| {
-            db.prepare_cached(
-                "INSERT OR REPLACE INTO certificates (log_size, bytes) VALUES (?1, ?2)",
-            )?
-            .execute((int(log_size)?, bytes))?;
+            db.prepare_cached("INSERT OR REPLACE INTO certificates (log_size, bytes) VALUES (?1, ?2)")?
+                .execute((int(log_size)?, bytes))?;
             Ok(())
         })
     }
@@ -65,20 +51,14 @@ impl LedgerStore {
     /// # Errors
     /// Errors of SQLite.
     pub fn certificate(&self, log_size: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self
-            .certificate_at_or_after(log_size)?
-            .filter(|(size, _)| *size == log_size)
-            .map(|(_, bytes)| bytes))
+        Ok(self.certificate_at_or_after(log_size)?.filter(|(size, _)| *size == log_size).map(|(_, bytes)| bytes))
     }
 
     /// The certificate of the smallest checkpoint of at least this size, with its size: the first that proves it.
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn certificate_at_or_after(
-        &self,
-        log_size: u64,
-    ) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+    pub fn certificate_at_or_after(&self, log_size: u64) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         self.db.read(|db| {
             let mut query = db.prepare_cached(
                 "SELECT log_size, bytes FROM certificates WHERE log_size >= ?1 ORDER BY log_size LIMIT 1",
@@ -93,9 +73,8 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn latest_certificate(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         self.db.read(|db| {
-            let mut query = db.prepare_cached(
-                "SELECT log_size, bytes FROM certificates ORDER BY log_size DESC LIMIT 1",
-            )?;
+            let mut query =
+                db.prepare_cached("SELECT log_size, bytes FROM certificates ORDER BY log_size DESC LIMIT 1")?;
             first(query.query([])?, |row| Ok((uint(row, 0)?, row.get(1)?)))
         })
     }
@@ -107,8 +86,7 @@ impl LedgerStore {
     pub fn put_meta(&self, name: &str, value: Vec<u8>) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.db.write(move |db| {
-            db.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
-                .execute((name, value))?;
+            db.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?.execute((name, value))?;
             Ok(())
         })
     }
@@ -132,8 +110,7 @@ impl LedgerStore {
     pub fn put_private(&self, key: &[u8], value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         let key = key.to_vec();
         self.db.write(move |db| {
-            db.prepare_cached("INSERT OR IGNORE INTO private (key, value) VALUES (?1, ?2)")?
-                .execute((&key, &value))?;
+            db.prepare_cached("INSERT OR IGNORE INTO private (key, value) VALUES (?1, ?2)")?.execute((&key, &value))?;
             let mut query = db.prepare_cached("SELECT value FROM private WHERE key = ?1")?;
             Ok(query.query_row([&key], |row| row.get(0))?)
         })
@@ -157,8 +134,7 @@ impl LedgerStore {
     pub fn delete_private(&self, key: &[u8]) -> Result<(), StoreError> {
         let key = key.to_vec();
         self.db.write(move |db| {
-            db.prepare_cached("DELETE FROM private WHERE key = ?1")?
-                .execute([&key])?;
+            db.prepare_cached("DELETE FROM private WHERE key = ?1")?.execute([&key])?;
             Ok(())
         })
     }
@@ -184,11 +160,8 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn pending_entries(&self) -> Result<Vec<(Sha256, Vec<u8>)>, StoreError> {
         self.db.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT digest, bytes FROM pending ORDER BY sequence LIMIT ?1")?;
-            collect(query.query([rows(MAX_ROWS)])?, |row| {
-                Ok((sha256(row, 0)?, row.get(1)?))
-            })
+            let mut query = db.prepare_cached("SELECT digest, bytes FROM pending ORDER BY sequence LIMIT ?1")?;
+            collect(query.query([rows(MAX_ROWS)])?, |row| Ok((sha256(row, 0)?, row.get(1)?)))
         })
     }
 
@@ -198,8 +171,7 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn delete_pending(&self, digest: Sha256) -> Result<(), StoreError> {
         self.db.write(move |db| {
-            db.prepare_cached("DELETE FROM pending WHERE digest = ?1")?
-                .execute([digest.as_bytes()])?;
+            db.prepare_cached("DELETE FROM pending WHERE digest = ?1")?.execute([digest.as_bytes()])?;
             Ok(())
         })
     }

@@ -12,12 +12,7 @@ fn digest(label: &str, n: u64) -> Sha256 {
 
 /// The `n`th block (from 0) of a test ledger whose blocks hold one entry of `bytes` bytes, two leaves, two nodes.
 fn block_of(n: u64, bytes: usize) -> BlockRecord {
-    let entry = format!("entry {n}")
-        .into_bytes()
-        .into_iter()
-        .cycle()
-        .take(bytes.max(8))
-        .collect::<Vec<u8>>();
+    let entry = format!("entry {n}").into_bytes().into_iter().cycle().take(bytes.max(8)).collect::<Vec<u8>>();
     BlockRecord {
         block_bytes: format!("block {n}").into_bytes(),
         block_hash: digest("block", n),
@@ -27,21 +22,10 @@ fn block_of(n: u64, bytes: usize) -> BlockRecord {
         batch_digest: digest("batch", n),
         entries: vec![entry.clone()],
         leaves: vec![
-            LeafRecord {
-                index: 2 * n,
-                bytes: entry,
-                entry_digest: Some(digest("entry", n)),
-            },
-            LeafRecord {
-                index: 2 * n + 1,
-                bytes: b"verdict".to_vec(),
-                entry_digest: None,
-            },
+            LeafRecord { index: 2 * n, bytes: entry, entry_digest: Some(digest("entry", n)) },
+            LeafRecord { index: 2 * n + 1, bytes: b"verdict".to_vec(), entry_digest: None },
         ],
-        nodes: vec![
-            (0, 2 * n, digest("node", 2 * n)),
-            (0, 2 * n + 1, digest("node", 2 * n + 1)),
-        ],
+        nodes: vec![(0, 2 * n, digest("node", 2 * n)), (0, 2 * n + 1, digest("node", 2 * n + 1))],
         frontier_bytes: format!("frontier {n}").into_bytes(),
     }
 }
@@ -67,43 +51,20 @@ fn blocks_come_back_as_they_went_in() {
     drop(store);
     let store = LedgerStore::open(dir.path()).unwrap();
     let head = store.head().unwrap().unwrap();
-    assert_eq!(
-        (head.height, head.log_size, head.session, head.batch_index),
-        (4, 10, 1, 4)
-    );
-    assert_eq!(
-        (head.block_hash, head.frontier_bytes.as_slice()),
-        (digest("block", 4), &b"frontier 4"[..])
-    );
+    assert_eq!((head.height, head.log_size, head.session, head.batch_index), (4, 10, 1, 4));
+    assert_eq!((head.block_hash, head.frontier_bytes.as_slice()), (digest("block", 4), &b"frontier 4"[..]));
     let blocks = store.blocks(1, 2).unwrap();
-    assert_eq!(
-        blocks
-            .iter()
-            .map(|b| (b.height, b.log_size))
-            .collect::<Vec<_>>(),
-        [(1, 4), (2, 6)]
-    );
+    assert_eq!(blocks.iter().map(|b| (b.height, b.log_size)).collect::<Vec<_>>(), [(1, 4), (2, 6)]);
     assert_eq!(blocks[0].entries, block(1).entries);
     assert_eq!(blocks[0].block_bytes, b"block 1");
-    assert_eq!(
-        store
-            .leaves(3, 4)
-            .unwrap()
-            .iter()
-            .map(|l| l.index)
-            .collect::<Vec<_>>(),
-        [3, 4, 5, 6]
-    );
+    assert_eq!(store.leaves(3, 4).unwrap().iter().map(|l| l.index).collect::<Vec<_>>(), [3, 4, 5, 6]);
     assert_eq!(store.leaf(4).unwrap().as_ref(), Some(&block(2).leaves[0]));
     assert_eq!(store.leaf(10).unwrap(), None);
     assert_eq!(store.leaf_of_entry(&digest("entry", 3)).unwrap(), Some(6));
     assert_eq!(store.leaf_of_entry(&digest("entry", 9)).unwrap(), None);
     assert_eq!(store.node(0, 7).unwrap(), Some(digest("node", 7)));
     assert_eq!(store.node(1, 0).unwrap(), None);
-    assert_eq!(
-        store.nodes(0, 8, 256).unwrap(),
-        [digest("node", 8), digest("node", 9)]
-    );
+    assert_eq!(store.nodes(0, 8, 256).unwrap(), [digest("node", 8), digest("node", 9)]);
     assert!(matches!(store.nodes(0, 10, 256).as_deref(), Ok([])));
     assert_eq!(store.block_covering(5).unwrap().unwrap().height, 2);
     assert_eq!(store.block_covering(6).unwrap().unwrap().height, 2);
@@ -116,40 +77,20 @@ fn blocks_come_back_as_they_went_in() {
 fn a_batch_is_stored_once_and_never_changed() {
     let (_dir, store) = store();
     store.append_block(block(0)).unwrap();
-    assert_eq!(
-        store.append_block(block(0)).unwrap(),
-        Appended::AlreadyStored
-    );
-    assert_eq!(
-        store.append_empty_batch(1, 1, digest("batch", 1)).unwrap(),
-        Appended::Stored
-    );
-    assert_eq!(
-        store.append_empty_batch(1, 1, digest("batch", 1)).unwrap(),
-        Appended::AlreadyStored
-    );
-    let other = store
-        .append_empty_batch(1, 1, digest("other", 1))
-        .unwrap_err();
+    assert_eq!(store.append_block(block(0)).unwrap(), Appended::AlreadyStored);
+    assert_eq!(store.append_empty_batch(1, 1, digest("batch", 1)).unwrap(), Appended::Stored);
+    assert_eq!(store.append_empty_batch(1, 1, digest("batch", 1)).unwrap(), Appended::AlreadyStored);
+    let other = store.append_empty_batch(1, 1, digest("other", 1)).unwrap_err();
     assert!(matches!(other, StoreError::Conflict { what } if what == "batch 1 of session 1"));
-    let other = BlockRecord {
-        batch_digest: digest("other", 0),
-        ..block(0)
-    };
-    assert!(matches!(
-        store.append_block(other),
-        Err(StoreError::Conflict { .. })
-    ));
+    let other = BlockRecord { batch_digest: digest("other", 0), ..block(0) };
+    assert!(matches!(store.append_block(other), Err(StoreError::Conflict { .. })));
     assert_eq!(store.cursor().unwrap(), Some((1, 1)));
     // An earlier number that was never stored is no batch of this history either.
     assert!(matches!(
         store.append_empty_batch(0, 9, digest("batch", 9)),
         Err(StoreError::OutOfOrder { what: "batch", .. })
     ));
-    assert_eq!(
-        store.append_empty_batch(2, 0, digest("batch", 2)).unwrap(),
-        Appended::Stored
-    );
+    assert_eq!(store.append_empty_batch(2, 0, digest("batch", 2)).unwrap(), Appended::Stored);
     assert_eq!(store.cursor().unwrap(), Some((2, 0)));
     assert_eq!(store.head().unwrap().unwrap().height, 0);
 }
@@ -157,17 +98,8 @@ fn a_batch_is_stored_once_and_never_changed() {
 #[test]
 fn what_does_not_follow_is_refused_and_leaves_nothing() {
     let (_dir, store) = store();
-    let first = BlockRecord {
-        height: 2,
-        ..block(0)
-    };
-    assert!(matches!(
-        store.append_block(first),
-        Err(StoreError::OutOfOrder {
-            what: "block height",
-            ..
-        })
-    ));
+    let first = BlockRecord { height: 2, ..block(0) };
+    assert!(matches!(store.append_block(first), Err(StoreError::OutOfOrder { what: "block height", .. })));
     store.append_block(block(0)).unwrap();
     let before = (store.head().unwrap(), store.cursor().unwrap());
 
@@ -179,29 +111,11 @@ fn what_does_not_follow_is_refused_and_leaves_nothing() {
     twice.leaves[1].entry_digest = twice.leaves[0].entry_digest;
     let mut same_node = block(1);
     same_node.nodes[1].1 = 0;
-    let same_hash = BlockRecord {
-        block_hash: digest("block", 0),
-        ..block(1)
-    };
-    let refused = [
-        block(2),
-        BlockRecord {
-            height: 0,
-            ..block(1)
-        },
-        gap,
-        same_entry,
-        twice,
-        same_node,
-        same_hash,
-    ];
+    let same_hash = BlockRecord { block_hash: digest("block", 0), ..block(1) };
+    let refused = [block(2), BlockRecord { height: 0, ..block(1) }, gap, same_entry, twice, same_node, same_hash];
     for (n, record) in refused.into_iter().enumerate() {
         store.append_block(record).unwrap_err();
-        assert_eq!(
-            (store.head().unwrap(), store.cursor().unwrap()),
-            before,
-            "case {n}"
-        );
+        assert_eq!((store.head().unwrap(), store.cursor().unwrap()), before, "case {n}");
         assert_eq!(store.batch(1, 1).unwrap(), None, "case {n}");
         assert_eq!(store.leaves(0, 100).unwrap().len(), 2, "case {n}");
         assert_eq!(store.nodes(0, 0, 100).unwrap().len(), 2, "case {n}");
@@ -212,46 +126,16 @@ fn what_does_not_follow_is_refused_and_leaves_nothing() {
 #[test]
 fn the_first_signature_and_the_first_secret_stay() {
     let (dir, store) = store();
-    assert_eq!(
-        store
-            .put_cosignature(4, [1; 32], b"first".to_vec())
-            .unwrap(),
-        b"first"
-    );
-    assert_eq!(
-        store
-            .put_cosignature(4, [1; 32], b"second".to_vec())
-            .unwrap(),
-        b"first"
-    );
-    assert_eq!(
-        store
-            .put_cosignature(4, [0; 32], b"other key".to_vec())
-            .unwrap(),
-        b"other key"
-    );
-    assert_eq!(
-        store.put_private(b"round", b"result".to_vec()).unwrap(),
-        b"result"
-    );
-    assert_eq!(
-        store.put_private(b"round", b"another".to_vec()).unwrap(),
-        b"result"
-    );
+    assert_eq!(store.put_cosignature(4, [1; 32], b"first".to_vec()).unwrap(), b"first");
+    assert_eq!(store.put_cosignature(4, [1; 32], b"second".to_vec()).unwrap(), b"first");
+    assert_eq!(store.put_cosignature(4, [0; 32], b"other key".to_vec()).unwrap(), b"other key");
+    assert_eq!(store.put_private(b"round", b"result".to_vec()).unwrap(), b"result");
+    assert_eq!(store.put_private(b"round", b"another".to_vec()).unwrap(), b"result");
     drop(store);
     let store = LedgerStore::open(dir.path()).unwrap();
-    assert_eq!(
-        store.cosignatures(4).unwrap(),
-        [
-            ([0; 32], b"other key".to_vec()),
-            ([1; 32], b"first".to_vec())
-        ]
-    );
+    assert_eq!(store.cosignatures(4).unwrap(), [([0; 32], b"other key".to_vec()), ([1; 32], b"first".to_vec())]);
     assert_eq!(store.cosignatures(5).unwrap(), []);
-    assert_eq!(
-        store.get_private(b"round").unwrap().as_deref(),
-        Some(&b"result"[..])
-    );
+    assert_eq!(store.get_private(b"round").unwrap().as_deref(), Some(&b"result"[..]));
     store.delete_private(b"round").unwrap();
     assert_eq!(store.get_private(b"round").unwrap(), None);
 }
@@ -263,18 +147,10 @@ fn certificates_are_found_by_size() {
     for size in [4, 9] {
         store.put_certificate(size, vec![size as u8]).unwrap();
     }
-    store
-        .put_certificate(4, b"more signatures".to_vec())
-        .unwrap();
-    assert_eq!(
-        store.certificate(4).unwrap().as_deref(),
-        Some(&b"more signatures"[..])
-    );
+    store.put_certificate(4, b"more signatures".to_vec()).unwrap();
+    assert_eq!(store.certificate(4).unwrap().as_deref(), Some(&b"more signatures"[..]));
     assert_eq!(store.certificate(5).unwrap(), None);
-    assert_eq!(
-        store.certificate_at_or_after(5).unwrap(),
-        Some((9, vec![9]))
-    );
+    assert_eq!(store.certificate_at_or_after(5).unwrap(), Some((9, vec![9])));
     assert_eq!(store.certificate_at_or_after(10).unwrap(), None);
     assert_eq!(store.latest_certificate().unwrap(), Some((9, vec![9])));
 }
@@ -283,27 +159,14 @@ fn certificates_are_found_by_size() {
 fn pending_entries_leave_with_their_block() {
     let (_dir, store) = store();
     for n in [1, 0, 2] {
-        store
-            .put_pending(digest("entry", n), vec![n as u8])
-            .unwrap();
-        store
-            .put_pending(digest("entry", n), vec![n as u8])
-            .unwrap();
+        store.put_pending(digest("entry", n), vec![n as u8]).unwrap();
+        store.put_pending(digest("entry", n), vec![n as u8]).unwrap();
     }
     store.append_block(block(0)).unwrap();
     let pending = |store: &LedgerStore| -> Vec<u8> {
-        store
-            .pending_entries()
-            .unwrap()
-            .into_iter()
-            .map(|(_, bytes)| bytes[0])
-            .collect()
+        store.pending_entries().unwrap().into_iter().map(|(_, bytes)| bytes[0]).collect()
     };
-    assert_eq!(
-        pending(&store),
-        [1, 2],
-        "oldest first, without the one in the block"
-    );
+    assert_eq!(pending(&store), [1, 2], "oldest first, without the one in the block");
     store.put_pending(digest("entry", 0), vec![0]).unwrap();
     assert_eq!(pending(&store), [1, 2], "what is in the log is not pending");
     store.delete_pending(digest("entry", 1)).unwrap();
@@ -317,10 +180,7 @@ fn named_values_and_numbers_at_the_edge() {
     store.put_meta("network", vec![1]).unwrap();
     store.put_meta("network", vec![2]).unwrap();
     assert_eq!(store.get_meta("network").unwrap(), Some(vec![2]));
-    assert!(matches!(
-        store.put_certificate(u64::MAX, vec![]),
-        Err(StoreError::OutOfRange(u64::MAX))
-    ));
+    assert!(matches!(store.put_certificate(u64::MAX, vec![]), Err(StoreError::OutOfRange(u64::MAX))));
     assert_eq!(store.leaves(u64::MAX, usize::MAX).unwrap(), []);
     assert_eq!(store.blocks(u64::MAX, usize::MAX).unwrap(), []);
     assert_eq!(store.certificate_at_or_after(u64::MAX).unwrap(), None);
@@ -341,11 +201,7 @@ async fn asynchronous_callers_and_many_threads() {
     }
     for reader in readers {
         let leaves = reader.await.unwrap().unwrap();
-        assert!(
-            leaves.len() >= 2 && leaves.len() % 2 == 0,
-            "half a block was visible: {}",
-            leaves.len()
-        );
+        assert!(leaves.len() >= 2 && leaves.len() % 2 == 0, "half a block was visible: {}", leaves.len());
     }
     assert_eq!(store.head().unwrap().unwrap().height, 19);
 }
@@ -367,20 +223,10 @@ fn a_transaction_that_is_dropped_leaves_nothing() {
     let (dir, store) = store();
     store.append_block(block(0)).unwrap();
     // A second connection, as another process would have it.
-    let mut connection = open_writer(store.path(), &LEDGER)
-        .map_err(|f| f.at(store.path()))
-        .unwrap();
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .unwrap();
-    append::append_block(&transaction, &block(1))
-        .map_err(|f| f.at(store.path()))
-        .unwrap();
-    assert_eq!(
-        store.head().unwrap().unwrap().height,
-        0,
-        "readers see committed blocks only"
-    );
+    let mut connection = open_writer(store.path(), &LEDGER).map_err(|f| f.at(store.path())).unwrap();
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    append::append_block(&transaction, &block(1)).map_err(|f| f.at(store.path())).unwrap();
+    assert_eq!(store.head().unwrap().unwrap().height, 0, "readers see committed blocks only");
     drop(transaction);
     drop((connection, store));
     let store = LedgerStore::open(dir.path()).unwrap();
@@ -417,25 +263,14 @@ fn a_process_that_dies_leaves_whole_blocks_only() {
     for in_transaction in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child
-            .args(["--exact", "ledger::tests::child_that_dies", "--ignored"])
-            .env("STORE_TEST_DIR", dir.path());
+        child.args(["--exact", "ledger::tests::child_that_dies", "--ignored"]).env("STORE_TEST_DIR", dir.path());
         if in_transaction {
             child.env("STORE_TEST_IN_TRANSACTION", "1");
         }
-        let status = child
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
+        let status = child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(!status.success());
-        let log = fs::metadata(dir.path().join("ledger.db-wal"))
-            .unwrap()
-            .len();
-        assert!(
-            log > LARGE as u64,
-            "the child must have died with the block in the log: {log} bytes"
-        );
+        let log = fs::metadata(dir.path().join("ledger.db-wal")).unwrap().len();
+        assert!(log > LARGE as u64, "the child must have died with the block in the log: {log} bytes");
 
         let store = LedgerStore::open(dir.path()).unwrap();
         let (height, leaves) = if in_transaction { (0, 2) } else { (1, 4) };
@@ -444,24 +279,9 @@ fn a_process_that_dies_leaves_whole_blocks_only() {
         assert_eq!(store.cursor().unwrap(), Some((1, height)));
         assert_eq!(store.leaves(0, 100).unwrap().len() as u64, leaves);
         assert_eq!(store.nodes(0, 0, 100).unwrap().len() as u64, leaves);
-        assert_eq!(
-            store
-                .blocks(0, 100)
-                .unwrap()
-                .iter()
-                .map(|b| b.entries.len())
-                .sum::<usize>() as u64,
-            height + 1
-        );
+        assert_eq!(store.blocks(0, 100).unwrap().iter().map(|b| b.entries.len()).sum::<usize>() as u64, height + 1);
         let again = store.append_block(block_of(1, LARGE)).unwrap();
-        assert_eq!(
-            again,
-            if in_transaction {
-                Appended::Stored
-            } else {
-                Appended::AlreadyStored
-            }
-        );
+        assert_eq!(again, if in_transaction { Appended::Stored } else { Appended::AlreadyStored });
     }
 }
 
@@ -477,39 +297,21 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         assert!(error.to_string().contains("ledger.db"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), before);
     };
-    let sql = |path: &Path, sql: &str| {
-        rusqlite::Connection::open(path)
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap()
-    };
+    let sql = |path: &Path, sql: &str| rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
 
-    check(
-        &|p| fs::write(p, b"this is a text, and by no means a database".repeat(100)).unwrap(),
-        |e| matches!(e, StoreError::Corrupt { .. }),
-    );
-    check(
-        &|p| sql(p, "PRAGMA application_id = 7; CREATE TABLE theirs (x);"),
-        |e| matches!(e, StoreError::Foreign { found: 7, .. }),
-    );
-    check(&|p| sql(p, "CREATE TABLE theirs (x);"), |e| {
-        matches!(e, StoreError::Foreign { found: 0, .. })
+    check(&|p| fs::write(p, b"this is a text, and by no means a database".repeat(100)).unwrap(), |e| {
+        matches!(e, StoreError::Corrupt { .. })
     });
+    check(&|p| sql(p, "PRAGMA application_id = 7; CREATE TABLE theirs (x);"), |e| {
+        matches!(e, StoreError::Foreign { found: 7, .. })
+    });
+    check(&|p| sql(p, "CREATE TABLE theirs (x);"), |e| matches!(e, StoreError::Foreign { found: 0, .. }));
     check(
         &|p| {
             drop(LedgerStore::open(p.parent().unwrap()).unwrap());
             sql(p, "PRAGMA user_version = 99;");
         },
-        |e| {
-            matches!(
-                e,
-                StoreError::TooNew {
-                    found: 99,
-                    known: 1,
-                    ..
-                }
-            )
-        },
+        |e| matches!(e, StoreError::TooNew { found: 99, known: 1, .. }),
     );
     check(
         &|p| {

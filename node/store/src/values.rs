@@ -17,8 +17,7 @@ pub(crate) fn bound(value: u64) -> i64 {
 
 pub(crate) fn uint(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     let value: i64 = row.get(column)?;
-    u64::try_from(value)
-        .map_err(|_| Fault::Corrupt(format!("negative number {value} in column {column}")))
+    u64::try_from(value).map_err(|_| Fault::Corrupt(format!("negative number {value} in column {column}")))
 }
 
 pub(crate) fn optional_uint(row: &Row<'_>, column: usize) -> Result<Option<u64>, Fault> {
@@ -38,9 +37,7 @@ macro_rules! digest_column {
 digest_column!(md5: Md5, sha1: Sha1, sha256: Sha256, sha512: Sha512, blake3: Blake3);
 
 pub(crate) fn optional_sha256(row: &Row<'_>, column: usize) -> Result<Option<Sha256>, Fault> {
-    Ok(row
-        .get::<_, Option<[u8; Sha256::LEN]>>(column)?
-        .map(Sha256::from_bytes))
+    Ok(row.get::<_, Option<[u8; Sha256::LEN]>>(column)?.map(Sha256::from_bytes))
 }
 
 /// Collects the rows of a query.

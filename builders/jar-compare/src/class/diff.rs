@@ -15,11 +15,7 @@ pub(crate) fn explain(left: &[u8], right: &[u8]) -> Option<String> {
     let (l, r) = (parse(left)?, parse(right)?);
     let mut said = Vec::new();
     if (l.major, l.minor) != (r.major, r.minor) {
-        said.push(format!(
-            "class file version {} vs {}",
-            version(&l),
-            version(&r)
-        ));
+        said.push(format!("class file version {} vs {}", version(&l), version(&r)));
     }
     if left.len() != right.len() {
         said.push(format!("{} vs {} bytes", left.len(), right.len()));
@@ -29,27 +25,9 @@ pub(crate) fn explain(left: &[u8], right: &[u8]) -> Option<String> {
     // Pools of one length mostly differ in single constants; otherwise the same meaning has other indexes, and
     // only the size of an attribute says something.
     let aligned = l.pool.constants.len() == r.pool.constants.len();
-    members(
-        "field",
-        (&l.pool, &l.fields),
-        (&r.pool, &r.fields),
-        aligned,
-        &mut said,
-    );
-    members(
-        "method",
-        (&l.pool, &l.methods),
-        (&r.pool, &r.methods),
-        aligned,
-        &mut said,
-    );
-    attributes(
-        "",
-        (&l.pool, &l.attributes),
-        (&r.pool, &r.attributes),
-        aligned,
-        &mut said,
-    );
+    members("field", (&l.pool, &l.fields), (&r.pool, &r.fields), aligned, &mut said);
+    members("method", (&l.pool, &l.methods), (&r.pool, &r.methods), aligned, &mut said);
+    attributes("", (&l.pool, &l.attributes), (&r.pool, &r.attributes), aligned, &mut said);
     if !same_pool {
         constants(&l.pool, &r.pool, &mut said);
     }
@@ -63,22 +41,14 @@ pub(crate) fn explain(left: &[u8], right: &[u8]) -> Option<String> {
 fn version(class: &ClassFile<'_>) -> String {
     // Java 5 has major version 49.
     match class.major {
-        49.. => format!(
-            "{}.{} (Java {})",
-            class.major,
-            class.minor,
-            class.major - 44
-        ),
+        49.. => format!("{}.{} (Java {})", class.major, class.minor, class.major - 44),
         _ => format!("{}.{}", class.major, class.minor),
     }
 }
 
 fn header(l: &ClassFile<'_>, r: &ClassFile<'_>, said: &mut Vec<String>) {
     if l.access != r.access {
-        said.push(format!(
-            "access flags {:#06x} vs {:#06x}",
-            l.access, r.access
-        ));
+        said.push(format!("access flags {:#06x} vs {:#06x}", l.access, r.access));
     }
     let mut name = |what: &str, a: String, b: String| {
         if a != b {
@@ -88,13 +58,7 @@ fn header(l: &ClassFile<'_>, r: &ClassFile<'_>, said: &mut Vec<String>) {
     name("class", l.pool.name(l.this), r.pool.name(r.this));
     name("superclass", l.pool.name(l.parent), r.pool.name(r.parent));
     let interfaces = |class: &ClassFile<'_>| {
-        class
-            .interfaces
-            .iter()
-            .take(9)
-            .map(|&i| class.pool.name(i))
-            .collect::<Vec<_>>()
-            .join(", ")
+        class.interfaces.iter().take(9).map(|&i| class.pool.name(i)).collect::<Vec<_>>().join(", ")
     };
     name("interfaces", interfaces(l), interfaces(r));
 }
@@ -107,16 +71,7 @@ fn members(
     said: &mut Vec<String>,
 ) {
     let names = |pool: &Pool<'_>, members: &[Member<'_>]| -> Vec<String> {
-        members
-            .iter()
-            .map(|m| {
-                format!(
-                    "{}{}",
-                    pool.name(m.name),
-                    separated(&pool.name(m.descriptor))
-                )
-            })
-            .collect()
+        members.iter().map(|m| format!("{}{}", pool.name(m.name), separated(&pool.name(m.descriptor)))).collect()
     };
     let (l, r) = (names(left_pool, left), names(right_pool, right));
     only(what, &l, &r, said);
@@ -129,19 +84,10 @@ fn members(
             continue;
         };
         if member.access != other.access {
-            said.push(format!(
-                "{what} {name}: access flags {:#06x} vs {:#06x}",
-                member.access, other.access
-            ));
+            said.push(format!("{what} {name}: access flags {:#06x} vs {:#06x}", member.access, other.access));
         }
         let label = format!("{what} {name}: ");
-        attributes(
-            &label,
-            (left_pool, &member.attributes),
-            (right_pool, &other.attributes),
-            aligned,
-            said,
-        );
+        attributes(&label, (left_pool, &member.attributes), (right_pool, &other.attributes), aligned, said);
         if said.len() > SENTENCES {
             return;
         }
@@ -150,11 +96,7 @@ fn members(
 
 /// Methods are written as `name(args)type`, fields as `name:type`.
 fn separated(descriptor: &str) -> String {
-    if descriptor.starts_with('(') {
-        descriptor.to_owned()
-    } else {
-        format!(":{descriptor}")
-    }
+    if descriptor.starts_with('(') { descriptor.to_owned() } else { format!(":{descriptor}") }
 }
 
 fn attributes(
@@ -164,26 +106,15 @@ fn attributes(
     aligned: bool,
     said: &mut Vec<String>,
 ) {
-    let names = |pool: &Pool<'_>, list: &[Attribute<'_>]| {
-        list.iter().map(|a| pool.name(a.name)).collect::<Vec<_>>()
-    };
+    let names = |pool: &Pool<'_>, list: &[Attribute<'_>]| list.iter().map(|a| pool.name(a.name)).collect::<Vec<_>>();
     let (l, r) = (names(left_pool, left), names(right_pool, right));
     only(&format!("{label}attribute"), &l, &r, said);
     for (name, attribute) in l.iter().zip(left) {
-        let Some(other) = r
-            .iter()
-            .zip(right)
-            .find(|(there, _)| *there == name)
-            .map(|(_, other)| other)
-        else {
+        let Some(other) = r.iter().zip(right).find(|(there, _)| *there == name).map(|(_, other)| other) else {
             continue;
         };
         if attribute.data.len() != other.data.len() {
-            said.push(format!(
-                "{label}{name} has {} vs {} bytes",
-                attribute.data.len(),
-                other.data.len()
-            ));
+            said.push(format!("{label}{name} has {} vs {} bytes", attribute.data.len(), other.data.len()));
         } else if aligned && attribute.data != other.data {
             said.push(format!("{label}{name} differs"));
         }
@@ -192,21 +123,14 @@ fn attributes(
 
 fn constants(left: &Pool<'_>, right: &Pool<'_>, said: &mut Vec<String>) {
     let shown = |pool: &Pool<'_>| -> Vec<String> {
-        let used = pool
-            .constants
-            .iter()
-            .filter(|constant| **constant != Constant::Unused);
+        let used = pool.constants.iter().filter(|constant| **constant != Constant::Unused);
         used.map(|&constant| pool.render(constant, 4)).collect()
     };
     let (l, r) = (shown(left), shown(right));
     let before = said.len();
     only("constant", &l, &r, said);
     if said.len() == before {
-        said.push(format!(
-            "the constant pools ({} vs {} constants) are in another order",
-            l.len(),
-            r.len()
-        ));
+        said.push(format!("the constant pools ({} vs {} constants) are in another order", l.len(), r.len()));
     }
 }
 
@@ -217,20 +141,9 @@ fn only(what: &str, left: &[String], right: &[String], said: &mut Vec<String>) {
         if names.is_empty() {
             continue;
         }
-        let more = if names.len() > NAMES {
-            format!(" and {} more", names.len() - NAMES)
-        } else {
-            String::new()
-        };
-        let names: Vec<String> = names
-            .into_iter()
-            .take(NAMES)
-            .map(|name| escape(name))
-            .collect();
-        said.push(format!(
-            "{what} {}{more} in the {place} only",
-            names.join(", ")
-        ));
+        let more = if names.len() > NAMES { format!(" and {} more", names.len() - NAMES) } else { String::new() };
+        let names: Vec<String> = names.into_iter().take(NAMES).map(|name| escape(name)).collect();
+        said.push(format!("{what} {}{more} in the {place} only", names.join(", ")));
     }
 }
 
@@ -280,19 +193,10 @@ mod tests {
     fn explanations() {
         let base = class(61, &["x", "y"], 1);
         let table = [
-            (
-                class(52, &["x", "y"], 1),
-                "class file version 61.0 (Java 17) vs 52.0 (Java 8)",
-            ),
-            (
-                class(61, &["x", "z"], 1),
-                "field y:I in the rebuilt file only; field z:I in the reference only",
-            ),
+            (class(52, &["x", "y"], 1), "class file version 61.0 (Java 17) vs 52.0 (Java 8)"),
+            (class(61, &["x", "z"], 1), "field y:I in the rebuilt file only; field z:I in the reference only"),
             (class(61, &["y", "x"], 1), "the fields are in another order"),
-            (
-                class(61, &["x", "y"], 2),
-                "constant 1 in the rebuilt file only; constant 2 in the reference only",
-            ),
+            (class(61, &["x", "y"], 2), "constant 1 in the rebuilt file only; constant 2 in the reference only"),
         ];
         for (other, expected) in table {
             let text = explain(&base, &other).expect("both are class files");

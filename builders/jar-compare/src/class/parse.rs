@@ -141,18 +141,12 @@ fn member<'a>(reader: &mut Reader<'a>) -> Option<Member<'a>> {
 fn attribute<'a>(reader: &mut Reader<'a>) -> Option<Attribute<'a>> {
     let name = reader.u16()?;
     let len = usize::try_from(reader.u32()?).ok()?;
-    Some(Attribute {
-        name,
-        data: reader.take(len)?,
-    })
+    Some(Attribute { name, data: reader.take(len)? })
 }
 
 impl Pool<'_> {
     fn get(&self, index: u16) -> Constant<'_> {
-        self.constants
-            .get(usize::from(index))
-            .copied()
-            .unwrap_or(Constant::Unused)
+        self.constants.get(usize::from(index)).copied().unwrap_or(Constant::Unused)
     }
 
     /// A UTF-8 constant, or the name of a class or of a name-and-type pair.

@@ -20,16 +20,10 @@ const HAS_DESCRIPTOR: u16 = 1 << 3;
 const UTF8: u16 = 1 << 11;
 
 /// Reads the structure of an archive; expands nothing.
-pub(super) fn read<'a>(
-    bytes: &'a [u8],
-    limits: &Limits,
-) -> Result<(Vec<Entry<'a>>, &'a [u8], bool), ArchiveError> {
+pub(super) fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Vec<Entry<'a>>, &'a [u8], bool), ArchiveError> {
     let end = end::read(bytes)?;
     if end.entries > limits.max_entries {
-        return Err(ArchiveError::TooManyEntries {
-            entries: end.entries,
-            limit: limits.max_entries,
-        });
+        return Err(ArchiveError::TooManyEntries { entries: end.entries, limit: limits.max_entries });
     }
     let mut at = end.directory_start;
     let mut entries: Vec<Entry<'a>> = Vec::new();
@@ -37,40 +31,28 @@ pub(super) fn read<'a>(
     for _ in 0..end.entries {
         let (entry, next) = central(bytes, at, end.directory_end)?;
         if !seen.insert(entry.name.strip_suffix('/').unwrap_or(entry.name)) {
-            return Err(ArchiveError::DuplicateName {
-                entry: entry.name.to_owned(),
-            });
+            return Err(ArchiveError::DuplicateName { entry: entry.name.to_owned() });
         }
         check_sizes(&entry, limits)?;
         entries.push(entry);
         at = next;
     }
     if at != end.directory_end {
-        return Err(ArchiveError::Mismatch {
-            what: "size of the central directory",
-            entry: String::new(),
-        });
+        return Err(ArchiveError::Mismatch { what: "size of the central directory", entry: String::new() });
     }
     locals(bytes, &mut entries, end.directory_start)?;
     Ok((entries, end.comment, end.zip64))
 }
 
 fn central(bytes: &[u8], at: usize, limit: usize) -> Result<(Entry<'_>, usize), ArchiveError> {
-    let cut = || ArchiveError::Malformed {
-        what: "central directory entry",
-        at: at as u64,
-    };
+    let cut = || ArchiveError::Malformed { what: "central directory entry", at: at as u64 };
     let header = slice(bytes, at, CENTRAL_LEN).ok_or_else(cut)?;
     let half = |offset| u16_at(header, offset).ok_or_else(cut);
     let word = |offset| u32_at(header, offset).ok_or_else(cut);
     if word(0)? != CENTRAL {
         return Err(cut());
     }
-    let (name_len, extra_len, comment_len) = (
-        usize::from(half(28)?),
-        usize::from(half(30)?),
-        usize::from(half(32)?),
-    );
+    let (name_len, extra_len, comment_len) = (usize::from(half(28)?), usize::from(half(30)?), usize::from(half(32)?));
     let name_at = at + CENTRAL_LEN;
     let extra_at = name_at + name_len;
     let comment_at = extra_at + extra_len;
@@ -82,39 +64,27 @@ fn central(bytes: &[u8], at: usize, limit: usize) -> Result<(Entry<'_>, usize), 
     let name = names::check(raw)?;
     let extra = Extra::parse(slice(bytes, extra_at, extra_len).ok_or_else(cut)?);
     let comment = slice(bytes, comment_at, comment_len).ok_or_else(cut)?;
-    let mismatch = |what| ArchiveError::Mismatch {
-        what,
-        entry: name.to_owned(),
-    };
+    let mismatch = |what| ArchiveError::Mismatch { what, entry: name.to_owned() };
     if extra.renames(raw) {
         return Err(mismatch("name in the extra field"));
     }
     if half(34)? != 0 {
         return Err(ArchiveError::MultiDisk);
     }
-    let [size, compressed, offset] = extra
-        .resolve([word(24)?, word(20)?, word(42)?])
-        .ok_or_else(|| mismatch("Zip64 extra field"))?;
+    let [size, compressed, offset] =
+        extra.resolve([word(24)?, word(20)?, word(42)?]).ok_or_else(|| mismatch("Zip64 extra field"))?;
     let (flags, method) = (half(8)?, half(10)?);
     if flags & ENCRYPTED != 0 {
-        return Err(ArchiveError::Encrypted {
-            entry: name.to_owned(),
-        });
+        return Err(ArchiveError::Encrypted { entry: name.to_owned() });
     }
     if !matches!(method, 0 | 8) || flags & !(DEFLATE_LEVEL | HAS_DESCRIPTOR | UTF8) != 0 {
-        return Err(ArchiveError::Unsupported {
-            entry: name.to_owned(),
-            method,
-            flags,
-        });
+        return Err(ArchiveError::Unsupported { entry: name.to_owned(), method, flags });
     }
     if method == 0 && size != compressed {
         return Err(mismatch("size of stored content"));
     }
     if name.ends_with('/') && size != 0 {
-        return Err(ArchiveError::FolderContent {
-            entry: name.to_owned(),
-        });
+        return Err(ArchiveError::FolderContent { entry: name.to_owned() });
     }
     let entry = Entry {
         name,
@@ -141,15 +111,9 @@ fn central(bytes: &[u8], at: usize, limit: usize) -> Result<(Entry<'_>, usize), 
 fn check_sizes(entry: &Entry<'_>, limits: &Limits) -> Result<(), ArchiveError> {
     let name = || entry.name.to_owned();
     if entry.size > limits.max_entry_bytes {
-        return Err(ArchiveError::EntryTooLarge {
-            entry: name(),
-            bytes: entry.size,
-            limit: limits.max_entry_bytes,
-        });
+        return Err(ArchiveError::EntryTooLarge { entry: name(), bytes: entry.size, limit: limits.max_entry_bytes });
     }
-    if entry.size > limits.ratio_floor
-        && entry.size > entry.compressed.saturating_mul(limits.max_ratio)
-    {
+    if entry.size > limits.ratio_floor && entry.size > entry.compressed.saturating_mul(limits.max_ratio) {
         return Err(ArchiveError::Ratio {
             entry: name(),
             compressed: entry.compressed,
@@ -161,35 +125,19 @@ fn check_sizes(entry: &Entry<'_>, limits: &Limits) -> Result<(), ArchiveError> {
 }
 
 /// Reads the local headers in the order of their offsets: they must fill the file up to the central directory.
-fn locals<'a>(
-    bytes: &'a [u8],
-    entries: &mut [Entry<'a>],
-    directory_start: usize,
-) -> Result<(), ArchiveError> {
+fn locals<'a>(bytes: &'a [u8], entries: &mut [Entry<'a>], directory_start: usize) -> Result<(), ArchiveError> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|&i| entries[i].offset);
-    let first = order
-        .first()
-        .map_or(directory_start as u64, |&i| entries[i].offset);
+    let first = order.first().map_or(directory_start as u64, |&i| entries[i].offset);
     if first != 0 {
         return Err(ArchiveError::Prefix { bytes: first });
     }
     for (position, &i) in order.iter().enumerate() {
-        let stop = order
-            .get(position + 1)
-            .map_or(directory_start as u64, |&next| entries[next].offset);
+        let stop = order.get(position + 1).map_or(directory_start as u64, |&next| entries[next].offset);
         let entry = &mut entries[i];
-        let overlap = || ArchiveError::Overlap {
-            entry: entry.name.to_owned(),
-        };
-        let stop = usize::try_from(stop)
-            .ok()
-            .filter(|&stop| stop <= directory_start)
-            .ok_or_else(overlap)?;
-        let start = usize::try_from(entry.offset)
-            .ok()
-            .filter(|&start| start < stop)
-            .ok_or_else(overlap)?;
+        let overlap = || ArchiveError::Overlap { entry: entry.name.to_owned() };
+        let stop = usize::try_from(stop).ok().filter(|&stop| stop <= directory_start).ok_or_else(overlap)?;
+        let start = usize::try_from(entry.offset).ok().filter(|&start| start < stop).ok_or_else(overlap)?;
         local(&bytes[start..stop], entry)?;
         entry.local.position = position;
     }
@@ -199,15 +147,9 @@ fn locals<'a>(
 /// Reads one local header with its data and data descriptor from exactly the bytes up to the next entry.
 fn local<'a>(bytes: &'a [u8], entry: &mut Entry<'a>) -> Result<(), ArchiveError> {
     let at = entry.offset;
-    let cut = || ArchiveError::Malformed {
-        what: "local header",
-        at,
-    };
+    let cut = || ArchiveError::Malformed { what: "local header", at };
     let name = entry.name;
-    let mismatch = |what| ArchiveError::Mismatch {
-        what,
-        entry: name.to_owned(),
-    };
+    let mismatch = |what| ArchiveError::Mismatch { what, entry: name.to_owned() };
     let half = |offset| u16_at(bytes, offset).ok_or_else(cut);
     let word = |offset| u32_at(bytes, offset).ok_or_else(cut);
     if word(0)? != LOCAL {
@@ -223,11 +165,7 @@ fn local<'a>(bytes: &'a [u8], entry: &mut Entry<'a>) -> Result<(), ArchiveError>
     }
     let flags = half(6)?;
     // The level bits say nothing about the content, nor does the UTF-8 bit for names in ASCII.
-    let loose = if name.is_ascii() {
-        DEFLATE_LEVEL | UTF8
-    } else {
-        DEFLATE_LEVEL
-    };
+    let loose = if name.is_ascii() { DEFLATE_LEVEL | UTF8 } else { DEFLATE_LEVEL };
     if (flags ^ entry.flags) & !loose != 0 {
         return Err(mismatch("flags"));
     }
@@ -239,38 +177,26 @@ fn local<'a>(bytes: &'a [u8], entry: &mut Entry<'a>) -> Result<(), ArchiveError>
     if crc != entry.crc && !(described && crc == 0) {
         return Err(mismatch("CRC-32"));
     }
-    let [size, compressed] = extra
-        .resolve([word(22)?, word(18)?])
-        .ok_or_else(|| mismatch("Zip64 extra field"))?;
+    let [size, compressed] = extra.resolve([word(22)?, word(18)?]).ok_or_else(|| mismatch("Zip64 extra field"))?;
     let fits = |local: u64, central: u64| local == central || (described && local == 0);
     if !fits(size, entry.size) || !fits(compressed, entry.compressed) {
         return Err(mismatch("size"));
     }
 
     let data_at = LOCAL_LEN + name_len + extra_len;
-    let overlap = || ArchiveError::Overlap {
-        entry: name.to_owned(),
-    };
+    let overlap = || ArchiveError::Overlap { entry: name.to_owned() };
     let len = usize::try_from(entry.compressed).map_err(|_| overlap())?;
     entry.data = slice(bytes, data_at, len).ok_or_else(overlap)?;
     let after = &bytes[data_at + len..];
-    let fits = if described {
-        is_descriptor(after, entry)
-    } else {
-        after.is_empty()
-    };
+    let fits = if described { is_descriptor(after, entry) } else { after.is_empty() };
     if !fits {
-        return Err(ArchiveError::HiddenBytes {
-            entry: name.to_owned(),
-            bytes: after.len() as u64,
-        });
+        return Err(ArchiveError::HiddenBytes { entry: name.to_owned(), bytes: after.len() as u64 });
     }
     entry.local.flags = flags;
     entry.local.needed = half(4)?;
     entry.local.time = half(10)?;
     entry.local.date = half(12)?;
-    entry.local.known_sizes =
-        crc == entry.crc && size == entry.size && compressed == entry.compressed;
+    entry.local.known_sizes = crc == entry.crc && size == entry.size && compressed == entry.compressed;
     entry.local.descriptor_len = after.len();
     entry.local.extra = extra;
     Ok(())
@@ -284,10 +210,7 @@ fn is_descriptor(bytes: &[u8], entry: &Entry<'_>) -> bool {
         _ => return false,
     };
     let sizes = if fields.len() == 12 {
-        (
-            u32_at(fields, 4).map(u64::from),
-            u32_at(fields, 8).map(u64::from),
-        )
+        (u32_at(fields, 4).map(u64::from), u32_at(fields, 8).map(u64::from))
     } else {
         (u64_at(fields, 4), u64_at(fields, 12))
     };

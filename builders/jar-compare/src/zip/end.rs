@@ -26,27 +26,20 @@ pub(crate) struct End<'a> {
 pub(crate) fn find(bytes: &[u8]) -> Option<usize> {
     let last = bytes.len().checked_sub(END_LEN)?;
     let first = last.saturating_sub(usize::from(u16::MAX));
-    let at = (first..=last)
-        .rev()
-        .find(|&at| u32_at(bytes, at) == Some(END))?;
+    let at = (first..=last).rev().find(|&at| u32_at(bytes, at) == Some(END))?;
     (usize::from(u16_at(bytes, at + 20)?) == last - at).then_some(at)
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Result<End<'_>, ArchiveError> {
     let at = find(bytes).ok_or(ArchiveError::NoEnd)?;
-    let cut = || ArchiveError::Malformed {
-        what: "end-of-central-directory record",
-        at: at as u64,
-    };
+    let cut = || ArchiveError::Malformed { what: "end-of-central-directory record", at: at as u64 };
     let half = |offset| u16_at(bytes, at + offset).ok_or_else(cut);
     let word = |offset| u32_at(bytes, at + offset).ok_or_else(cut);
     let (disk, directory_disk, here, total) = (half(4)?, half(6)?, half(8)?, half(10)?);
     let (size, offset) = (word(12)?, word(16)?);
     let comment = &bytes[at + END_LEN..];
 
-    let locator = at
-        .checked_sub(LOCATOR_LEN)
-        .filter(|&p| u32_at(bytes, p) == Some(LOCATOR));
+    let locator = at.checked_sub(LOCATOR_LEN).filter(|&p| u32_at(bytes, p) == Some(LOCATOR));
     let (entries, size, offset, end) = if let Some(locator) = locator {
         let end64 = read_end64(bytes, locator)?;
         agree16("entry count", here, end64.entries)?;
@@ -65,25 +58,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<End<'_>, ArchiveError> {
         (u64::from(total), u64::from(size), u64::from(offset), at)
     };
     let start = usize::try_from(offset).ok();
-    let stop = offset
-        .checked_add(size)
-        .and_then(|stop| usize::try_from(stop).ok());
+    let stop = offset.checked_add(size).and_then(|stop| usize::try_from(stop).ok());
     match (start, stop) {
-        (Some(directory_start), Some(directory_end)) if directory_end == end => Ok(End {
-            entries,
-            directory_start,
-            directory_end,
-            zip64: locator.is_some(),
-            comment,
-        }),
+        (Some(directory_start), Some(directory_end)) if directory_end == end => {
+            Ok(End { entries, directory_start, directory_end, zip64: locator.is_some(), comment })
+        }
         // Offsets that are too small by the same amount everywhere: something was put in front.
-        (_, Some(stop)) if stop < end => Err(ArchiveError::Prefix {
-            bytes: (end - stop) as u64,
-        }),
-        _ => Err(ArchiveError::Malformed {
-            what: "central directory",
-            at: offset,
-        }),
+        (_, Some(stop)) if stop < end => Err(ArchiveError::Prefix { bytes: (end - stop) as u64 }),
+        _ => Err(ArchiveError::Malformed { what: "central directory", at: offset }),
     }
 }
 
@@ -95,20 +77,14 @@ struct End64 {
 }
 
 fn read_end64(bytes: &[u8], locator: usize) -> Result<End64, ArchiveError> {
-    let cut = || ArchiveError::Malformed {
-        what: "Zip64 end record",
-        at: locator as u64,
-    };
+    let cut = || ArchiveError::Malformed { what: "Zip64 end record", at: locator as u64 };
     let disk = u32_at(bytes, locator + 4).ok_or_else(cut)?;
     let declared = u64_at(bytes, locator + 8).ok_or_else(cut)?;
     let disks = u32_at(bytes, locator + 16).ok_or_else(cut)?;
     // The record has a fixed length here (no extensible data), so it stands right before the locator.
     let at = locator.checked_sub(END64_LEN).ok_or_else(cut)?;
     if declared != at as u64 {
-        return Err(ArchiveError::Mismatch {
-            what: "offset of the Zip64 end record",
-            entry: String::new(),
-        });
+        return Err(ArchiveError::Mismatch { what: "offset of the Zip64 end record", entry: String::new() });
     }
     let record = slice(bytes, at, END64_LEN).ok_or_else(cut)?;
     let word = |offset| u32_at(record, offset).ok_or_else(cut);
@@ -120,30 +96,19 @@ fn read_end64(bytes: &[u8], locator: usize) -> Result<End64, ArchiveError> {
     if disk != 0 || disks > 1 || word(16)? != 0 || word(20)? != 0 || here != entries {
         return Err(ArchiveError::MultiDisk);
     }
-    Ok(End64 {
-        at,
-        entries,
-        size: long(40)?,
-        offset: long(48)?,
-    })
+    Ok(End64 { at, entries, size: long(40)?, offset: long(48)? })
 }
 
 fn agree16(what: &'static str, short: u16, long: u64) -> Result<(), ArchiveError> {
     if short == u16::MAX || u64::from(short) == long {
         return Ok(());
     }
-    Err(ArchiveError::Mismatch {
-        what,
-        entry: String::new(),
-    })
+    Err(ArchiveError::Mismatch { what, entry: String::new() })
 }
 
 fn agree32(what: &'static str, short: u32, long: u64) -> Result<(), ArchiveError> {
     if short == u32::MAX || u64::from(short) == long {
         return Ok(());
     }
-    Err(ArchiveError::Mismatch {
-        what,
-        entry: String::new(),
-    })
+    Err(ArchiveError::Mismatch { what, entry: String::new() })
 }

@@ -24,10 +24,7 @@ impl<'a> Extra<'a> {
             fields.push((id, data));
             bytes = &bytes[4 + data.len()..];
         }
-        Self {
-            fields,
-            rest: bytes,
-        }
+        Self { fields, rest: bytes }
     }
 
     /// Replaces saturated header fields by those of the Zip64 field; `None` if they do not fit exactly.
@@ -48,10 +45,7 @@ impl<'a> Extra<'a> {
             return None;
         }
         let mut at = 0;
-        for value in long
-            .iter_mut()
-            .filter(|value| **value == u64::from(u32::MAX))
-        {
+        for value in long.iter_mut().filter(|value| **value == u64::from(u32::MAX)) {
             *value = u64_at(data, at)?;
             at += 8;
         }
@@ -61,9 +55,7 @@ impl<'a> Extra<'a> {
     /// True if a field gives the entry another name than its header does.
     pub(crate) fn renames(&self, name: &[u8]) -> bool {
         // Version (1 byte), CRC-32 of the header's name (4), the name in UTF-8.
-        self.fields
-            .iter()
-            .any(|(id, data)| *id == UNICODE_PATH && data.get(5..) != Some(name))
+        self.fields.iter().any(|(id, data)| *id == UNICODE_PATH && data.get(5..) != Some(name))
     }
 
     pub(crate) fn has_zip64(&self) -> bool {
@@ -71,23 +63,12 @@ impl<'a> Extra<'a> {
     }
 
     pub(crate) fn times(&self) -> Vec<(u16, &'a [u8])> {
-        self.fields
-            .iter()
-            .copied()
-            .filter(|(id, _)| TIMES.contains(id))
-            .collect()
+        self.fields.iter().copied().filter(|(id, _)| TIMES.contains(id)).collect()
     }
 
     /// Fields other than times and Zip64 sizes.
     pub(crate) fn others(&self) -> (Vec<(u16, &'a [u8])>, &'a [u8]) {
         let skip = |id: u16| TIMES.contains(&id) || id == ZIP64;
-        (
-            self.fields
-                .iter()
-                .copied()
-                .filter(|(id, _)| !skip(*id))
-                .collect(),
-            self.rest,
-        )
+        (self.fields.iter().copied().filter(|(id, _)| !skip(*id)).collect(), self.rest)
     }
 }

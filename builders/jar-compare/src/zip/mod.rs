@@ -82,19 +82,13 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            left: limits.max_total_bytes,
-            limit: limits.max_total_bytes,
-        }
+        Self { left: limits.max_total_bytes, limit: limits.max_total_bytes }
     }
 
     fn spend(&mut self, entries: &[Entry<'_>]) -> Result<(), ArchiveError> {
         let over = ArchiveError::TotalTooLarge { limit: self.limit };
         for entry in entries {
-            self.left = self
-                .left
-                .checked_sub(entry.size)
-                .ok_or_else(|| over.clone())?;
+            self.left = self.left.checked_sub(entry.size).ok_or_else(|| over.clone())?;
         }
         Ok(())
     }
@@ -103,10 +97,7 @@ impl Budget {
 /// True if bytes begin as an archive does, well formed or not.
 pub(crate) fn starts_as_archive(bytes: &[u8]) -> bool {
     // Local header, end record, Zip64 end record, spanning marker.
-    matches!(
-        u32_at(bytes, 0),
-        Some(0x0403_4b50 | 0x0605_4b50 | 0x0606_4b50 | 0x0807_4b50)
-    )
+    matches!(u32_at(bytes, 0), Some(0x0403_4b50 | 0x0605_4b50 | 0x0606_4b50 | 0x0807_4b50))
 }
 
 /// True if a reader could take bytes for an archive: also if something stands in front of it.
@@ -116,34 +107,20 @@ pub(crate) fn is_archive(bytes: &[u8]) -> bool {
 
 impl<'a> Archive<'a> {
     /// Checks structure, names and declared sizes, then the content of every entry.
-    pub(crate) fn open(
-        bytes: &'a [u8],
-        limits: &Limits,
-        budget: &mut Budget,
-    ) -> Result<Self, ArchiveError> {
+    pub(crate) fn open(bytes: &'a [u8], limits: &Limits, budget: &mut Budget) -> Result<Self, ArchiveError> {
         let (entries, comment, zip64) = directory::read(bytes, limits)?;
         budget.spend(&entries)?;
         let mut contents = Vec::with_capacity(entries.len());
         for entry in &entries {
             let content = inflate::expand(entry)?;
-            contents.push(Content {
-                digest: Sha256::of(&content),
-                archive: starts_as_archive(&content),
-            });
+            contents.push(Content { digest: Sha256::of(&content), archive: starts_as_archive(&content) });
         }
-        Ok(Self {
-            entries,
-            contents,
-            comment,
-            zip64,
-        })
+        Ok(Self { entries, contents, comment, zip64 })
     }
 
     /// Expands the entry at this position of the central directory.
     pub(crate) fn content(&self, index: usize) -> Result<Vec<u8>, ArchiveError> {
-        self.entries
-            .get(index)
-            .map_or_else(|| Ok(Vec::new()), inflate::expand)
+        self.entries.get(index).map_or_else(|| Ok(Vec::new()), inflate::expand)
     }
 }
 

@@ -95,13 +95,8 @@ impl Parts {
             let offset = data.len() as u32;
             let packed = match entry.level {
                 Some(level) => {
-                    let mut encoder = flate2::write::DeflateEncoder::new(
-                        Vec::new(),
-                        flate2::Compression::new(level),
-                    );
-                    encoder
-                        .write_all(&entry.content)
-                        .expect("writing to a vector");
+                    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(level));
+                    encoder.write_all(&entry.content).expect("writing to a vector");
                     encoder.finish().expect("writing to a vector")
                 }
                 None => entry.content.clone(),
@@ -109,9 +104,7 @@ impl Parts {
             let mut crc = flate2::Crc::new();
             crc.update(&entry.content);
             let crc = entry.crc.unwrap_or(crc.sum());
-            let method = entry
-                .method
-                .unwrap_or(if entry.level.is_some() { 8 } else { 0 });
+            let method = entry.method.unwrap_or(if entry.level.is_some() { 8 } else { 0 });
             let flags = entry.flags | if entry.descriptor { 8 } else { 0 };
             let compressed = entry.compressed.unwrap_or(packed.len() as u32);
             let size = entry.size.unwrap_or(entry.content.len() as u32);
@@ -119,11 +112,7 @@ impl Parts {
             let local_name = entry.local_name.as_ref().unwrap_or(&entry.name);
 
             data.extend(0x0403_4b50_u32.to_le_bytes());
-            for half in [
-                entry.needed,
-                entry.local_flags.unwrap_or(flags),
-                entry.local_method.unwrap_or(method),
-            ] {
+            for half in [entry.needed, entry.local_flags.unwrap_or(flags), entry.local_method.unwrap_or(method)] {
                 data.extend(half.to_le_bytes());
             }
             data.extend(entry.time.to_le_bytes());
@@ -144,21 +133,13 @@ impl Parts {
             data.extend(&entry.after);
 
             directory.extend(0x0201_4b50_u32.to_le_bytes());
-            for half in [
-                entry.made_by,
-                entry.needed,
-                flags,
-                method,
-                entry.time,
-                entry.date,
-            ] {
+            for half in [entry.made_by, entry.needed, flags, method, entry.time, entry.date] {
                 directory.extend(half.to_le_bytes());
             }
             for word in [crc, compressed, size] {
                 directory.extend(word.to_le_bytes());
             }
-            let lens =
-                [entry.name.len(), entry.extra.len(), entry.comment.len()].map(|len| len as u16);
+            let lens = [entry.name.len(), entry.extra.len(), entry.comment.len()].map(|len| len as u16);
             for half in [lens[0], lens[1], lens[2], entry.disk, entry.internal] {
                 directory.extend(half.to_le_bytes());
             }
@@ -168,13 +149,7 @@ impl Parts {
             directory.extend(&entry.extra);
             directory.extend(&entry.comment);
         }
-        Self {
-            data,
-            directory,
-            count: entries.len() as u16,
-            comment: vec![],
-            zip64: false,
-        }
+        Self { data, directory, count: entries.len() as u16, comment: vec![], zip64: false }
     }
 
     pub fn join(self) -> Vec<u8> {
@@ -186,12 +161,7 @@ impl Parts {
             bytes.extend(0x0606_4b50_u32.to_le_bytes());
             bytes.extend(44u64.to_le_bytes());
             bytes.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-            for long in [
-                u64::from(self.count),
-                u64::from(self.count),
-                u64::from(len),
-                u64::from(start),
-            ] {
+            for long in [u64::from(self.count), u64::from(self.count), u64::from(len), u64::from(start)] {
                 bytes.extend(long.to_le_bytes());
             }
             bytes.extend(0x0706_4b50_u32.to_le_bytes());

@@ -43,9 +43,8 @@ pub(crate) async fn answer(answers: &dyn Answers, path: RepoPath) -> Result<Repl
     }
     for repository in answers.routes().for_path(wanted.file()) {
         let Held::File { file, size, known } = answers.ask(repository, wanted.file()).await? else { continue };
-        let unusable = |problem: String| {
-            BuildError::InputsUnavailable(format!("{repository} {}: {problem}", wanted.file()))
-        };
+        let unusable =
+            |problem: String| BuildError::InputsUnavailable(format!("{repository} {}: {problem}", wanted.file()));
         return match (&wanted, known) {
             (Wanted::Checksum(_, algorithm), Known::All(digests)) => {
                 Ok(Reply::Bytes(digests.checksum(*algorithm).into()))

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use build_spec::{
-    BuildError, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId,
-};
+use build_spec::{BuildError, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId};
 use maven_layout::RepoPath;
 use tokio::sync::OnceCell;
 
@@ -26,13 +24,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(inputs: Arc<dyn Inputs>, routes: Routes, withheld: Withheld) -> Self {
-        Self {
-            inputs,
-            routes,
-            withheld,
-            manifest: Mutex::new(InputManifest::new()),
-            cells: Mutex::new(HashMap::new()),
-        }
+        Self { inputs, routes, withheld, manifest: Mutex::new(InputManifest::new()), cells: Mutex::new(HashMap::new()) }
     }
 
     /// Everything that was asked so far.

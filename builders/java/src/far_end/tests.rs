@@ -96,7 +96,8 @@ async fn ask(socket: &Path, requests: &[(&str, &str)]) -> Vec<(u16, Vec<u8>)> {
         };
         let head = String::from_utf8(got[..end].to_vec()).unwrap().to_ascii_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let length = head.split("content-length: ").nth(1).map_or(0, |rest| rest.split('\r').next().unwrap().parse().unwrap());
+        let length =
+            head.split("content-length: ").nth(1).map_or(0, |rest| rest.split('\r').next().unwrap().parse().unwrap());
         let length = if *method == "HEAD" { 0 } else { length };
         while got.len() < end + length {
             assert_ne!(stream.read_buf(&mut got).await.unwrap(), 0, "the body broke off");
@@ -106,7 +107,10 @@ async fn ask(socket: &Path, requests: &[(&str, &str)]) -> Vec<(u16, Vec<u8>)> {
     answers
 }
 
-async fn with_server(answers: Arc<dyn Answers>, requests: &[(&str, &str)]) -> (Vec<(u16, Vec<u8>)>, Option<BuildError>) {
+async fn with_server(
+    answers: Arc<dyn Answers>,
+    requests: &[(&str, &str)],
+) -> (Vec<(u16, Vec<u8>)>, Option<BuildError>) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
     let far_end = FarEnd::start(&socket, answers).unwrap();
@@ -193,8 +197,11 @@ async fn a_replay_knows_the_manifest_and_nothing_else() {
     assert!(reason.is_none());
     assert_eq!(inputs.calls.load(Ordering::Relaxed), calls, "a replay must not ask the inputs");
 
-    let (got, reason) =
-        with_server(replayer(recorder.manifest(), &inputs), &[("GET", &format!("{POM}.sha512")), ("GET", "x/y/1/y-1.jar")]).await;
+    let (got, reason) = with_server(
+        replayer(recorder.manifest(), &inputs),
+        &[("GET", &format!("{POM}.sha512")), ("GET", "x/y/1/y-1.jar")],
+    )
+    .await;
     assert_eq!(got[0].1, FileDigests::of(b"<project/>").sha512.to_string().as_bytes());
     assert!(matches!(reason, Some(BuildError::Undeclared { repository, path })
         if repository == "central" && path == "x/y/1/y-1.jar"));

@@ -20,6 +20,8 @@ pub struct Recipe {
     pub packages: Vec<String>,
     /// Path patterns that are left out (`dpkg --path-exclude`).
     pub exclude: Vec<String>,
+    /// Files that are removed at the end, because no two bakes give the same ones.
+    pub remove: Vec<String>,
     /// Where the JDK lies in the image.
     pub java_home: String,
     /// Latest time that a file of the layer may have, seconds since 1970.
@@ -68,6 +70,8 @@ impl Recipe {
             format!("--include={}", self.packages.join(",")),
         ];
         arguments.extend(self.exclude.iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}")));
+        // The tool runs a hook as a shell line with the root folder as its first argument.
+        arguments.extend(self.remove.iter().map(|file| format!("--customize-hook=rm -f \"$1\"{file}")));
         arguments.push(self.suite.clone());
         arguments
     }
@@ -94,6 +98,10 @@ mod tests {
             assert_eq!(recipe.name, *name);
             assert!(recipe.java_home.contains(&recipe.jdk.to_string()), "{name}");
             assert!(recipe.packages.iter().any(|package| package == "socat"), "{name} has no forwarder");
+            let plain = |file: &String| {
+                file.starts_with('/') && file.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+            };
+            assert!(recipe.remove.iter().all(plain), "{name}: the hook is a shell line");
             let arguments = recipe.arguments();
             assert_eq!(arguments.last(), Some(&recipe.suite));
             assert!(!arguments.iter().any(|argument| argument.contains("://")), "no mirror in the repository");

@@ -27,9 +27,8 @@ pub(crate) fn body(
 ) -> Result<ContainerCreateBody, BuildError> {
     let (job, profile) = (plan.job, &plan.job.profile);
     let user = format!("{0}:{0}", profile.uid);
-    let disk = |mib: u64, mode: &str| {
-        format!("rw,exec,nosuid,nodev,size={mib}m,mode={mode},uid={0},gid={0}", profile.uid)
-    };
+    let disk =
+        |mib: u64, mode: &str| format!("rw,exec,nosuid,nodev,size={mib}m,mode={mode},uid={0},gid={0}", profile.uid);
     let usual = disk(limits.disk_mib, "0755");
     let tmpfs = HashMap::from([
         (CONTROL.to_owned(), disk(CONTROL_MIB, "0755")),
@@ -39,11 +38,9 @@ pub(crate) fn body(
         (job.specification.workdir.clone(), usual),
     ]);
     let mut binds = Vec::new();
-    for (host, inside, mode) in [
-        (files.socket(), SOCKET, "rw"),
-        (files.passwd(), "/etc/passwd", "ro"),
-        (files.group(), "/etc/group", "ro"),
-    ] {
+    for (host, inside, mode) in
+        [(files.socket(), SOCKET, "rw"), (files.passwd(), "/etc/passwd", "ro"), (files.group(), "/etc/group", "ro")]
+    {
         let host = host.to_str().filter(|path| !path.contains(':')).ok_or_else(|| {
             BuildError::Engine(format!("{} cannot be mounted: it holds a colon or is not UTF-8", host.display()))
         })?;

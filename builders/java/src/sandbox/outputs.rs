@@ -126,12 +126,7 @@ fn complete(coordinates: &Coordinates, files: &[BuiltFile]) -> Result<(), BuildE
     if only_pom || has_main { Ok(()) } else { missing("main artifact") }
 }
 
-fn why_failed(
-    exit_code: i64,
-    notes: &BTreeMap<String, String>,
-    log_tail: Vec<String>,
-    hints: &Hints,
-) -> BuildError {
+fn why_failed(exit_code: i64, notes: &BTreeMap<String, String>, log_tail: Vec<String>, hints: &Hints) -> BuildError {
     let free = notes.get("free").map(String::as_str).unwrap_or_default();
     let full = free.lines().filter_map(|line| line.trim().parse::<u64>().ok()).any(|kib| kib < FULL_KIB);
     if full || hints.disk_full {

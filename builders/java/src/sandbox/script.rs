@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use build_spec::{BuildError, Newline, SourceDateEpoch, Mode, Specification, Tool};
+use build_spec::{BuildError, Mode, Newline, SourceDateEpoch, Specification, Tool};
 
 use crate::maven::INSTALL_GOAL;
 use crate::sandbox::settings::{jvm_options, settings_xml};
@@ -145,10 +145,8 @@ mod tests {
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
         for text in ["", "plain", "two words", "it's", "$(id) `id` \\ \" \n;&|", "'''"] {
-            let output = std::process::Command::new("sh")
-                .args(["-c", &format!("printf %s {}", quote(text))])
-                .output()
-                .unwrap();
+            let output =
+                std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quote(text))]).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
         }
     }

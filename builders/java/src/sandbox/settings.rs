@@ -41,8 +41,7 @@ pub(crate) fn jvm_options(
     if specification.newline == Newline::Crlf {
         properties.push(("line.separator", "\r\n"));
     }
-    let mut options =
-        JvmOptions { environment: profile.jvm_options.clone(), argument_file: String::new() };
+    let mut options = JvmOptions { environment: profile.jvm_options.clone(), argument_file: String::new() };
     for (key, value) in properties {
         let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "_.,:/+-=@".contains(c));
         if plain {

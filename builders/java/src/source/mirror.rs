@@ -23,10 +23,9 @@ pub fn clone_address(repository: &CanonicalRepository, mirrors: &[SourceMirror])
         .filter(|mirror| !mirror.prefix.is_empty() && own.starts_with(&mirror.prefix))
         .max_by_key(|mirror| mirror.prefix.len());
     match rule {
-        Some(mirror) => CloneAddress {
-            url: format!("{}{}", mirror.replacement, &own[mirror.prefix.len()..]),
-            mirrored: true,
-        },
+        Some(mirror) => {
+            CloneAddress { url: format!("{}{}", mirror.replacement, &own[mirror.prefix.len()..]), mirrored: true }
+        }
         None => CloneAddress { url: own, mirrored: false },
     }
 }

@@ -107,10 +107,8 @@ fn resolve_blocking(
     let commit_id = found.commit.to_string();
     log.line(Phase::Source, &format!("{} is commit {commit_id}", found.wanted));
 
-    let commit = found
-        .repository
-        .find_commit(found.commit)
-        .and_then(|commit| Ok((commit.time().seconds(), commit.tree()?)));
+    let commit =
+        found.repository.find_commit(found.commit).and_then(|commit| Ok((commit.time().seconds(), commit.tree()?)));
     let (commit_time, tree) = commit.map_err(|error| tree_error(&commit_id, error.message()))?;
     let entries = tree::entries(&found.repository, &tree, &commit_id, budget)?;
     let reactor = reactor::read(&entries, &found.repository, &commit_id, &request.coordinates)?;

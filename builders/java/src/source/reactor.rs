@@ -58,10 +58,8 @@ pub(crate) fn read(
     }
     let releases: BTreeSet<Coordinates> =
         poms.values().filter_map(|pom| pom.effective_coordinates().ok()).chain(wanted.iter().cloned()).collect();
-    let declared_scm = wanted
-        .first()
-        .and_then(|coordinates| declares(&poms, coordinates))
-        .and_then(|(path, _)| scm_of(&poms, path));
+    let declared_scm =
+        wanted.first().and_then(|coordinates| declares(&poms, coordinates)).and_then(|(path, _)| scm_of(&poms, path));
     Ok(Reactor { releases: releases.into_iter().collect(), declared_scm, evidence })
 }
 
@@ -88,7 +86,8 @@ fn walk(entries: &[Entry], repository: &Repository, commit: &str) -> Result<Poms
             return Err(unusable(&path, format!("more than {MAX_POMS} modules")));
         }
         let Some(entry) = tree::find(entries, &path) else {
-            let problem = if path == "pom.xml" { "there is none in the root" } else { "a module names it, but it is missing" };
+            let problem =
+                if path == "pom.xml" { "there is none in the root" } else { "a module names it, but it is missing" };
             return Err(unusable(&path, problem.to_owned()));
         };
         let bytes = tree::content(repository, entry, commit)?;
@@ -150,9 +149,8 @@ fn agrees_where_literal(pom: &Pom, wanted: &Coordinates) -> bool {
 }
 
 fn add_outsiders(entries: &[Entry], repository: &Repository, wanted: &Coordinates, poms: &mut Poms) {
-    let candidates = entries.iter().filter(|entry| {
-        matches!(entry.kind, Kind::File { .. }) && entry.path.ends_with(b"/pom.xml")
-    });
+    let candidates =
+        entries.iter().filter(|entry| matches!(entry.kind, Kind::File { .. }) && entry.path.ends_with(b"/pom.xml"));
     for entry in candidates.take(MAX_POMS) {
         let Ok(path) = String::from_utf8(entry.path.clone()) else { continue };
         let Ok(bytes) = tree::content(repository, entry, "") else { continue };

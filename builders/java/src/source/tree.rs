@@ -73,7 +73,12 @@ fn list(
         }
         path.extend_from_slice(name);
         let shown = String::from_utf8_lossy(&path).into_owned();
-        if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.eq_ignore_ascii_case(b".git") {
+        if name.is_empty()
+            || name == b"."
+            || name == b".."
+            || name.contains(&b'/')
+            || name.eq_ignore_ascii_case(b".git")
+        {
             return Err(tree_error(commit, &format!("{shown:?} is no name for a file")));
         }
         if entries.len() as u64 >= budget.tree_files {
@@ -177,8 +182,7 @@ fn write_entries(
                 tar.append_data(&mut header, path, io::empty()).map_err(local)?;
             }
             Kind::File { .. } => {
-                let blob =
-                    repository.find_blob(entry.id).map_err(|error| tree_error(commit, error.message()))?;
+                let blob = repository.find_blob(entry.id).map_err(|error| tree_error(commit, error.message()))?;
                 total = total.saturating_add(blob.size() as u64);
                 if total > budget.tree_bytes {
                     return Err(tree_error(commit, &format!("it is larger than {} bytes", budget.tree_bytes)));
@@ -188,8 +192,7 @@ fn write_entries(
                 tar.append_data(&mut header, path, blob.content()).map_err(local)?;
             }
             Kind::Link => {
-                let blob =
-                    repository.find_blob(entry.id).map_err(|error| tree_error(commit, error.message()))?;
+                let blob = repository.find_blob(entry.id).map_err(|error| tree_error(commit, error.message()))?;
                 let target = blob.content();
                 if !stays_inside(&entry.path, target) {
                     let shown = String::from_utf8_lossy(&entry.path);

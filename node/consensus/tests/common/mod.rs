@@ -20,10 +20,7 @@ pub struct Member {
 }
 
 pub fn config() -> ConsensusConfig {
-    ConsensusConfig {
-        unit_creation_delay_ms: 40,
-        ..ConsensusConfig::default()
-    }
+    ConsensusConfig { unit_creation_delay_ms: 40, ..ConsensusConfig::default() }
 }
 
 pub fn entry(number: u32) -> Vec<u8> {
@@ -47,24 +44,13 @@ impl Member {
     ) -> Self {
         let (sender, batches) = mpsc::channel(16);
         let transport = network.transport(me.into());
-        let orderer = ConsensusOrderer::start(
-            config,
-            membership(members, me),
-            dir,
-            transport,
-            sender,
-            resume,
-        )
-        .await
-        .unwrap();
+        let orderer =
+            ConsensusOrderer::start(config, membership(members, me), dir, transport, sender, resume).await.unwrap();
         Self { orderer, batches }
     }
 
     pub async fn next_batch(&mut self) -> OrderedBatch {
-        tokio::time::timeout(PATIENCE, self.batches.recv())
-            .await
-            .expect("a batch in time")
-            .expect("the orderer runs")
+        tokio::time::timeout(PATIENCE, self.batches.recv()).await.expect("a batch in time").expect("the orderer runs")
     }
 
     pub fn batches_so_far(&mut self) -> Vec<OrderedBatch> {
@@ -79,12 +65,7 @@ impl Member {
 /// Batches until they hold `count` entries.
 pub async fn batches_of(member: &mut Member, count: usize) -> Vec<OrderedBatch> {
     let mut batches: Vec<OrderedBatch> = Vec::new();
-    while batches
-        .iter()
-        .map(|batch| batch.entries.len())
-        .sum::<usize>()
-        < count
-    {
+    while batches.iter().map(|batch| batch.entries.len()).sum::<usize>() < count {
         batches.push(member.next_batch().await);
     }
     batches

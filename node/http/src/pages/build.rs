@@ -10,9 +10,7 @@ const SHOWN_EVENTS: usize = 200;
 
 pub(super) fn content(build: &Build, events: &BuildEvents) -> Markup {
     let mut page = Markup::default();
-    page.raw("<p>Stage: <strong>")
-        .text(&build.stage)
-        .raw("</strong></p>");
+    page.raw("<p>Stage: <strong>").text(&build.stage).raw("</strong></p>");
     if let Some(failure) = &build.failure {
         page.raw("<p class=\"warn\">").text(failure).raw("</p>");
     }
@@ -24,24 +22,15 @@ pub(super) fn content(build: &Build, events: &BuildEvents) -> Markup {
     }
     page.raw("</table><p>");
     for gav in &build.coordinates {
-        page.link(&format!("/release?gav={}", encode(gav)), gav)
-            .raw(" ");
+        page.link(&format!("/release?gav={}", encode(gav)), gav).raw(" ");
     }
     page.raw("</p>");
     if !build.authorities.is_empty() {
-        page.raw(
-            "<h2>Authorities</h2><table><tr><th>Name</th><th>Committed</th><th>Revealed</th></tr>",
-        );
+        page.raw("<h2>Authorities</h2><table><tr><th>Name</th><th>Committed</th><th>Revealed</th></tr>");
         for authority in &build.authorities {
             page.raw("<tr><td>").text(&authority.name).raw("</td><td>");
-            page.raw(if authority.committed { "yes" } else { "no" })
-                .raw("</td><td>");
-            page.text(
-                authority
-                    .result
-                    .as_deref()
-                    .unwrap_or(if authority.attested { "yes" } else { "no" }),
-            );
+            page.raw(if authority.committed { "yes" } else { "no" }).raw("</td><td>");
+            page.text(authority.result.as_deref().unwrap_or(if authority.attested { "yes" } else { "no" }));
             page.raw("</td></tr>");
         }
         page.raw("</table>");

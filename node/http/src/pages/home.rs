@@ -20,45 +20,17 @@ pub(super) fn content(status: &Status, builds: &BuildList) -> Markup {
             None => status.role.clone(),
         },
     );
-    page.row(
-        "Agreement",
-        &agreement(network.threshold, network.authorities, network.tolerates),
-    );
-    page.row(
-        "Log",
-        &format!(
-            "{} leaves{}",
-            status.log.size,
-            if status.log.stale { ", stale" } else { "" }
-        ),
-    );
-    page.row(
-        "Repository",
-        &format!(
-            "{} (policy {})",
-            status.repository.url, status.repository.policy
-        ),
-    );
+    page.row("Agreement", &agreement(network.threshold, network.authorities, network.tolerates));
+    page.row("Log", &format!("{} leaves{}", status.log.size, if status.log.stale { ", stale" } else { "" }));
+    page.row("Repository", &format!("{} (policy {})", status.repository.url, status.repository.policy));
     for upstream in &status.repository.upstreams {
-        page.row(
-            "Upstream",
-            &format!("{} ({})", upstream.url, upstream.found),
-        );
+        page.row("Upstream", &format!("{} ({})", upstream.url, upstream.found));
     }
-    page.row(
-        "Store",
-        &format!(
-            "{} files, {} MiB",
-            status.storage.files,
-            status.storage.bytes / (1024 * 1024)
-        ),
-    );
+    page.row("Store", &format!("{} files, {} MiB", status.storage.files, status.storage.bytes / (1024 * 1024)));
     page.row("Version", &status.version);
     page.raw("</table><h2>Recent builds</h2>");
     if builds.builds.is_empty() {
-        page.raw("<p>None yet. ")
-            .code("pyrsia-maven build GROUP:ARTIFACT:VERSION")
-            .raw(" asks for one.</p>");
+        page.raw("<p>None yet. ").code("pyrsia-maven build GROUP:ARTIFACT:VERSION").raw(" asks for one.</p>");
         return page;
     }
     page.raw("<table><tr><th>Release</th><th>State</th><th>Build</th></tr>");
@@ -72,8 +44,7 @@ pub(super) fn content(status: &Status, builds: &BuildList) -> Markup {
 fn row(page: &mut Markup, build: &Build) {
     page.raw("<tr><td>");
     for gav in &build.coordinates {
-        page.link(&format!("/release?gav={}", encode(gav)), gav)
-            .raw("<br>");
+        page.link(&format!("/release?gav={}", encode(gav)), gav).raw("<br>");
     }
     let state = match build.verdicts.first() {
         Some(verdict) => verdict.verdict.as_str(),
@@ -81,8 +52,7 @@ fn row(page: &mut Markup, build: &Build) {
     };
     let short: String = build.id.chars().take(12).collect();
     page.raw("</td><td>").text(state).raw("</td><td>");
-    page.link(&format!("/builds/{}", encode(&build.id)), &short)
-        .raw("</td></tr>");
+    page.link(&format!("/builds/{}", encode(&build.id)), &short).raw("</td></tr>");
 }
 
 /// The sentence about what an agreement in this network is worth.

@@ -35,11 +35,7 @@ impl Markup {
     /// A link to an address of this server: it must begin with `/`, the only kind there is.
     pub(crate) fn link(&mut self, path: &str, text: &str) -> &mut Self {
         debug_assert!(path.starts_with('/') && !path.starts_with("//"), "{path}");
-        self.raw("<a href=\"")
-            .text(path)
-            .raw("\">")
-            .text(text)
-            .raw("</a>")
+        self.raw("<a href=\"").text(path).raw("\">").text(text).raw("</a>")
     }
 
     /// Text as code.
@@ -49,11 +45,7 @@ impl Markup {
 
     /// A row of a table of two columns.
     pub(crate) fn row(&mut self, name: &'static str, value: &str) -> &mut Self {
-        self.raw("<tr><th>")
-            .raw(name)
-            .raw("</th><td>")
-            .text(value)
-            .raw("</td></tr>")
+        self.raw("<tr><th>").raw(name).raw("</th><td>").text(value).raw("</td></tr>")
     }
 
     /// A piece after this one.
@@ -101,10 +93,7 @@ mod tests {
     fn links_escape_their_address() {
         let mut markup = Markup::default();
         markup.link("/x\"onclick=\"y", "<b>");
-        assert_eq!(
-            markup.finish(),
-            "<a href=\"/x&quot;onclick=&quot;y\">&lt;b&gt;</a>"
-        );
+        assert_eq!(markup.finish(), "<a href=\"/x&quot;onclick=&quot;y\">&lt;b&gt;</a>");
         assert_eq!(encode("a:b:1 +&?/"), "a:b:1%20%2B%26%3F%2F");
     }
 }

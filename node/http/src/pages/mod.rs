@@ -38,49 +38,29 @@ code,pre{font:14px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}pre{backgro
 fn page(status: StatusCode, title: &str, content: Markup) -> Response {
     let mut page = Markup::default();
     page.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-    page.raw("<meta name=\"viewport\" content=\"width=device-width\"><link rel=\"stylesheet\" href=\"/style.css\"><title>");
-    page.text(title)
-        .text(" - pyrsia-maven")
-        .raw("</title></head><body><nav>");
-    page.link("/", "Node")
-        .link("/setup", "Use this repository")
-        .raw("</nav><h1>")
-        .text(title)
-        .raw("</h1>");
+    page.raw(
+        "<meta name=\"viewport\" content=\"width=device-width\"><link rel=\"stylesheet\" href=\"/style.css\"><title>",
+    );
+    page.text(title).text(" - pyrsia-maven").raw("</title></head><body><nav>");
+    page.link("/", "Node").link("/setup", "Use this repository").raw("</nav><h1>").text(title).raw("</h1>");
     page.append(content).raw("</body></html>\n");
     let mut response = (status, page.finish()).into_response();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
 fn problem_page(error: ApiError) -> Response {
     let mut content = Markup::default();
-    let Problem {
-        title,
-        status,
-        detail,
-        next,
-        ..
-    } = error.into_problem();
+    let Problem { title, status, detail, next, .. } = error.into_problem();
     for line in [detail, next].into_iter().flatten() {
         content.raw("<p>").text(&line).raw("</p>");
     }
-    page(
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        &title,
-        content,
-    )
+    page(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &title, content)
 }
 
 fn answer(result: Result<(String, Markup), ApiError>) -> Response {
@@ -103,15 +83,8 @@ pub(crate) async fn home(State(shared): State<Shared>) -> Response {
 /// `/setup`
 pub(crate) async fn setup(headers: HeaderMap) -> Response {
     // The guard has checked that this is one of the node's own names.
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("127.0.0.1:7888");
-    page(
-        StatusCode::OK,
-        "Use this repository",
-        setup::content(&format!("http://{host}/maven2/")),
-    )
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:7888");
+    page(StatusCode::OK, "Use this repository", setup::content(&format!("http://{host}/maven2/")))
 }
 
 #[derive(Deserialize)]
@@ -120,15 +93,10 @@ pub(crate) struct Gav {
 }
 
 /// `/release?gav=G:A:V`
-pub(crate) async fn release(
-    State(shared): State<Shared>,
-    gav: Result<Query<Gav>, QueryRejection>,
-) -> Response {
+pub(crate) async fn release(State(shared): State<Shared>, gav: Result<Query<Gav>, QueryRejection>) -> Response {
     let content = async {
         let Query(Gav { gav }) = gav.map_err(|rejection| {
-            ApiError::new(
-                Problem::new("invalid", 400, "Which release?").detail(rejection.body_text()),
-            )
+            ApiError::new(Problem::new("invalid", 400, "Which release?").detail(rejection.body_text()))
         })?;
         let coordinates = coordinates(gav.trim())?;
         let story = shared.view.inspect(&coordinates).await?;
@@ -141,14 +109,8 @@ pub(crate) async fn release(
 pub(crate) async fn build(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
     let content = async {
         let build = shared.view.build(&id).await?;
-        let events = shared
-            .view
-            .build_events(&id, 0, std::time::Duration::ZERO)
-            .await?;
-        Ok((
-            build.coordinates.join(", "),
-            build::content(&build, &events),
-        ))
+        let events = shared.view.build_events(&id, 0, std::time::Duration::ZERO).await?;
+        Ok((build.coordinates.join(", "), build::content(&build, &events)))
     };
     answer(content.await)
 }
@@ -157,10 +119,7 @@ pub(crate) async fn build(State(shared): State<Shared>, Path(id): Path<String>) 
 pub(crate) async fn style() -> Response {
     let mut response = STYLE.into_response();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/css; charset=utf-8"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response
 }

@@ -5,24 +5,14 @@ use super::markup::Markup;
 /// `url` is the repository's address as the reader reached it.
 pub(super) fn content(url: &str) -> Markup {
     let mut page = Markup::default();
-    page.raw("<h2>Maven</h2><p>In ")
-        .code("~/.m2/settings.xml")
-        .raw(", inside ")
-        .code("<mirrors>")
-        .raw(":</p><pre>");
+    page.raw("<h2>Maven</h2><p>In ").code("~/.m2/settings.xml").raw(", inside ").code("<mirrors>").raw(":</p><pre>");
     page.text(&mirror(url, "central")).raw("</pre>");
     page.raw("<p>To send every repository of every build through this node, and hide those of the POMs, use this instead:</p><pre>");
     page.text(&mirror(url, "*")).raw("</pre>");
-    page.raw("<h2>Gradle</h2><p>In ")
-        .code("settings.gradle")
-        .raw(":</p><pre>")
-        .text(&gradle(url))
-        .raw("</pre>");
-    page.raw("<h2>What the answers say</h2><p>Each file carries ")
-        .code("X-Pyrsia-Provenance");
+    page.raw("<h2>Gradle</h2><p>In ").code("settings.gradle").raw(":</p><pre>").text(&gradle(url)).raw("</pre>");
+    page.raw("<h2>What the answers say</h2><p>Each file carries ").code("X-Pyrsia-Provenance");
     page.raw(": verified, equivalent, different, disputed, self-verified or unverified. ");
-    page.code("pyrsia-maven verify GROUP:ARTIFACT:VERSION")
-        .raw(" checks a file of yours against the ledger.</p>");
+    page.code("pyrsia-maven verify GROUP:ARTIFACT:VERSION").raw(" checks a file of yours against the ledger.</p>");
     page
 }
 

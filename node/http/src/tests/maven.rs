@@ -12,10 +12,7 @@ async fn get_and_head_say_the_same() {
     let face = Face::new();
     let file = face.files.file(face.dir.path(), JAR, b"0123456789");
     let get = face.get(URL).await;
-    assert_eq!(
-        (get.status, &get.body[..]),
-        (StatusCode::OK, &b"0123456789"[..])
-    );
+    assert_eq!((get.status, &get.body[..]), (StatusCode::OK, &b"0123456789"[..]));
     let etag = format!("\"{}\"", file.digests.sha256);
     for (name, value) in [
         ("content-length", "10"),
@@ -28,19 +25,12 @@ async fn get_and_head_say_the_same() {
         ("x-checksum-sha256", &file.digests.sha256.to_string()),
         ("x-checksum-sha512", &file.digests.sha512.to_string()),
         ("x-pyrsia-provenance", "verified"),
-        (
-            "content-security-policy",
-            "sandbox; default-src 'none'; frame-ancestors 'none'",
-        ),
+        ("content-security-policy", "sandbox; default-src 'none'; frame-ancestors 'none'"),
         ("x-content-type-options", "nosniff"),
     ] {
         assert_eq!(get.header(name), Some(value), "{name}");
     }
-    assert!(
-        get.headers
-            .keys()
-            .all(|name| !name.as_str().starts_with("access-control"))
-    );
+    assert!(get.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
     let head = face.ask("HEAD", URL, &[], "").await;
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(head.headers, get.headers);
@@ -53,14 +43,9 @@ async fn large_files_are_streamed_whole_and_in_part() {
     let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
     face.files.file(face.dir.path(), JAR, &bytes);
     assert_eq!(face.get(URL).await.body, bytes);
-    let part = face
-        .ask("GET", URL, &[("range", "bytes=1000000-2000000")], "")
-        .await;
+    let part = face.ask("GET", URL, &[("range", "bytes=1000000-2000000")], "").await;
     assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
-    assert_eq!(
-        part.header("content-range"),
-        Some("bytes 1000000-2000000/3000000")
-    );
+    assert_eq!(part.header("content-range"), Some("bytes 1000000-2000000/3000000"));
     assert_eq!(part.body, bytes[1_000_000..=2_000_000]);
 }
 
@@ -70,45 +55,24 @@ async fn ranges_and_conditions() {
     let file = face.files.file(face.dir.path(), JAR, b"0123456789");
     let etag = format!("\"{}\"", file.digests.sha256);
     let part = face.ask("GET", URL, &[("range", "bytes=2-4")], "").await;
-    assert_eq!(
-        (part.status, &part.body[..]),
-        (StatusCode::PARTIAL_CONTENT, &b"234"[..])
-    );
-    assert_eq!(
-        (part.header("content-range"), part.header("content-length")),
-        (Some("bytes 2-4/10"), Some("3"))
-    );
+    assert_eq!((part.status, &part.body[..]), (StatusCode::PARTIAL_CONTENT, &b"234"[..]));
+    assert_eq!((part.header("content-range"), part.header("content-length")), (Some("bytes 2-4/10"), Some("3")));
 
     let beyond = face.ask("GET", URL, &[("range", "bytes=10-")], "").await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
-    assert_eq!(
-        (beyond.header("content-range"), beyond.body.len()),
-        (Some("bytes */10"), 0)
-    );
+    assert_eq!((beyond.header("content-range"), beyond.body.len()), (Some("bytes */10"), 0));
 
     let resumed = [("range", "bytes=2-4"), ("if-range", "\"another\"")];
-    assert_eq!(
-        face.ask("GET", URL, &resumed, "").await.status,
-        StatusCode::OK
-    );
+    assert_eq!(face.ask("GET", URL, &resumed, "").await.status, StatusCode::OK);
 
     for method in ["GET", "HEAD"] {
-        for condition in [
-            ("if-none-match", etag.as_str()),
-            ("if-modified-since", "Tue, 14 Nov 2023 22:13:20 GMT"),
-        ] {
+        for condition in [("if-none-match", etag.as_str()), ("if-modified-since", "Tue, 14 Nov 2023 22:13:20 GMT")] {
             let same = face.ask(method, URL, &[condition], "").await;
-            assert_eq!(
-                (same.status, same.body.len()),
-                (StatusCode::NOT_MODIFIED, 0),
-                "{method} {condition:?}"
-            );
+            assert_eq!((same.status, same.body.len()), (StatusCode::NOT_MODIFIED, 0), "{method} {condition:?}");
             assert_eq!(same.header("etag"), Some(etag.as_str()));
             assert_eq!(same.header("content-length"), Some("10"));
         }
-        let changed = face
-            .ask(method, URL, &[("if-none-match", "\"another\"")], "")
-            .await;
+        let changed = face.ask(method, URL, &[("if-none-match", "\"another\"")], "").await;
         assert_eq!(changed.status, StatusCode::OK);
     }
 }
@@ -118,61 +82,28 @@ async fn small_documents() {
     let face = Face::new();
     let path = format!("{JAR}.sha1");
     let text = b"a9993e364706816aba3e25717850c26c9cd0d89d".to_vec();
-    face.files.set(
-        &path,
-        Ok(Answer::Generated(Generated::new(
-            path.parse().unwrap(),
-            text.clone(),
-            Some(DATE),
-        ))),
-    );
+    face.files.set(&path, Ok(Answer::Generated(Generated::new(path.parse().unwrap(), text.clone(), Some(DATE)))));
     let get = face.get(&format!("{URL}.sha1")).await;
     assert_eq!((get.status, &get.body[..]), (StatusCode::OK, &text[..]));
-    assert_eq!(
-        get.header("content-type"),
-        Some("text/plain; charset=utf-8")
-    );
+    assert_eq!(get.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(get.header("x-pyrsia-provenance"), None);
     let head = face.ask("HEAD", &format!("{URL}.sha1"), &[], "").await;
     assert_eq!((&head.headers, head.body.len()), (&get.headers, 0));
-    let part = face
-        .ask("GET", &format!("{URL}.sha1"), &[("range", "bytes=-2")], "")
-        .await;
-    assert_eq!(
-        (part.status, &part.body[..]),
-        (StatusCode::PARTIAL_CONTENT, &b"9d"[..])
-    );
+    let part = face.ask("GET", &format!("{URL}.sha1"), &[("range", "bytes=-2")], "").await;
+    assert_eq!((part.status, &part.body[..]), (StatusCode::PARTIAL_CONTENT, &b"9d"[..]));
 }
 
 #[tokio::test]
 async fn each_failure_has_its_status_and_only_absence_is_404() {
     let face = Face::new();
     let path = || JAR.parse().unwrap();
-    let upstream = |timed_out| RepositoryError::Upstream {
-        path: path(),
-        detail: "429".to_owned(),
-        timed_out,
-    };
+    let upstream = |timed_out| RepositoryError::Upstream { path: path(), detail: "429".to_owned(), timed_out };
     let sha256 = Sha256::of(b"x");
     for (error, status, kind) in [
         (upstream(false), 502, "/problems/upstream-failed"),
         (upstream(true), 504, "/problems/upstream-timeout"),
-        (
-            RepositoryError::BytesMissing {
-                path: path(),
-                sha256,
-            },
-            503,
-            "/problems/bytes-missing",
-        ),
-        (
-            RepositoryError::Local {
-                path: path(),
-                detail: "disk".to_owned(),
-            },
-            500,
-            "/problems/local",
-        ),
+        (RepositoryError::BytesMissing { path: path(), sha256 }, 503, "/problems/bytes-missing"),
+        (RepositoryError::Local { path: path(), detail: "disk".to_owned() }, 500, "/problems/local"),
     ] {
         face.files.set(JAR, Err(error));
         let answer = face.get(URL).await;
@@ -182,10 +113,7 @@ async fn each_failure_has_its_status_and_only_absence_is_404() {
         assert!(problem.next.is_some() && problem.detail.unwrap().contains(JAR));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let head = face.ask("HEAD", URL, &[], "").await;
-        assert_eq!(
-            (head.status, &head.headers, head.body.len()),
-            (answer.status, &answer.headers, 0)
-        );
+        assert_eq!((head.status, &head.headers, head.body.len()), (answer.status, &answer.headers, 0));
     }
     face.files.set(JAR, Ok(Answer::Absent));
     assert_eq!(face.get(URL).await.status, StatusCode::NOT_FOUND);
@@ -203,10 +131,7 @@ async fn each_failure_has_its_status_and_only_absence_is_404() {
     let problem = withheld.problem();
     assert_eq!(problem.reason.as_deref(), Some("different"));
     assert_eq!(problem.coordinates.as_deref(), Some("org.acme:lib:1.0"));
-    assert_eq!(
-        (problem.detail.as_deref(), problem.next.as_deref()),
-        (Some("why"), Some("what"))
-    );
+    assert_eq!((problem.detail.as_deref(), problem.next.as_deref()), (Some("why"), Some("what")));
 }
 
 #[tokio::test]
@@ -214,10 +139,7 @@ async fn damaged_files_are_not_served() {
     let face = Face::new();
     let file = face.files.file(face.dir.path(), JAR, b"0123456789");
     std::fs::write(&file.blob_path, b"9876543210").unwrap();
-    assert_eq!(
-        face.get(URL).await.status,
-        StatusCode::INTERNAL_SERVER_ERROR
-    );
+    assert_eq!(face.get(URL).await.status, StatusCode::INTERNAL_SERVER_ERROR);
     std::fs::remove_file(&file.blob_path).unwrap();
     let gone = face.get(URL).await;
     assert_eq!(gone.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -225,10 +147,7 @@ async fn damaged_files_are_not_served() {
     let large = vec![7u8; 1_000_000];
     let file = face.files.file(face.dir.path(), JAR, &large);
     std::fs::write(&file.blob_path, &large[1..]).unwrap();
-    assert_eq!(
-        face.get(URL).await.status,
-        StatusCode::INTERNAL_SERVER_ERROR
-    );
+    assert_eq!(face.get(URL).await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
@@ -239,13 +158,7 @@ async fn nothing_is_uploaded() {
             let answer = face.ask(method, url, &[], "bytes").await;
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
             assert_eq!(answer.header("allow"), Some("GET, HEAD"));
-            assert!(
-                answer
-                    .problem()
-                    .next
-                    .unwrap()
-                    .contains("pyrsia-maven build")
-            );
+            assert!(answer.problem().next.unwrap().contains("pyrsia-maven build"));
         }
     }
     assert!(face.files.asked.lock().unwrap().is_empty());
@@ -282,25 +195,14 @@ async fn hostile_paths_reach_nothing() {
             continue;
         }
         for method in ["GET", "HEAD"] {
-            assert_eq!(
-                face.ask(method, &url, &[], "").await.status,
-                StatusCode::BAD_REQUEST,
-                "{method} {path}"
-            );
+            assert_eq!(face.ask(method, &url, &[], "").await.status, StatusCode::BAD_REQUEST, "{method} {path}");
         }
     }
     // Beside the prefix there is nothing at all.
-    for url in [
-        "/%2F%2F..%2F..%2Fetc%2Fpasswd",
-        "/maven2%2F..%2Fetc",
-        "//maven2/org/a.jar",
-        "/maven2/../api/v1/status",
-    ] {
+    for url in ["/%2F%2F..%2F..%2Fetc%2Fpasswd", "/maven2%2F..%2Fetc", "//maven2/org/a.jar", "/maven2/../api/v1/status"]
+    {
         let status = face.get(url).await.status;
-        assert!(
-            status == StatusCode::NOT_FOUND || status == StatusCode::BAD_REQUEST,
-            "{url}: {status}"
-        );
+        assert!(status == StatusCode::NOT_FOUND || status == StatusCode::BAD_REQUEST, "{url}: {status}");
     }
     let long = format!("/maven2/{}", "a".repeat(5000));
     assert_eq!(face.get(&long).await.status, StatusCode::BAD_REQUEST);
@@ -310,17 +212,10 @@ async fn hostile_paths_reach_nothing() {
 #[tokio::test]
 async fn a_path_is_decoded_exactly_once() {
     let face = Face::new();
-    face.get("/maven2/org/acme/lib/1.0%2Bb/lib-1.0+b.jar?x=../y#z")
-        .await;
+    face.get("/maven2/org/acme/lib/1.0%2Bb/lib-1.0+b.jar?x=../y#z").await;
     face.get("/maven2/org/acme/").await;
-    assert_eq!(
-        *face.files.asked.lock().unwrap(),
-        ["org/acme/lib/1.0+b/lib-1.0+b.jar"]
-    );
-    assert_eq!(
-        face.get("/maven2/org/acme/").await.status,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!(*face.files.asked.lock().unwrap(), ["org/acme/lib/1.0+b/lib-1.0+b.jar"]);
+    assert_eq!(face.get("/maven2/org/acme/").await.status, StatusCode::NOT_FOUND);
     assert_eq!(face.get("/maven2/").await.status, StatusCode::OK);
 }
 
@@ -329,19 +224,9 @@ async fn all_checksums_have_a_media_type_of_their_own() {
     let face = Face::new();
     for algorithm in ChecksumAlgorithm::ALL {
         let path = format!("{JAR}.{}", algorithm.extension());
-        face.files.set(
-            &path,
-            Ok(Answer::Generated(Generated::new(
-                path.parse().unwrap(),
-                b"00".to_vec(),
-                None,
-            ))),
-        );
+        face.files.set(&path, Ok(Answer::Generated(Generated::new(path.parse().unwrap(), b"00".to_vec(), None))));
         let answer = face.get(&format!("/maven2/{path}")).await;
-        assert_eq!(
-            answer.header("content-type"),
-            Some("text/plain; charset=utf-8")
-        );
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(answer.header("last-modified"), None);
     }
 }

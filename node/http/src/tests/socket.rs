@@ -26,12 +26,7 @@ async fn server(limits: Limits) -> Server {
         let _ = stopped.await;
     };
     let task = tokio::spawn(serve(listener, face.router.clone(), limits, shutdown));
-    Server {
-        address,
-        stop,
-        task,
-        face,
-    }
+    Server { address, stop, task, face }
 }
 
 impl Server {
@@ -40,27 +35,15 @@ impl Server {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer))
-            .await
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
         answer
     }
 
     async fn ask(&self, line: &str, headers: &str) -> (String, Vec<u8>) {
-        let answer = self
-            .raw(&format!(
-                "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"
-            ))
-            .await;
-        let end = answer
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-            .expect("a head");
-        (
-            String::from_utf8(answer[..end].to_vec()).unwrap(),
-            answer[end + 4..].to_vec(),
-        )
+        let answer =
+            self.raw(&format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n")).await;
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end + 4..].to_vec())
     }
 }
 
@@ -77,47 +60,22 @@ async fn head_range_and_file_over_a_socket() {
         let (head, body) = server.ask(&format!("HEAD /maven2/{JAR}"), "").await;
         assert!(body.is_empty());
         let lines = |head: &str| {
-            let mut lines: Vec<String> = head
-                .lines()
-                .filter(|line| !line.starts_with("date:"))
-                .map(str::to_owned)
-                .collect();
+            let mut lines: Vec<String> =
+                head.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect();
             lines.sort();
             lines
         };
         assert_eq!(lines(&head), lines(&get_head));
-        assert!(
-            head.contains(&format!("content-length: {size}\r\n")),
-            "{head}"
-        );
-        let (head, body) = server
-            .ask(&format!("GET /maven2/{JAR}"), "range: bytes=-4\r\n")
-            .await;
+        assert!(head.contains(&format!("content-length: {size}\r\n")), "{head}");
+        let (head, body) = server.ask(&format!("GET /maven2/{JAR}"), "range: bytes=-4\r\n").await;
         assert!(head.starts_with("HTTP/1.1 206"), "{head}");
-        assert!(
-            head.contains(&format!(
-                "content-range: bytes {}-{}/{size}",
-                size - 4,
-                size - 1
-            )),
-            "{head}"
-        );
+        assert!(head.contains(&format!("content-range: bytes {}-{}/{size}", size - 4, size - 1)), "{head}");
         assert_eq!(body, bytes[size - 4..]);
-        let (head, body) = server
-            .ask(&format!("GET /maven2/{JAR}"), "range: bytes=2000000-\r\n")
-            .await;
-        assert!(
-            head.starts_with("HTTP/1.1 416") && body.is_empty(),
-            "{head}"
-        );
+        let (head, body) = server.ask(&format!("GET /maven2/{JAR}"), "range: bytes=2000000-\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 416") && body.is_empty(), "{head}");
         for line in ["GET", "HEAD"] {
-            let (head, body) = server
-                .ask(&format!("{line} /maven2/{JAR}"), "if-none-match: *\r\n")
-                .await;
-            assert!(
-                head.starts_with("HTTP/1.1 304") && body.is_empty(),
-                "{head}"
-            );
+            let (head, body) = server.ask(&format!("{line} /maven2/{JAR}"), "if-none-match: *\r\n").await;
+            assert!(head.starts_with("HTTP/1.1 304") && body.is_empty(), "{head}");
         }
     }
 }
@@ -133,10 +91,7 @@ async fn traversal_as_it_is_sent_by_attackers() {
         "/maven2/.%00./etc/passwd",
     ] {
         let (head, body) = server.ask(&format!("GET {path}"), "").await;
-        assert!(
-            head.starts_with("HTTP/1.1 400") || head.starts_with("HTTP/1.1 404"),
-            "{path}: {head}"
-        );
+        assert!(head.starts_with("HTTP/1.1 400") || head.starts_with("HTTP/1.1 404"), "{path}: {head}");
         assert!(!body.windows(5).any(|window| window == b"root:"), "{path}");
     }
     assert!(server.face.files.asked.lock().unwrap().is_empty());
@@ -158,62 +113,34 @@ async fn ambiguous_requests_are_refused() {
 #[tokio::test]
 async fn a_put_that_waits_for_100_is_refused_before_its_body() {
     let server = server(Limits::default()).await;
-    let (head, body) = server
-        .ask(
-            &format!("PUT /maven2/{JAR}"),
-            "expect: 100-continue\r\ncontent-length: 1000000\r\n",
-        )
-        .await;
+    let (head, body) =
+        server.ask(&format!("PUT /maven2/{JAR}"), "expect: 100-continue\r\ncontent-length: 1000000\r\n").await;
     assert!(head.starts_with("HTTP/1.1 405"), "{head}");
     assert!(String::from_utf8_lossy(&body).contains("pyrsia-maven build"));
 }
 
 #[tokio::test]
 async fn a_head_that_never_ends_is_cut_off() {
-    let server = server(Limits {
-        head: Duration::from_millis(300),
-        ..Limits::default()
-    })
-    .await;
+    let server = server(Limits { head: Duration::from_millis(300), ..Limits::default() }).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: local")
-        .await
-        .unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: local").await.unwrap();
     let mut answer = Vec::new();
     let began = Instant::now();
-    tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     assert!(began.elapsed() >= Duration::from_millis(250));
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
-    let huge = format!(
-        "GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
-        "y".repeat(200_000)
-    );
+    let huge = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(200_000));
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     // The server may hang up while we are still writing.
     let _ = stream.write_all(huge.as_bytes()).await;
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer))
-        .await
-        .unwrap();
-    assert!(
-        answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
-    let server = server(Limits {
-        connections: 1,
-        head: Duration::from_millis(500),
-        ..Limits::default()
-    })
-    .await;
+    let server = server(Limits { connections: 1, head: Duration::from_millis(500), ..Limits::default() }).await;
     let _idle = TcpStream::connect(server.address).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let (head, _) = server.ask("GET /style.css", "").await;
@@ -231,28 +158,14 @@ async fn a_shutdown_lets_requests_finish_but_not_for_ever() {
     stop.send(()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    assert!(
-        answer.starts_with(b"HTTP/1.1 200"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     task.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 
-    let beyond = server(Limits {
-        grace: Duration::from_millis(200),
-        ..Limits::default()
-    })
-    .await;
+    let beyond = server(Limits { grace: Duration::from_millis(200), ..Limits::default() }).await;
     let mut stream = TcpStream::connect(beyond.address).await.unwrap();
-    stream
-        .write_all(request.replace("wait=1", "wait=50").as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(request.replace("wait=1", "wait=50").as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     beyond.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(10), beyond.task)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), beyond.task).await.unwrap().unwrap();
 }

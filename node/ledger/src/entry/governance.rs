@@ -18,18 +18,7 @@ const MAX_GRANTED: usize = 32;
 
 /// What is approved.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    BorshSerialize,
-    BorshDeserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
@@ -50,10 +39,7 @@ pub struct Approval {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct NamespaceGrant {
     /// The group; all groups below it belong to it.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub group: GroupId,
     /// One more than the serial of the grant in force for exactly this group; 1 for the first.
     pub serial: u32,
@@ -83,16 +69,8 @@ impl NamespaceGrant {
         check_count("publishers", self.publishers.len(), 0, MAX_GRANTED)?;
         check_ascending("publishers", &self.publishers, |key| *key)?;
         let needs_source = self.native || self.upstream_source;
-        check_rule(
-            "repositories",
-            "a power needs a repository",
-            !needs_source || !self.repositories.is_empty(),
-        )?;
-        check_rule(
-            "publishers",
-            "a native namespace has publishers",
-            self.native != self.publishers.is_empty(),
-        )
+        check_rule("repositories", "a power needs a repository", !needs_source || !self.repositories.is_empty())?;
+        check_rule("publishers", "a native namespace has publishers", self.native != self.publishers.is_empty())
     }
 }
 
@@ -112,12 +90,7 @@ pub struct ImageProposal {
 impl ImageProposal {
     /// The first proposal to allow an image.
     pub fn allow(image: Sha256, name: impl Into<String>) -> Self {
-        Self {
-            image,
-            name: name.into(),
-            serial: 1,
-            allowed: true,
-        }
+        Self { image, name: name.into(), serial: 1, allowed: true }
     }
 
     pub(crate) fn check(&self) -> Result<(), EntryError> {
@@ -130,10 +103,7 @@ impl ImageProposal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Withdrawal {
     /// The release.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub coordinates: Coordinates,
     /// The round whose verdict is withdrawn.
     pub round: RoundKey,
@@ -143,11 +113,7 @@ pub struct Withdrawal {
 
 impl Withdrawal {
     pub(crate) fn check(&self) -> Result<(), EntryError> {
-        check_text(
-            "coordinates",
-            &self.coordinates.to_string(),
-            MAX_COORDINATES_BYTES,
-        )?;
+        check_text("coordinates", &self.coordinates.to_string(), MAX_COORDINATES_BYTES)?;
         check_text("reason", &self.reason, MAX_TEXT_BYTES)
     }
 }
@@ -156,10 +122,7 @@ impl Withdrawal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct ReleaseBlock {
     /// The release.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub coordinates: Coordinates,
     /// Whether it is withheld from now on.
     pub blocked: bool,
@@ -172,11 +135,7 @@ pub struct ReleaseBlock {
 impl ReleaseBlock {
     pub(crate) fn check(&self) -> Result<(), EntryError> {
         check_rule("serial", "serials start at 1", self.serial > 0)?;
-        check_text(
-            "coordinates",
-            &self.coordinates.to_string(),
-            MAX_COORDINATES_BYTES,
-        )?;
+        check_text("coordinates", &self.coordinates.to_string(), MAX_COORDINATES_BYTES)?;
         check_text("reason", &self.reason, MAX_TEXT_BYTES)
     }
 }
@@ -192,10 +151,8 @@ pub struct AuthorityChange {
 
 impl AuthorityChange {
     pub(crate) fn check(&self) -> Result<(), EntryError> {
-        check_authorities(&self.authorities).map_err(|_| EntryError::Rule {
-            field: "authorities",
-            rule: "names and keys are valid and distinct",
-        })
+        check_authorities(&self.authorities)
+            .map_err(|_| EntryError::Rule { field: "authorities", rule: "names and keys are valid and distinct" })
     }
 }
 

@@ -7,20 +7,15 @@ mod round;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 pub use governance::{
-    Approval, AuthorityChange, ImageProposal, NamespaceGrant, ReleaseBlock, RulesChange, Subject,
-    Withdrawal,
+    Approval, AuthorityChange, ImageProposal, NamespaceGrant, ReleaseBlock, RulesChange, Subject, Withdrawal,
 };
 use pyrsia_digest::Sha256;
 pub use request::{BuildRequest, Mode, PublisherSignature};
 pub(crate) use result::is_headline;
 pub use result::{
-    BuiltResult, FailedBuild, FailureKind, FileResult, Outcome, RoundResult, VoidReason,
-    commitment_hash,
+    BuiltResult, FailedBuild, FailureKind, FileResult, Outcome, RoundResult, VoidReason, commitment_hash,
 };
-pub use round::{
-    Attestation, Commitment, Inputs, InputsFailed, InputsRejected, RecordFailure, RoundStage,
-    Timeout,
-};
+pub use round::{Attestation, Commitment, Inputs, InputsFailed, InputsRejected, RecordFailure, RoundStage, Timeout};
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, DecodeError, encode, framed};
@@ -138,10 +133,9 @@ impl EntryBody {
             | Self::Withdrawal(_)
             | Self::Block(_)
             | Self::AuthorityChange(_)
-            | Self::RulesChange(_) => Some(ProposalId(Sha256::of(&framed(&[
-                b"pyrsia-maven/proposal/v1",
-                &encode(self),
-            ])))),
+            | Self::RulesChange(_) => {
+                Some(ProposalId(Sha256::of(&framed(&[b"pyrsia-maven/proposal/v1", &encode(self)]))))
+            }
             _ => None,
         }
     }
@@ -180,18 +174,10 @@ pub struct SignedEntry {
 
 impl SignedEntry {
     /// Signs a statement for one network. Fails if the statement breaks its own limits.
-    pub fn sign(
-        body: EntryBody,
-        network: &NetworkId,
-        key: &AuthorityKey,
-    ) -> Result<Self, EntryError> {
+    pub fn sign(body: EntryBody, network: &NetworkId, key: &AuthorityKey) -> Result<Self, EntryError> {
         body.check()?;
         let signature = key.sign(&Domain::Entry.message(network, &encode(&body)));
-        let entry = Self {
-            body,
-            signer: key.public(),
-            signature,
-        };
+        let entry = Self { body, signer: key.public(), signature };
         entry.check()?;
         Ok(entry)
     }
@@ -216,21 +202,14 @@ impl SignedEntry {
 
     /// Whether the signature is the signer's, for this network.
     pub fn verify(&self, network: &NetworkId) -> bool {
-        self.signer.verify(
-            &Domain::Entry.message(network, &encode(&self.body)),
-            &self.signature,
-        )
+        self.signer.verify(&Domain::Entry.message(network, &encode(&self.body)), &self.signature)
     }
 
     /// Checks the limits of content and length.
     pub fn check(&self) -> Result<(), EntryError> {
         self.body.check()?;
         let actual = self.to_bytes().len();
-        if actual > MAX_ENTRY_BYTES {
-            Err(EntryError::TooLong { actual })
-        } else {
-            Ok(())
-        }
+        if actual > MAX_ENTRY_BYTES { Err(EntryError::TooLong { actual }) } else { Ok(()) }
     }
 }
 
@@ -242,22 +221,8 @@ pub(crate) fn check_text(field: &'static str, text: &str, limit: usize) -> Resul
     Ok(())
 }
 
-pub(crate) fn check_count(
-    field: &'static str,
-    actual: usize,
-    min: usize,
-    max: usize,
-) -> Result<(), EntryError> {
-    if (min..=max).contains(&actual) {
-        Ok(())
-    } else {
-        Err(EntryError::Count {
-            field,
-            actual,
-            min,
-            max,
-        })
-    }
+pub(crate) fn check_count(field: &'static str, actual: usize, min: usize, max: usize) -> Result<(), EntryError> {
+    if (min..=max).contains(&actual) { Ok(()) } else { Err(EntryError::Count { field, actual, min, max }) }
 }
 
 /// Strictly ascending by a key.
@@ -266,21 +231,9 @@ pub(crate) fn check_ascending<T, K: Ord>(
     items: &[T],
     key: impl Fn(&T) -> K,
 ) -> Result<(), EntryError> {
-    if items.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
-        Ok(())
-    } else {
-        Err(EntryError::Order { field })
-    }
+    if items.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) { Ok(()) } else { Err(EntryError::Order { field }) }
 }
 
-pub(crate) fn check_rule(
-    field: &'static str,
-    rule: &'static str,
-    holds: bool,
-) -> Result<(), EntryError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(EntryError::Rule { field, rule })
-    }
+pub(crate) fn check_rule(field: &'static str, rule: &'static str, holds: bool) -> Result<(), EntryError> {
+    if holds { Ok(()) } else { Err(EntryError::Rule { field, rule }) }
 }

@@ -19,18 +19,7 @@ const MAX_TAG_BYTES: usize = 255;
 
 /// The two kinds of release.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    BorshSerialize,
-    BorshDeserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -61,18 +50,12 @@ pub struct BuildRequest {
     /// Native or upstream.
     pub mode: Mode,
     /// Where the source is.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub repository: CanonicalRepository,
     /// The tag under `refs/tags` that names the commit. Native requests must have one.
     pub tag: Option<String>,
     /// The commit to build.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub commit: CommitId,
     /// Digest of the specification's canonical text.
     pub specification: Sha256,
@@ -108,27 +91,18 @@ impl BuildRequest {
     /// Signs the request as a publisher, in place.
     pub fn sign_as_publisher(&mut self, network: &NetworkId, key: &PublisherKey) {
         let signature = key.sign(&self.publisher_message(network));
-        self.publisher = Some(PublisherSignature {
-            key: key.public(),
-            signature,
-        });
+        self.publisher = Some(PublisherSignature { key: key.public(), signature });
     }
 
     /// Whether the publisher's signature is there and valid for this network.
     pub fn verify_publisher(&self, network: &NetworkId) -> bool {
         let message = self.publisher_message(network);
-        self.publisher
-            .as_ref()
-            .is_some_and(|publisher| publisher.key.verify(&message, &publisher.signature))
+        self.publisher.as_ref().is_some_and(|publisher| publisher.key.verify(&message, &publisher.signature))
     }
 
     /// The signed bytes leave `reopening` out, so that an abandoned round needs no second signature of a maintainer.
     fn publisher_message(&self, network: &NetworkId) -> Vec<u8> {
-        let signed = Self {
-            publisher: None,
-            reopening: 0,
-            ..self.clone()
-        };
+        let signed = Self { publisher: None, reopening: 0, ..self.clone() };
         Domain::PublisherRequest.message(network, &encode(&signed))
     }
 
@@ -137,23 +111,11 @@ impl BuildRequest {
         // By text, not by Maven's version order: the encoding must not depend on how versions compare.
         check_ascending("coordinates", &self.coordinates, ToString::to_string)?;
         for coordinates in &self.coordinates {
-            check_text(
-                "coordinates",
-                &coordinates.to_string(),
-                MAX_COORDINATES_BYTES,
-            )?;
+            check_text("coordinates", &coordinates.to_string(), MAX_COORDINATES_BYTES)?;
             let version = coordinates.version.to_string().to_ascii_uppercase();
-            check_rule(
-                "coordinates",
-                "a snapshot is no release",
-                !version.ends_with("SNAPSHOT"),
-            )?;
+            check_rule("coordinates", "a snapshot is no release", !version.ends_with("SNAPSHOT"))?;
         }
-        check_text(
-            "repository",
-            self.repository.as_ref(),
-            super::MAX_TEXT_BYTES,
-        )?;
+        check_text("repository", self.repository.as_ref(), super::MAX_TEXT_BYTES)?;
         if let Some(tag) = &self.tag {
             check_rule("tag", "a tag has a name", !tag.is_empty())?;
             check_text("tag", tag, MAX_TAG_BYTES)?;
@@ -162,17 +124,11 @@ impl BuildRequest {
         match self.mode {
             Mode::Native => {
                 check_rule("tag", "a native request names a tag", self.tag.is_some())?;
-                check_rule(
-                    "publisher",
-                    "a native request is signed by a publisher",
-                    self.publisher.is_some(),
-                )
+                check_rule("publisher", "a native request is signed by a publisher", self.publisher.is_some())
             }
-            Mode::Upstream => check_rule(
-                "publisher",
-                "an upstream request carries no publisher signature",
-                self.publisher.is_none(),
-            ),
+            Mode::Upstream => {
+                check_rule("publisher", "an upstream request carries no publisher signature", self.publisher.is_none())
+            }
         }
     }
 }

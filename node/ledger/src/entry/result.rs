@@ -18,29 +18,11 @@ const MAX_NORMALISER_BYTES: usize = 64;
 /// Longest POM chain.
 const MAX_POM_CHAIN: usize = 32;
 /// Endings of files that only speak about another file.
-const COMPANIONS: [&str; 6] = [
-    ".md5",
-    ".sha1",
-    ".sha256",
-    ".sha512",
-    ".asc",
-    ".sigstore.json",
-];
+const COMPANIONS: [&str; 6] = [".md5", ".sha1", ".sha256", ".sha512", ".asc", ".sigstore.json"];
 
 /// How a rebuilt file compares.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    BorshSerialize,
-    BorshDeserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -62,10 +44,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct FileResult {
     /// The release that the file belongs to.
-    #[borsh(
-        serialize_with = "crate::canonical::text::write",
-        deserialize_with = "crate::canonical::text::read"
-    )]
+    #[borsh(serialize_with = "crate::canonical::text::write", deserialize_with = "crate::canonical::text::read")]
     pub coordinates: Coordinates,
     /// File name in the repository layout: `artifact-version[-classifier].extension`.
     pub name: String,
@@ -84,33 +63,15 @@ pub struct FileResult {
 impl FileResult {
     fn check(&self) -> Result<(), EntryError> {
         check_text("files.name", &self.name, MAX_TEXT_BYTES)?;
-        let in_layout = self.name.parse::<FileName>().is_ok()
-            && layout_rest(&self.coordinates, &self.name).is_some();
-        check_rule(
-            "files.name",
-            "a file is named artifact-version and an ending",
-            in_layout,
-        )?;
+        let in_layout = self.name.parse::<FileName>().is_ok() && layout_rest(&self.coordinates, &self.name).is_some();
+        check_rule("files.name", "a file is named artifact-version and an ending", in_layout)?;
         let companion = COMPANIONS.iter().any(|ending| self.name.ends_with(ending));
-        check_rule(
-            "files.name",
-            "checksums and signatures are no outputs",
-            !companion,
-        )?;
-        check_count(
-            "files.normalisers",
-            self.normalisers.len(),
-            0,
-            MAX_NORMALISERS,
-        )?;
+        check_rule("files.name", "checksums and signatures are no outputs", !companion)?;
+        check_count("files.normalisers", self.normalisers.len(), 0, MAX_NORMALISERS)?;
         check_ascending("files.normalisers", &self.normalisers, Clone::clone)?;
         for normaliser in &self.normalisers {
             check_text("files.normalisers", normaliser, MAX_NORMALISER_BYTES)?;
-            check_rule(
-                "files.normalisers",
-                "a normaliser has a name",
-                !normaliser.is_empty(),
-            )?;
+            check_rule("files.normalisers", "a normaliser has a name", !normaliser.is_empty())?;
         }
         let plain = self.normalisers.is_empty() && self.normalised.is_none();
         let fits = match (self.outcome, self.reference, self.digest) {
@@ -121,23 +82,17 @@ impl FileResult {
             (Outcome::Different, Some(reference), Some(digest)) => {
                 reference != digest && (self.normalisers.is_empty() || self.normalised.is_some())
             }
-            (Outcome::NotBuilt, Some(_), None)
-            | (Outcome::Extra | Outcome::Native, None, Some(_)) => plain,
+            (Outcome::NotBuilt, Some(_), None) | (Outcome::Extra | Outcome::Native, None, Some(_)) => plain,
             _ => false,
         };
-        check_rule(
-            "files.outcome",
-            "digests and normalisers fit the outcome",
-            fits,
-        )
+        check_rule("files.outcome", "digests and normalisers fit the outcome", fits)
     }
 }
 
 /// What follows `artifact-version` in a file name, beginning with `.` or `-`.
 fn layout_rest<'a>(coordinates: &Coordinates, name: &'a str) -> Option<&'a str> {
     let stem = format!("{}-{}", coordinates.artifact, coordinates.version);
-    name.strip_prefix(stem.as_str())
-        .filter(|rest| rest.len() > 1 && rest.starts_with(['.', '-']))
+    name.strip_prefix(stem.as_str()).filter(|rest| rest.len() > 1 && rest.starts_with(['.', '-']))
 }
 
 /// Whether the file decides the headline of its release: the POM and the main artifact, which have no classifier.
@@ -174,18 +129,7 @@ pub struct BuiltResult {
 /// The ways in which a build tool itself can fail. Each means that the tool exited with a code other than zero; limits,
 /// kills and faults of the engine are not among them.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    BorshSerialize,
-    BorshDeserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
@@ -222,18 +166,7 @@ impl FailedBuild {
 
 /// Why a round is void, whatever was built.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    BorshSerialize,
-    BorshDeserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum VoidReason {
@@ -266,9 +199,7 @@ impl RoundResult {
             Self::Void { .. } => return Ok(()),
         };
         check_count("files", built.files.len(), 1, MAX_FILES)?;
-        check_ascending("files", &built.files, |file| {
-            (file.coordinates.to_string(), file.name.clone())
-        })?;
+        check_ascending("files", &built.files, |file| (file.coordinates.to_string(), file.name.clone()))?;
         built.files.iter().try_for_each(FileResult::check)?;
         check_count("pom_chain", built.pom_chain.len(), 0, MAX_POM_CHAIN)?;
         check_scm(built.canonical_scm.as_ref())

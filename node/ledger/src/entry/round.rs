@@ -27,11 +27,7 @@ pub struct Inputs {
 
 impl Inputs {
     pub(crate) fn check(&self) -> Result<(), EntryError> {
-        check_rule(
-            "lines",
-            "a manifest has at most 50000 lines",
-            self.lines <= 50_000,
-        )
+        check_rule("lines", "a manifest has at most 50000 lines", self.lines <= 50_000)
     }
 }
 
@@ -127,18 +123,7 @@ pub struct Attestation {
 
 /// The stages that can take too long.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    BorshSerialize,
-    BorshDeserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum RoundStage {

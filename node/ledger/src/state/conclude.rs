@@ -14,10 +14,7 @@ use crate::{FileVerdict, Leaf, Mode, Round, RoundState, Stage, Verdict, VerdictS
 impl State {
     /// Counts a round whose results are being shown, and stores it: decided, given up, or still waiting.
     pub(super) fn conclude(&mut self, mut round: Round) -> Vec<Leaf> {
-        let thresholds = Thresholds {
-            quorum: round.committee.quorum(),
-            faulty: round.committee.faulty(),
-        };
+        let thresholds = Thresholds { quorum: round.committee.quorum(), faulty: round.committee.faulty() };
         let mut ineligible = 0;
         let mut ballots = Vec::new();
         for (authority, record) in &round.attestations {
@@ -25,18 +22,13 @@ impl State {
                 continue;
             }
             if self.result_counts(&round.request, &record.result) {
-                ballots.push(Ballot {
-                    authority: *authority,
-                    timely: !record.late,
-                    result: &record.result,
-                });
+                ballots.push(Ballot { authority: *authority, timely: !record.late, result: &record.result });
             } else {
                 ineligible += 1;
             }
         }
         let counted = count(thresholds, &ballots);
-        let over =
-            round.timeouts.len() >= thresholds.quorum || round.outstanding().next().is_none();
+        let over = round.timeouts.len() >= thresholds.quorum || round.outstanding().next().is_none();
         if !over && !counted.is_settled() {
             self.put_round(round);
             return Vec::new();
@@ -64,9 +56,7 @@ impl State {
                 Vec::new()
             }
             Count::Failed(_) => self.conclude_failed(round),
-            Count::Files {
-                files, source_tree, ..
-            } => {
+            Count::Files { files, source_tree, .. } => {
                 let mut by_release: BTreeMap<Coordinates, Vec<FileVerdict>> = BTreeMap::new();
                 for (coordinates, file) in files.into_values() {
                     by_release.entry(coordinates).or_default().push(file);
@@ -89,10 +79,7 @@ impl State {
     /// Decides that the build of all releases failed.
     pub(super) fn conclude_failed(&mut self, round: Round) -> Vec<Leaf> {
         let releases = round.request.coordinates.clone();
-        let verdicts = releases
-            .into_iter()
-            .map(|release| (release, VerdictState::Failed, Vec::new()))
-            .collect();
+        let verdicts = releases.into_iter().map(|release| (release, VerdictState::Failed, Vec::new())).collect();
         self.decide(round, verdicts, None)
     }
 
@@ -136,17 +123,14 @@ impl State {
                 committee_size: round.committee.size() as u32,
                 files,
             };
-            let weaker =
-                |state: VerdictState, than: VerdictState| state.strength() < than.strength();
+            let weaker = |state: VerdictState, than: VerdictState| state.strength() < than.strength();
             if weakest.is_none_or(|weakest| weaker(state, weakest)) {
                 weakest = Some(state);
             }
             leaves.push(Leaf::Verdict(verdict.leaf()));
             self.stand(verdict);
         }
-        round.stage = Stage::Closed(RoundState::Decided(
-            weakest.unwrap_or(VerdictState::Disputed),
-        ));
+        round.stage = Stage::Closed(RoundState::Decided(weakest.unwrap_or(VerdictState::Disputed)));
         self.put_round(round);
         // A verdict that stands now may be another than the one somebody proposed to withdraw.
         self.drop_obsolete();
@@ -156,34 +140,16 @@ impl State {
     /// Lets a verdict stand where it is stronger than what stands already.
     fn stand(&mut self, verdict: Verdict) {
         let finals = Arc::make_mut(&mut self.finals);
-        for file in verdict
-            .files
-            .iter()
-            .filter(|file| file.state == VerdictState::Published)
-        {
+        for file in verdict.files.iter().filter(|file| file.state == VerdictState::Published) {
             if let Some(digest) = file.sha256 {
-                finals
-                    .entry(verdict.coordinates.clone())
-                    .or_default()
-                    .entry(file.name.clone())
-                    .or_insert(digest);
+                finals.entry(verdict.coordinates.clone()).or_default().entry(file.name.clone()).or_insert(digest);
             }
         }
         let standing = Arc::make_mut(&mut self.standing);
         let Some(present) = standing.get_mut(&verdict.coordinates) else {
-            let files = verdict
-                .files
-                .iter()
-                .map(|file| (file.name.clone(), file.clone()))
-                .collect();
+            let files = verdict.files.iter().map(|file| (file.name.clone(), file.clone())).collect();
             let coordinates = verdict.coordinates.clone();
-            standing.insert(
-                coordinates,
-                Arc::new(Standing {
-                    verdict: Arc::new(verdict),
-                    files,
-                }),
-            );
+            standing.insert(coordinates, Arc::new(Standing { verdict: Arc::new(verdict), files }));
             return;
         };
         let present = Arc::make_mut(present);

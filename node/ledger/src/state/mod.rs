@@ -16,8 +16,8 @@ pub use queries::ImageRecord;
 pub use refusal::Refusal;
 
 use crate::{
-    Committee, Constants, EntryBody, FileVerdict, Genesis, GenesisError, Leaf, NamespaceGrant,
-    NetworkId, PublicKey, ReleaseBlock, Round, RoundKey, SignedEntry, Subject, Verdict,
+    Committee, Constants, EntryBody, FileVerdict, Genesis, GenesisError, Leaf, NamespaceGrant, NetworkId, PublicKey,
+    ReleaseBlock, Round, RoundKey, SignedEntry, Subject, Verdict,
 };
 
 /// The newest rules that this program has.
@@ -105,10 +105,7 @@ impl State {
     /// The function of state and entry alone: equal states applying equal entries stay equal, on every machine.
     pub fn apply(&mut self, entry: &SignedEntry) -> Result<Applied, Refusal> {
         if self.rules > RULES_SUPPORTED {
-            return Err(Refusal::RulesUnknown {
-                rules: self.rules,
-                supported: RULES_SUPPORTED,
-            });
+            return Err(Refusal::RulesUnknown { rules: self.rules, supported: RULES_SUPPORTED });
         }
         entry.check()?;
         let signer = entry.signer;
@@ -139,10 +136,7 @@ impl State {
         let mut leaves = vec![Leaf::Entry(entry.clone())];
         leaves.extend(derived);
         self.log_size += leaves.len() as u64;
-        Ok(Applied {
-            first_index,
-            leaves,
-        })
+        Ok(Applied { first_index, leaves })
     }
 
     /// Index of the `n`th leaf derived from the entry that is being applied.

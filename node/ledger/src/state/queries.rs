@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::{Namespace, RULES_SUPPORTED, State};
 use crate::{
-    Committee, Constants, EntryBody, FileVerdict, NetworkId, PublicKey, ReleaseBlock, Round,
-    RoundKey, Subject, Verdict,
+    Committee, Constants, EntryBody, FileVerdict, NetworkId, PublicKey, ReleaseBlock, Round, RoundKey, Subject, Verdict,
 };
 
 /// A builder image that a quorum decided about.
@@ -74,38 +73,27 @@ impl State {
 
     /// The strongest verdict on a release that was found and not withdrawn.
     pub fn verdict(&self, coordinates: &Coordinates) -> Option<&Verdict> {
-        self.standing
-            .get(coordinates)
-            .map(|standing| standing.verdict.as_ref())
+        self.standing.get(coordinates).map(|standing| standing.verdict.as_ref())
     }
 
     /// All standing verdicts, by coordinates.
     pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        self.standing
-            .values()
-            .map(|standing| standing.verdict.as_ref())
+        self.standing.values().map(|standing| standing.verdict.as_ref())
     }
 
     /// The strongest verdict on the file at a path that was found and not withdrawn.
     pub fn file_verdict(&self, path: &RepoPath) -> Option<&FileVerdict> {
         match path.kind() {
-            PathKind::Artifact {
-                coordinates,
-                file_name,
-            } => self
-                .standing
-                .get(&coordinates)
-                .and_then(|standing| standing.files.get(&file_name)),
+            PathKind::Artifact { coordinates, file_name } => {
+                self.standing.get(&coordinates).and_then(|standing| standing.files.get(&file_name))
+            }
             _ => None,
         }
     }
 
     /// The first published digest of a native file. It survives a withdrawal: the path never gets other bytes.
     pub fn final_digest(&self, coordinates: &Coordinates, name: &str) -> Option<Sha256> {
-        self.finals
-            .get(coordinates)
-            .and_then(|files| files.get(name))
-            .copied()
+        self.finals.get(coordinates).and_then(|files| files.get(name)).copied()
     }
 
     /// The grant in force for a group: the longest one on a dot boundary.
@@ -122,8 +110,7 @@ impl State {
 
     /// Whether releases of this group are native. Such a group is never asked upstream.
     pub fn is_native(&self, group: &GroupId) -> bool {
-        self.namespace_for(group)
-            .is_some_and(|namespace| namespace.native)
+        self.namespace_for(group).is_some_and(|namespace| namespace.native)
     }
 
     /// All grants in force, by group.
@@ -133,9 +120,7 @@ impl State {
 
     /// Whether a release is withheld.
     pub fn is_blocked(&self, coordinates: &Coordinates) -> bool {
-        self.blocks
-            .get(coordinates)
-            .is_some_and(|block| block.blocked)
+        self.blocks.get(coordinates).is_some_and(|block| block.blocked)
     }
 
     /// The latest decision to withhold a release or not.
@@ -145,10 +130,7 @@ impl State {
 
     /// The images that requests may name.
     pub fn approved_images(&self) -> impl Iterator<Item = Sha256> + '_ {
-        self.images
-            .iter()
-            .filter(|(_, record)| record.allowed)
-            .map(|(image, _)| *image)
+        self.images.iter().filter(|(_, record)| record.allowed).map(|(image, _)| *image)
     }
 
     /// The decision about an image.
@@ -168,12 +150,8 @@ impl State {
 
     /// Proposals without a quorum yet: subject, content (none for a specification), and who approved.
     pub fn pending(&self) -> impl Iterator<Item = (Subject, Option<&EntryBody>, Vec<PublicKey>)> {
-        self.pending.iter().map(|(subject, pending)| {
-            (
-                *subject,
-                pending.body.as_deref(),
-                pending.votes.iter().copied().collect(),
-            )
-        })
+        self.pending
+            .iter()
+            .map(|(subject, pending)| (*subject, pending.body.as_deref(), pending.votes.iter().copied().collect()))
     }
 }

@@ -8,24 +8,15 @@ use super::{Refusal, State};
 use crate::{BuildRequest, Leaf, Mode, PublicKey, Round, RoundResult, RoundState, Stage};
 
 impl State {
-    pub(super) fn apply_request(
-        &mut self,
-        signer: PublicKey,
-        request: &BuildRequest,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub(super) fn apply_request(&mut self, signer: PublicKey, request: &BuildRequest) -> Result<Vec<Leaf>, Refusal> {
         self.request_allowed(request)?;
         if request.mode == Mode::Native && !request.verify_publisher(&self.network) {
             return Err(Refusal::Publisher);
         }
         let key = request.round_key();
         for coordinates in &request.coordinates {
-            if self
-                .latest_round(coordinates)
-                .is_some_and(|round| round.stage.is_open())
-            {
-                return Err(Refusal::ReleaseOpen {
-                    coordinates: coordinates.to_string(),
-                });
+            if self.latest_round(coordinates).is_some_and(|round| round.stage.is_open()) {
+                return Err(Refusal::ReleaseOpen { coordinates: coordinates.to_string() });
             }
         }
         let earlier = self.round(&key);
@@ -37,23 +28,13 @@ impl State {
             return Err(Refusal::Reopening { expected });
         }
         let limit = self.constants.max_open_rounds_per_authority;
-        let open = self
-            .open_rounds()
-            .filter(|round| round.admitted_by == signer)
-            .count();
+        let open = self.open_rounds().filter(|round| round.admitted_by == signer).count();
         if open >= limit as usize {
             return Err(Refusal::TooManyRounds { limit });
         }
         // Attempts never go back, so nothing that was said in an earlier opening can be said again.
         let attempt = earlier.map_or(0, |round| round.attempt.saturating_add(1));
-        let round = Round::open(
-            key,
-            request.clone(),
-            self.log_size,
-            signer,
-            Arc::clone(&self.committee),
-            attempt,
-        );
+        let round = Round::open(key, request.clone(), self.log_size, signer, Arc::clone(&self.committee), attempt);
         let latest = Arc::make_mut(&mut self.latest);
         for coordinates in &request.coordinates {
             latest.insert(coordinates.clone(), key);
@@ -66,17 +47,10 @@ impl State {
     /// quorum has revoked in between is not published.
     pub(super) fn request_allowed(&self, request: &BuildRequest) -> Result<(), Refusal> {
         if !self.is_image_approved(&request.image) {
-            return Err(Refusal::Image {
-                image: request.image,
-            });
+            return Err(Refusal::Image { image: request.image });
         }
         for coordinates in &request.coordinates {
-            let refuse = |rule| {
-                Err(Refusal::Namespace {
-                    coordinates: coordinates.to_string(),
-                    rule,
-                })
-            };
+            let refuse = |rule| Err(Refusal::Namespace { coordinates: coordinates.to_string(), rule });
             let namespace = self.namespace_for(&coordinates.group);
             match (request.mode, namespace.filter(|namespace| namespace.native)) {
                 (Mode::Upstream, None) => {}
@@ -102,11 +76,9 @@ impl State {
             RoundResult::Built(built) => {
                 self.source_counts(request, built.canonical_scm.as_ref(), built.mirrored_source)
             }
-            RoundResult::Failed(failed) => self.source_counts(
-                request,
-                failed.canonical_scm.as_ref(),
-                failed.mirrored_source,
-            ),
+            RoundResult::Failed(failed) => {
+                self.source_counts(request, failed.canonical_scm.as_ref(), failed.mirrored_source)
+            }
             // Leads to no verdict.
             RoundResult::Void { .. } => true,
         }
@@ -126,11 +98,9 @@ impl State {
             return true;
         }
         request.coordinates.iter().all(|coordinates| {
-            self.namespace_for(&coordinates.group)
-                .is_some_and(|namespace| {
-                    namespace.upstream_source
-                        && namespace.repositories.contains(&request.repository)
-                })
+            self.namespace_for(&coordinates.group).is_some_and(|namespace| {
+                namespace.upstream_source && namespace.repositories.contains(&request.repository)
+            })
         })
     }
 }

@@ -4,32 +4,22 @@ use std::sync::Arc;
 
 use super::{Refusal, State};
 use crate::{
-    Attestation, AttestationRecord, BuildRequest, Commitment, Equivocation, Inputs, InputsFailed,
-    InputsRejected, Leaf, Mode, Outcome, PublicKey, RecordFailure, Round, RoundKey, RoundResult,
-    RoundState, Stage, Timeout, commitment_hash,
+    Attestation, AttestationRecord, BuildRequest, Commitment, Equivocation, Inputs, InputsFailed, InputsRejected, Leaf,
+    Mode, Outcome, PublicKey, RecordFailure, Round, RoundKey, RoundResult, RoundState, Stage, Timeout, commitment_hash,
 };
 
 impl State {
     fn round_at(&self, key: &RoundKey, attempt: u32) -> Result<Round, Refusal> {
-        let round = self
-            .round(key)
-            .ok_or(Refusal::UnknownRound { round: *key })?;
+        let round = self.round(key).ok_or(Refusal::UnknownRound { round: *key })?;
         if round.attempt != attempt {
-            return Err(Refusal::Attempt {
-                named: attempt,
-                present: round.attempt,
-            });
+            return Err(Refusal::Attempt { named: attempt, present: round.attempt });
         }
         Ok(round.clone())
     }
 
     fn round_in(&self, key: &RoundKey, attempt: u32, stage: Stage) -> Result<Round, Refusal> {
         let round = self.round_at(key, attempt)?;
-        if round.stage == stage {
-            Ok(round)
-        } else {
-            Err(Refusal::Stage)
-        }
+        if round.stage == stage { Ok(round) } else { Err(Refusal::Stage) }
     }
 
     pub(super) fn put_round(&mut self, round: Round) {
@@ -42,11 +32,7 @@ impl State {
         Arc::make_mut(&mut self.rounds).insert(round.key, Arc::new(round));
     }
 
-    pub(super) fn apply_inputs(
-        &mut self,
-        signer: PublicKey,
-        inputs: &Inputs,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub(super) fn apply_inputs(&mut self, signer: PublicKey, inputs: &Inputs) -> Result<Vec<Leaf>, Refusal> {
         let mut round = self.recording(signer, &inputs.round, inputs.attempt)?;
         round.inputs = Some(inputs.clone());
         round.inputs_index = Some(self.log_size);
@@ -63,20 +49,13 @@ impl State {
         let mut round = self.recording(signer, &entry.round, entry.attempt)?;
         round.record_failures.insert(signer, entry.failure.clone());
         if let RecordFailure::Build(failed) = &entry.failure {
-            let equal = round
-                .record_failures
-                .values()
-                .filter(|failure| match failure {
-                    RecordFailure::Build(other) => {
-                        other.kind == failed.kind
-                            && self.source_counts(
-                                &round.request,
-                                other.canonical_scm.as_ref(),
-                                other.mirrored_source,
-                            )
-                    }
-                    _ => false,
-                });
+            let equal = round.record_failures.values().filter(|failure| match failure {
+                RecordFailure::Build(other) => {
+                    other.kind == failed.kind
+                        && self.source_counts(&round.request, other.canonical_scm.as_ref(), other.mirrored_source)
+                }
+                _ => false,
+            });
             if equal.count() >= round.committee.quorum() {
                 return Ok(self.conclude_failed(round));
             }
@@ -89,11 +68,7 @@ impl State {
     fn recording(&self, signer: PublicKey, key: &RoundKey, attempt: u32) -> Result<Round, Refusal> {
         let round = self.round_in(key, attempt, Stage::Recording)?;
         let recorder = round.recorder();
-        if signer == recorder {
-            Ok(round)
-        } else {
-            Err(Refusal::NotRecorder { recorder })
-        }
+        if signer == recorder { Ok(round) } else { Err(Refusal::NotRecorder { recorder }) }
     }
 
     pub(super) fn apply_inputs_rejected(
@@ -112,11 +87,7 @@ impl State {
         Ok(Vec::new())
     }
 
-    pub(super) fn apply_commitment(
-        &mut self,
-        signer: PublicKey,
-        entry: &Commitment,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub(super) fn apply_commitment(&mut self, signer: PublicKey, entry: &Commitment) -> Result<Vec<Leaf>, Refusal> {
         let mut round = self.round_at(&entry.round, entry.attempt)?;
         match (round.stage, round.commitments.get(&signer).copied()) {
             (Stage::Committing, None) => {
@@ -126,12 +97,7 @@ impl State {
                 if first == entry.hash || round.has_equivocated(&signer) {
                     return Err(Refusal::Duplicate);
                 }
-                let evidence = Equivocation {
-                    attempt: round.attempt,
-                    first,
-                    second: entry.hash,
-                    index: self.log_size,
-                };
+                let evidence = Equivocation { attempt: round.attempt, first, second: entry.hash, index: self.log_size };
                 round.equivocations.insert(signer, evidence);
             }
             _ => return Err(Refusal::Stage),
@@ -144,11 +110,7 @@ impl State {
 
     /// Ends the commitments. Late results count only beside f + 1 timely ones, so with fewer nothing can be decided.
     fn close_commitments(&self, round: &mut Round) {
-        let timely = round
-            .commitments
-            .keys()
-            .filter(|key| !round.has_equivocated(key))
-            .count();
+        let timely = round.commitments.keys().filter(|key| !round.has_equivocated(key)).count();
         if timely > round.committee.faulty() {
             round.enter(Stage::Revealing);
         } else {
@@ -156,11 +118,7 @@ impl State {
         }
     }
 
-    pub(super) fn apply_timeout(
-        &mut self,
-        signer: PublicKey,
-        entry: &Timeout,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub(super) fn apply_timeout(&mut self, signer: PublicKey, entry: &Timeout) -> Result<Vec<Leaf>, Refusal> {
         let mut round = self.round_at(&entry.round, entry.attempt)?;
         if round.stage.timeout_stage() != Some(entry.stage) {
             return Err(Refusal::Stage);
@@ -179,15 +137,10 @@ impl State {
         Ok(self.proceed(round))
     }
 
-    pub(super) fn apply_attestation(
-        &mut self,
-        signer: PublicKey,
-        entry: &Attestation,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub(super) fn apply_attestation(&mut self, signer: PublicKey, entry: &Attestation) -> Result<Vec<Leaf>, Refusal> {
         let mut round = self.round_at(&entry.round, entry.attempt)?;
         // A result that comes after an early verdict is put on record, so that no dissent is lost.
-        let after_close =
-            matches!(round.stage, Stage::Closed(RoundState::Decided(_))) && round.inputs.is_some();
+        let after_close = matches!(round.stage, Stage::Closed(RoundState::Decided(_))) && round.inputs.is_some();
         if round.stage != Stage::Revealing && !after_close {
             return Err(Refusal::Stage);
         }
@@ -198,26 +151,16 @@ impl State {
         let late = match round.commitments.get(&signer) {
             None => true,
             Some(committed) => {
-                let hash = commitment_hash(
-                    &self.network,
-                    &round.key,
-                    round.attempt,
-                    &signer,
-                    &entry.salt,
-                    &entry.result,
-                );
+                let hash =
+                    commitment_hash(&self.network, &round.key, round.attempt, &signer, &entry.salt, &entry.result);
                 if hash != *committed {
                     return Err(Refusal::CommitmentMismatch);
                 }
                 false
             }
         };
-        let record = AttestationRecord {
-            index: self.log_size,
-            late,
-            after_close,
-            result: Arc::new(entry.result.clone()),
-        };
+        let record =
+            AttestationRecord { index: self.log_size, late, after_close, result: Arc::new(entry.result.clone()) };
         round.attestations.insert(signer, record);
         Ok(self.proceed(round))
     }
@@ -240,31 +183,19 @@ fn fits_request(request: &BuildRequest, result: &RoundResult) -> Result<(), Refu
     let native = request.mode == Mode::Native;
     for file in &built.files {
         if !request.coordinates.contains(&file.coordinates) {
-            return Err(Refusal::Result {
-                rule: "a file belongs to a release that was not requested",
-            });
+            return Err(Refusal::Result { rule: "a file belongs to a release that was not requested" });
         }
         if (file.outcome == Outcome::Native) != native {
-            return Err(Refusal::Result {
-                rule: "outcomes are native for a native release, and only for it",
-            });
+            return Err(Refusal::Result { rule: "outcomes are native for a native release, and only for it" });
         }
     }
     for coordinates in &request.coordinates {
-        if !built
-            .files
-            .iter()
-            .any(|file| file.coordinates == *coordinates)
-        {
-            return Err(Refusal::Result {
-                rule: "each requested release has a file",
-            });
+        if !built.files.iter().any(|file| file.coordinates == *coordinates) {
+            return Err(Refusal::Result { rule: "each requested release has a file" });
         }
     }
     if native && !built.pom_chain.is_empty() {
-        return Err(Refusal::Result {
-            rule: "a native release has no upstream POM",
-        });
+        return Err(Refusal::Result { rule: "a native release has no upstream POM" });
     }
     Ok(())
 }

@@ -9,9 +9,7 @@ use crate::harness::*;
 pub fn samples() -> Vec<(&'static str, EntryBody)> {
     let net = Net::new(4);
     let round = upstream_request().round_key();
-    let RoundResult::Failed(failure) = failed(FailureKind::Compilation) else {
-        unreachable!()
-    };
+    let RoundResult::Failed(failure) = failed(FailureKind::Compilation) else { unreachable!() };
     let detail = String::from("cannot find symbol");
     let native = net.native_request();
     let grant = NamespaceGrant {
@@ -24,10 +22,7 @@ pub fn samples() -> Vec<(&'static str, EntryBody)> {
     };
     vec![
         ("build-request-native", EntryBody::BuildRequest(native)),
-        (
-            "build-request-upstream",
-            EntryBody::BuildRequest(upstream_request()),
-        ),
+        ("build-request-upstream", EntryBody::BuildRequest(upstream_request())),
         (
             "inputs",
             EntryBody::Inputs(Inputs {
@@ -50,57 +45,18 @@ pub fn samples() -> Vec<(&'static str, EntryBody)> {
         ),
         (
             "inputs-rejected",
-            EntryBody::InputsRejected(InputsRejected {
-                round,
-                attempt: 0,
-                line: "central a/b".into(),
-                detail,
-            }),
+            EntryBody::InputsRejected(InputsRejected { round, attempt: 0, line: "central a/b".into(), detail }),
         ),
-        (
-            "commitment",
-            EntryBody::Commitment(Commitment {
-                round,
-                attempt: 0,
-                hash: sha("commitment"),
-            }),
-        ),
+        ("commitment", EntryBody::Commitment(Commitment { round, attempt: 0, hash: sha("commitment") })),
         (
             "attestation",
-            EntryBody::Attestation(Attestation {
-                round,
-                attempt: 0,
-                salt: [5; 32],
-                result: equivalent("raw"),
-            }),
+            EntryBody::Attestation(Attestation { round, attempt: 0, salt: [5; 32], result: equivalent("raw") }),
         ),
-        (
-            "timeout",
-            EntryBody::Timeout(Timeout {
-                round,
-                attempt: 0,
-                stage: RoundStage::Commit,
-            }),
-        ),
-        (
-            "approval",
-            EntryBody::Approval(Approval {
-                subject: Subject::Specification(sha("free")),
-            }),
-        ),
+        ("timeout", EntryBody::Timeout(Timeout { round, attempt: 0, stage: RoundStage::Commit })),
+        ("approval", EntryBody::Approval(Approval { subject: Subject::Specification(sha("free")) })),
         ("namespace", EntryBody::NamespaceGrant(grant)),
-        (
-            "image",
-            EntryBody::ImageProposal(ImageProposal::allow(sha("image"), "jdk 17")),
-        ),
-        (
-            "withdrawal",
-            EntryBody::Withdrawal(Withdrawal {
-                coordinates: release(),
-                round,
-                reason: "wrong tag".into(),
-            }),
-        ),
+        ("image", EntryBody::ImageProposal(ImageProposal::allow(sha("image"), "jdk 17"))),
+        ("withdrawal", EntryBody::Withdrawal(Withdrawal { coordinates: release(), round, reason: "wrong tag".into() })),
         (
             "block",
             EntryBody::Block(ReleaseBlock {
@@ -112,10 +68,7 @@ pub fn samples() -> Vec<(&'static str, EntryBody)> {
         ),
         (
             "authority-change",
-            EntryBody::AuthorityChange(AuthorityChange {
-                epoch: 1,
-                authorities: vec![authority(0), authority(1)],
-            }),
+            EntryBody::AuthorityChange(AuthorityChange { epoch: 1, authorities: vec![authority(0), authority(1)] }),
         ),
         ("rules", EntryBody::RulesChange(RulesChange { rules: 2 })),
     ]
@@ -123,9 +76,7 @@ pub fn samples() -> Vec<(&'static str, EntryBody)> {
 
 /// Decoded and verified, as a replica does.
 fn accept(bytes: &[u8], network: &NetworkId) -> Option<SignedEntry> {
-    SignedEntry::from_bytes(bytes)
-        .ok()
-        .filter(|entry| entry.verify(network))
+    SignedEntry::from_bytes(bytes).ok().filter(|entry| entry.verify(network))
 }
 
 #[test]
@@ -134,27 +85,16 @@ fn any_changed_byte_of_any_entry_is_refused() {
     for (name, body) in samples() {
         let entry = net.sign(0, body);
         let bytes = entry.to_bytes();
-        assert_eq!(
-            accept(&bytes, &net.network()).as_ref(),
-            Some(&entry),
-            "{name}"
-        );
+        assert_eq!(accept(&bytes, &net.network()).as_ref(), Some(&entry), "{name}");
         for position in 0..bytes.len() {
             for change in [0x01, 0x80, 0xff] {
                 let mut changed = bytes.clone();
                 changed[position] ^= change;
-                assert_eq!(
-                    accept(&changed, &net.network()),
-                    None,
-                    "{name}: byte {position}"
-                );
+                assert_eq!(accept(&changed, &net.network()), None, "{name}: byte {position}");
             }
         }
         for cut in 0..bytes.len() {
-            assert!(
-                SignedEntry::from_bytes(&bytes[..cut]).is_err(),
-                "{name}: cut at {cut}"
-            );
+            assert!(SignedEntry::from_bytes(&bytes[..cut]).is_err(), "{name}: cut at {cut}");
         }
         let mut longer = bytes.clone();
         longer.push(0);
@@ -166,11 +106,7 @@ fn any_changed_byte_of_any_entry_is_refused() {
 fn entries_survive_their_json() {
     for (name, body) in samples() {
         let json = serde_json::to_string(&body).unwrap();
-        assert_eq!(
-            serde_json::from_str::<EntryBody>(&json).unwrap(),
-            body,
-            "{name}: {json}"
-        );
+        assert_eq!(serde_json::from_str::<EntryBody>(&json).unwrap(), body, "{name}: {json}");
     }
 }
 
@@ -188,38 +124,20 @@ fn limits_of_content() {
         with(&|r| r.coordinates.clear()),
         with(&|r| r.coordinates.push(release())),
         with(&|r| r.coordinates = vec!["org.acme:lib:1.0-SNAPSHOT".parse().unwrap()]),
-        with(&|r| {
-            r.coordinates
-                .insert(0, "org.acme:zlib:1.0".parse().unwrap())
-        }),
+        with(&|r| r.coordinates.insert(0, "org.acme:zlib:1.0".parse().unwrap())),
         with(&|r| r.tag = Some(String::new())),
         with(&|r| r.tag = Some("v\u{1b}[31m".into())),
         with(&|r| r.tag = Some("x".repeat(256))),
         with(&|r| r.comparator = 0),
         with(&|r| r.mode = Mode::Native),
         with(&|r| r.sign_as_publisher(&net.network(), &publisher())),
-        EntryBody::Block(ReleaseBlock {
-            coordinates: release(),
-            blocked: true,
-            serial: 1,
-            reason: "x".repeat(513),
-        }),
-        EntryBody::AuthorityChange(AuthorityChange {
-            epoch: 1,
-            authorities: vec![],
-        }),
+        EntryBody::Block(ReleaseBlock { coordinates: release(), blocked: true, serial: 1, reason: "x".repeat(513) }),
+        EntryBody::AuthorityChange(AuthorityChange { epoch: 1, authorities: vec![] }),
     ] {
         refused(body);
     }
     let round = request.round_key();
-    let attest = |result| {
-        EntryBody::Attestation(Attestation {
-            round,
-            attempt: 0,
-            salt: [0; 32],
-            result,
-        })
-    };
+    let attest = |result| EntryBody::Attestation(Attestation { round, attempt: 0, salt: [0; 32], result });
     let jar = "lib-1.0.jar";
     for file in [
         file("../lib-1.0.jar", Outcome::Identical, Some("a"), Some("a")),
@@ -238,20 +156,8 @@ fn limits_of_content() {
     }
     let twice = file(jar, Outcome::Native, None, Some("a"));
     refused(attest(built(vec![twice.clone(), twice])));
-    let many = (0..256)
-        .map(|n| {
-            file(
-                &format!("lib-1.0-{n:03}.jar"),
-                Outcome::Native,
-                None,
-                Some("a"),
-            )
-        })
-        .collect();
-    assert!(matches!(
-        refused(attest(built(many))),
-        EntryError::TooLong { .. }
-    ));
+    let many = (0..256).map(|n| file(&format!("lib-1.0-{n:03}.jar"), Outcome::Native, None, Some("a"))).collect();
+    assert!(matches!(refused(attest(built(many))), EntryError::TooLong { .. }));
 }
 
 proptest! {

@@ -37,11 +37,7 @@ pub fn genesis(n: usize) -> Genesis {
         name: "test".into(),
         nonce: [7; 32],
         authorities: (0..n).map(authority).collect(),
-        constants: Constants {
-            max_open_rounds_per_authority: 3,
-            max_attempts: 4,
-            ..Constants::default()
-        },
+        constants: Constants { max_open_rounds_per_authority: 3, max_attempts: 4, ..Constants::default() },
     }
 }
 
@@ -62,16 +58,8 @@ impl Net {
 
     pub fn with(genesis: Genesis) -> Self {
         let state = State::new(&genesis).unwrap();
-        let mut net = Self {
-            genesis,
-            state,
-            leaves: Vec::new(),
-            frontier: Frontier::new(),
-        };
-        net.approve(EntryBody::ImageProposal(ImageProposal::allow(
-            sha("image"),
-            "jdk",
-        )));
+        let mut net = Self { genesis, state, leaves: Vec::new(), frontier: Frontier::new() };
+        net.approve(EntryBody::ImageProposal(ImageProposal::allow(sha("image"), "jdk")));
         net
     }
 
@@ -101,10 +89,7 @@ impl Net {
                 Ok(applied.leaves[1..].to_vec())
             }
             Err(refusal) => {
-                assert!(
-                    self.state == before,
-                    "a refusal changed the state: {refusal}"
-                );
+                assert!(self.state == before, "a refusal changed the state: {refusal}");
                 Err(refusal)
             }
         }
@@ -122,28 +107,12 @@ impl Net {
     /// A proposal with as many approvals as it needs.
     pub fn approve(&mut self, body: EntryBody) -> Vec<Leaf> {
         let id = body.proposal_id().unwrap();
-        let keys: Vec<_> = self
-            .state
-            .committee()
-            .authorities
-            .iter()
-            .map(|a| a.authority_key)
-            .collect();
-        let members: Vec<usize> = keys
-            .iter()
-            .map(|k| (0..64).find(|n| key(*n).public() == *k).unwrap())
-            .collect();
+        let keys: Vec<_> = self.state.committee().authorities.iter().map(|a| a.authority_key).collect();
+        let members: Vec<usize> = keys.iter().map(|k| (0..64).find(|n| key(*n).public() == *k).unwrap()).collect();
         let quorum = self.state.committee().quorum();
         let mut derived = self.say(members[0], body).unwrap();
         for n in &members[1..quorum] {
-            derived = self
-                .say(
-                    *n,
-                    EntryBody::Approval(Approval {
-                        subject: Subject::Proposal(id),
-                    }),
-                )
-                .unwrap();
+            derived = self.say(*n, EntryBody::Approval(Approval { subject: Subject::Proposal(id) })).unwrap();
         }
         derived
     }
@@ -153,22 +122,14 @@ impl Net {
             group: group.parse().unwrap(),
             serial,
             repositories: vec![REPOSITORY.parse().unwrap()],
-            publishers: if native {
-                vec![publisher().public()]
-            } else {
-                vec![]
-            },
+            publishers: if native { vec![publisher().public()] } else { vec![] },
             native,
             upstream_source,
         }));
     }
 
     pub fn native_request(&self) -> BuildRequest {
-        let mut request = BuildRequest {
-            mode: Mode::Native,
-            tag: Some("v1.0".into()),
-            ..upstream_request()
-        };
+        let mut request = BuildRequest { mode: Mode::Native, tag: Some("v1.0".into()), ..upstream_request() };
         request.sign_as_publisher(&self.network(), &publisher());
         request
     }
@@ -180,14 +141,11 @@ impl Net {
     /// Position of the present recorder.
     pub fn recorder(&self, key: &RoundKey) -> usize {
         let round = self.round(key);
-        (0..64)
-            .find(|n| self::key(*n).public() == round.recorder())
-            .unwrap()
+        (0..64).find(|n| self::key(*n).public() == round.recorder()).unwrap()
     }
 
     pub fn request(&mut self, n: usize, request: &BuildRequest) -> RoundKey {
-        self.say(n, EntryBody::BuildRequest(request.clone()))
-            .unwrap();
+        self.say(n, EntryBody::BuildRequest(request.clone())).unwrap();
         request.round_key()
     }
 
@@ -209,64 +167,26 @@ impl Net {
 
     pub fn commitment(&self, n: usize, round: RoundKey, result: &RoundResult) -> EntryBody {
         let attempt = self.round(&round).attempt;
-        let hash = commitment_hash(
-            &self.network(),
-            &round,
-            attempt,
-            &key(n).public(),
-            &[n as u8; 32],
-            result,
-        );
-        EntryBody::Commitment(Commitment {
-            round,
-            attempt,
-            hash,
-        })
+        let hash = commitment_hash(&self.network(), &round, attempt, &key(n).public(), &[n as u8; 32], result);
+        EntryBody::Commitment(Commitment { round, attempt, hash })
     }
 
-    pub fn commit(
-        &mut self,
-        n: usize,
-        round: RoundKey,
-        result: &RoundResult,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub fn commit(&mut self, n: usize, round: RoundKey, result: &RoundResult) -> Result<Vec<Leaf>, Refusal> {
         self.say(n, self.commitment(n, round, result))
     }
 
     pub fn attestation(&self, n: usize, round: RoundKey, result: &RoundResult) -> EntryBody {
         let attempt = self.round(&round).attempt;
-        EntryBody::Attestation(Attestation {
-            round,
-            attempt,
-            salt: [n as u8; 32],
-            result: result.clone(),
-        })
+        EntryBody::Attestation(Attestation { round, attempt, salt: [n as u8; 32], result: result.clone() })
     }
 
-    pub fn reveal(
-        &mut self,
-        n: usize,
-        round: RoundKey,
-        result: &RoundResult,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub fn reveal(&mut self, n: usize, round: RoundKey, result: &RoundResult) -> Result<Vec<Leaf>, Refusal> {
         self.say(n, self.attestation(n, round, result))
     }
 
-    pub fn timeout(
-        &mut self,
-        n: usize,
-        round: RoundKey,
-        stage: RoundStage,
-    ) -> Result<Vec<Leaf>, Refusal> {
+    pub fn timeout(&mut self, n: usize, round: RoundKey, stage: RoundStage) -> Result<Vec<Leaf>, Refusal> {
         let attempt = self.round(&round).attempt;
-        self.say(
-            n,
-            EntryBody::Timeout(Timeout {
-                round,
-                attempt,
-                stage,
-            }),
-        )
+        self.say(n, EntryBody::Timeout(Timeout { round, attempt, stage }))
     }
 
     /// A quorum of timeouts by the first members.
@@ -323,18 +243,10 @@ pub fn upstream_request() -> BuildRequest {
 
 /// The same request with another specification: a changed key.
 pub fn changed(request: &BuildRequest, text: &str) -> BuildRequest {
-    BuildRequest {
-        specification: sha(text),
-        ..request.clone()
-    }
+    BuildRequest { specification: sha(text), ..request.clone() }
 }
 
-pub fn file(
-    name: &str,
-    outcome: Outcome,
-    reference: Option<&str>,
-    digest: Option<&str>,
-) -> FileResult {
+pub fn file(name: &str, outcome: Outcome, reference: Option<&str>, digest: Option<&str>) -> FileResult {
     let equivalent = outcome == Outcome::Equivalent;
     FileResult {
         coordinates: release(),
@@ -343,11 +255,7 @@ pub fn file(
         outcome,
         digest: digest.map(sha),
         normalised: equivalent.then(|| sha("normalised")),
-        normalisers: if equivalent {
-            vec!["zip-order/1".into()]
-        } else {
-            vec![]
-        },
+        normalisers: if equivalent { vec!["zip-order/1".into()] } else { vec![] },
     }
 }
 
@@ -367,37 +275,19 @@ pub fn built(mut files: Vec<FileResult>) -> RoundResult {
 
 /// POM identical, JAR as given.
 pub fn upstream_result(jar: FileResult) -> RoundResult {
-    built(vec![
-        file("lib-1.0.pom", Outcome::Identical, Some("pom"), Some("pom")),
-        jar,
-    ])
+    built(vec![file("lib-1.0.pom", Outcome::Identical, Some("pom"), Some("pom")), jar])
 }
 
 pub fn identical() -> RoundResult {
-    upstream_result(file(
-        "lib-1.0.jar",
-        Outcome::Identical,
-        Some("jar"),
-        Some("jar"),
-    ))
+    upstream_result(file("lib-1.0.jar", Outcome::Identical, Some("jar"), Some("jar")))
 }
 
 pub fn equivalent(raw: &str) -> RoundResult {
-    upstream_result(file(
-        "lib-1.0.jar",
-        Outcome::Equivalent,
-        Some("jar"),
-        Some(raw),
-    ))
+    upstream_result(file("lib-1.0.jar", Outcome::Equivalent, Some("jar"), Some(raw)))
 }
 
 pub fn different(raw: &str) -> RoundResult {
-    upstream_result(file(
-        "lib-1.0.jar",
-        Outcome::Different,
-        Some("jar"),
-        Some(raw),
-    ))
+    upstream_result(file("lib-1.0.jar", Outcome::Different, Some("jar"), Some(raw)))
 }
 
 pub fn native(jar: &str) -> RoundResult {
@@ -408,9 +298,5 @@ pub fn native(jar: &str) -> RoundResult {
 }
 
 pub fn failed(kind: FailureKind) -> RoundResult {
-    RoundResult::Failed(FailedBuild {
-        kind,
-        canonical_scm: Some(REPOSITORY.parse().unwrap()),
-        mirrored_source: false,
-    })
+    RoundResult::Failed(FailedBuild { kind, canonical_scm: Some(REPOSITORY.parse().unwrap()), mirrored_source: false })
 }

@@ -22,10 +22,7 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
 
 /// What a verdict says, without where it stands in the log.
 fn content(state: &State) -> Option<Verdict> {
-    state.verdict(&release()).map(|verdict| Verdict {
-        index: 0,
-        ..verdict.clone()
-    })
+    state.verdict(&release()).map(|verdict| Verdict { index: 0, ..verdict.clone() })
 }
 
 /// A round of one authority: request, inputs, commitment, attestation, in all 24 orders, each played twice over.
@@ -71,12 +68,7 @@ fn all_orders_of_commitments_and_reveals() {
             net.reveal(*n, round, &results[*n]).unwrap();
         }
         let jar = net.verdict().file("lib-1.0.jar").unwrap();
-        states.push((
-            net.verdict().state,
-            jar.state,
-            jar.sha256,
-            jar.agreed_by.clone(),
-        ));
+        states.push((net.verdict().state, jar.state, jar.sha256, jar.agreed_by.clone()));
     }
     // All three honest ones are needed, so every order ends in the very same verdict.
     states.dedup();
@@ -88,26 +80,13 @@ fn all_orders_of_commitments_and_reveals() {
 #[test]
 fn counting_does_not_depend_on_the_order_of_ballots() {
     use pyrsia_ledger::count::{Ballot, Thresholds, count};
-    let results = [
-        identical(),
-        equivalent("a"),
-        different("b"),
-        identical(),
-        failed(FailureKind::Tests),
-    ];
-    let thresholds = Thresholds {
-        quorum: 4,
-        faulty: 1,
-    };
+    let results = [identical(), equivalent("a"), different("b"), identical(), failed(FailureKind::Tests)];
+    let thresholds = Thresholds { quorum: 4, faulty: 1 };
     let mut seen = Vec::new();
     for order in permutations(5) {
         let ballots: Vec<Ballot<'_>> = order
             .iter()
-            .map(|n| Ballot {
-                authority: key(*n).public(),
-                timely: *n != 3,
-                result: &results[*n],
-            })
+            .map(|n| Ballot { authority: key(*n).public(), timely: *n != 3, result: &results[*n] })
             .collect();
         seen.push(count(thresholds, &ballots));
     }
@@ -130,11 +109,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let who = 0usize..7;
-    let stage = prop_oneof![
-        Just(RoundStage::Record),
-        Just(RoundStage::Commit),
-        Just(RoundStage::Reveal)
-    ];
+    let stage = prop_oneof![Just(RoundStage::Record), Just(RoundStage::Commit), Just(RoundStage::Reveal)];
     let step = prop_oneof![
         1 => (who.clone(), 0u8..2).prop_map(|(n, v)| Step::Request(n, v)),
         2 => who.clone().prop_map(Step::Inputs),

@@ -7,18 +7,14 @@ use crate::harness::*;
 
 impl Net {
     fn root_at(&self, size: u64) -> pyrsia_digest::Sha256 {
-        let hashes: Vec<_> = self.leaves[..size as usize]
-            .iter()
-            .map(Leaf::hash)
-            .collect();
+        let hashes: Vec<_> = self.leaves[..size as usize].iter().map(Leaf::hash).collect();
         root(&hashes)
     }
 
     /// Cosigned at a size by these authorities.
     pub fn certify(&self, size: u64, members: &[usize]) -> Certificate {
         let checkpoint = Checkpoint::new(&self.network(), size, self.root_at(size));
-        let cosign =
-            |n: &usize| checkpoint.cosign(&key(*n), &authority(*n).name, 1_800_000_000 + *n as u64);
+        let cosign = |n: &usize| checkpoint.cosign(&key(*n), &authority(*n).name, 1_800_000_000 + *n as u64);
         Certificate::new(checkpoint.clone(), members.iter().map(cosign).collect())
     }
 
@@ -30,10 +26,7 @@ impl Net {
                 nodes.insert((level, index), hash);
             });
         }
-        inclusion_proof(size, index, &mut |level, index| {
-            nodes.get(&(level, index)).copied().ok_or(())
-        })
-        .unwrap()
+        inclusion_proof(size, index, &mut |level, index| nodes.get(&(level, index)).copied().ok_or(())).unwrap()
     }
 
     /// A receipt of what stands, certified by the last committee's first members.
@@ -57,30 +50,17 @@ impl Net {
             _ => None,
         });
         let leaf = leaf.unwrap();
-        Handover {
-            proof: self.proof(size, leaf.index),
-            leaf,
-            certificate: self.certify(size, members),
-        }
+        Handover { proof: self.proof(size, leaf.index), leaf, certificate: self.certify(size, members) }
     }
 }
 
 /// Four authorities, a verdict, then seven, then a second verdict's worth of leaves.
 pub fn with_handover() -> (Net, Receipt) {
     let mut net = Net::new(4);
-    net.run(
-        &upstream_request(),
-        &[identical(), identical(), different("x"), identical()],
-    );
-    net.approve(EntryBody::AuthorityChange(AuthorityChange {
-        epoch: 1,
-        authorities: (2..9).map(authority).collect(),
-    }));
+    net.run(&upstream_request(), &[identical(), identical(), different("x"), identical()]);
+    net.approve(EntryBody::AuthorityChange(AuthorityChange { epoch: 1, authorities: (2..9).map(authority).collect() }));
     let handover = net.handover(&[0, 1, 3]);
-    net.approve(EntryBody::ImageProposal(ImageProposal::allow(
-        sha("later"),
-        "x",
-    )));
+    net.approve(EntryBody::ImageProposal(ImageProposal::allow(sha("later"), "x")));
     let receipt = net.receipt(vec![handover], &[2, 3, 4, 5, 6]);
     (net, receipt)
 }
@@ -101,11 +81,7 @@ fn a_receipt_verifies_with_the_genesis_alone() {
         assert_eq!(verified.time, 1_800_000_000 + members.len() as u64 - 1);
         let path = "org/acme/lib/1.0/lib-1.0.jar".parse().unwrap();
         assert_eq!(verified.file(&path).unwrap().sha256, Some(sha("jar")));
-        assert!(
-            verified
-                .file(&"org/acme/lib/1.1/lib-1.0.jar".parse().unwrap())
-                .is_none()
-        );
+        assert!(verified.file(&"org/acme/lib/1.1/lib-1.0.jar".parse().unwrap()).is_none());
     }
 }
 
@@ -119,9 +95,7 @@ fn any_changed_byte_of_a_receipt_is_refused() {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return true;
         };
-        Receipt::parse(text)
-            .and_then(|receipt| receipt.verify(&net.genesis))
-            .is_err()
+        Receipt::parse(text).and_then(|receipt| receipt.verify(&net.genesis)).is_err()
     };
     assert!(!refused(bytes));
     for position in 0..bytes.len() {
@@ -153,36 +127,18 @@ fn committees_are_handed_over_by_the_old_one() {
     assert_eq!(verified.pin.epoch, 1);
     assert_eq!(verified.pin.committee_hash, net.state.committee().hash());
 
-    let without = Receipt {
-        handovers: vec![],
-        ..receipt.clone()
-    };
-    assert!(matches!(
-        without.verify(&net.genesis),
-        Err(ReceiptError::Certificate(_))
-    ));
+    let without = Receipt { handovers: vec![], ..receipt.clone() };
+    assert!(matches!(without.verify(&net.genesis), Err(ReceiptError::Certificate(_))));
     // The new committee cannot put itself into office.
     let mut usurped = receipt.clone();
-    usurped.handovers[0].certificate = net.certify(
-        usurped.handovers[0].certificate.checkpoint.size,
-        &[2, 3, 4, 5, 6],
-    );
-    assert!(matches!(
-        usurped.verify(&net.genesis),
-        Err(ReceiptError::Certificate(_))
-    ));
+    usurped.handovers[0].certificate = net.certify(usurped.handovers[0].certificate.checkpoint.size, &[2, 3, 4, 5, 6]);
+    assert!(matches!(usurped.verify(&net.genesis), Err(ReceiptError::Certificate(_))));
     let mut other = receipt.clone();
     other.handovers[0].leaf.committee.authorities.pop();
-    assert!(matches!(
-        other.verify(&net.genesis),
-        Err(ReceiptError::Proof(_))
-    ));
+    assert!(matches!(other.verify(&net.genesis), Err(ReceiptError::Proof(_))));
     let mut twice = receipt.clone();
     twice.handovers.push(twice.handovers[0].clone());
-    assert!(matches!(
-        twice.verify(&net.genesis),
-        Err(ReceiptError::Handover { number: 2, .. })
-    ));
+    assert!(matches!(twice.verify(&net.genesis), Err(ReceiptError::Handover { number: 2, .. })));
 }
 
 #[test]
@@ -191,16 +147,9 @@ fn a_pinned_committee_keeps_replaced_ones_from_speaking() {
     let pin = receipt.verify(&net.genesis).unwrap().pin;
     receipt.verify_pinned(&net.genesis, Some(&pin)).unwrap();
     // The old committee goes on signing: fine for who knows nothing newer, refused by who does.
-    let old = Receipt {
-        handovers: vec![],
-        certificate: net.certify(net.leaves.len() as u64, &[0, 1, 2]),
-        ..receipt
-    };
+    let old = Receipt { handovers: vec![], certificate: net.certify(net.leaves.len() as u64, &[0, 1, 2]), ..receipt };
     old.verify(&net.genesis).unwrap();
-    assert_eq!(
-        old.verify_pinned(&net.genesis, Some(&pin)),
-        Err(ReceiptError::Pinned { epoch: 1 })
-    );
+    assert_eq!(old.verify_pinned(&net.genesis, Some(&pin)), Err(ReceiptError::Pinned { epoch: 1 }));
 }
 
 #[test]
@@ -210,32 +159,12 @@ fn exactly_a_quorum_cosigns_a_receipt() {
     let receipt = |members: &[usize]| net.receipt(vec![], members).verify(&net.genesis);
     assert!(receipt(&[0, 1, 2]).is_ok());
     assert!(receipt(&[1, 2, 3]).is_ok());
-    assert_eq!(
-        receipt(&[0, 1, 2, 3]),
-        Err(ReceiptError::NotExactlyQuorum {
-            actual: 4,
-            quorum: 3
-        })
-    );
-    assert_eq!(
-        receipt(&[0, 1]),
-        Err(ReceiptError::Certificate(CertificateError::Quorum {
-            actual: 2,
-            quorum: 3
-        }))
-    );
-    assert!(matches!(
-        receipt(&[0, 1, 9]),
-        Err(ReceiptError::Certificate(
-            CertificateError::NotMember { .. }
-        ))
-    ));
+    assert_eq!(receipt(&[0, 1, 2, 3]), Err(ReceiptError::NotExactlyQuorum { actual: 4, quorum: 3 }));
+    assert_eq!(receipt(&[0, 1]), Err(ReceiptError::Certificate(CertificateError::Quorum { actual: 2, quorum: 3 })));
+    assert!(matches!(receipt(&[0, 1, 9]), Err(ReceiptError::Certificate(CertificateError::NotMember { .. }))));
     let mut twice = net.receipt(vec![], &[0, 1, 2]);
     twice.certificate.cosignatures[2] = twice.certificate.cosignatures[1].clone();
-    assert_eq!(
-        twice.verify(&net.genesis),
-        Err(ReceiptError::Certificate(CertificateError::Order))
-    );
+    assert_eq!(twice.verify(&net.genesis), Err(ReceiptError::Certificate(CertificateError::Order)));
     let full = net.certify(net.leaves.len() as u64, &[0, 1, 2, 3]);
     assert!(full.verify(&net.network(), net.state.committee()).is_ok());
     assert_eq!(full.truncated(3).cosignatures.len(), 3);
@@ -251,41 +180,20 @@ fn changed_contents_are_refused() {
         change(&mut changed);
         changed.verify(&net.genesis)
     };
-    assert_eq!(
-        verify(&|r| r.verdict.files[0].sha256 = Some(sha("evil"))),
-        Err(ReceiptError::Outputs)
-    );
+    assert_eq!(verify(&|r| r.verdict.files[0].sha256 = Some(sha("evil"))), Err(ReceiptError::Outputs));
     assert_eq!(
         verify(&|r| {
             r.verdict.files.pop();
         }),
         Err(ReceiptError::Outputs)
     );
+    assert!(matches!(verify(&|r| r.verdict.state = VerdictState::Published), Err(ReceiptError::Proof(_))));
+    assert!(matches!(verify(&|r| r.verdict.index += 1), Err(ReceiptError::Proof(_))));
+    assert!(matches!(verify(&|r| r.certificate.checkpoint.size += 1), Err(ReceiptError::Certificate(_))));
+    assert!(matches!(verify(&|r| r.certificate.cosignatures[0].time += 1), Err(ReceiptError::Certificate(_))));
+    assert!(matches!(verify(&|r| r.network = NetworkId(sha("other"))), Err(ReceiptError::Network { .. })));
     assert!(matches!(
-        verify(&|r| r.verdict.state = VerdictState::Published),
-        Err(ReceiptError::Proof(_))
-    ));
-    assert!(matches!(
-        verify(&|r| r.verdict.index += 1),
-        Err(ReceiptError::Proof(_))
-    ));
-    assert!(matches!(
-        verify(&|r| r.certificate.checkpoint.size += 1),
-        Err(ReceiptError::Certificate(_))
-    ));
-    assert!(matches!(
-        verify(&|r| r.certificate.cosignatures[0].time += 1),
-        Err(ReceiptError::Certificate(_))
-    ));
-    assert!(matches!(
-        verify(&|r| r.network = NetworkId(sha("other"))),
-        Err(ReceiptError::Network { .. })
-    ));
-    assert!(matches!(
-        receipt.verify(&Genesis {
-            nonce: [8; 32],
-            ..net.genesis.clone()
-        }),
+        receipt.verify(&Genesis { nonce: [8; 32], ..net.genesis.clone() }),
         Err(ReceiptError::Network { .. })
     ));
 }
@@ -306,10 +214,7 @@ fn notes_are_strict() {
     let certificate = net.certify(1, &[0, 1, 2]);
     let text = certificate.to_text();
     assert_eq!(text.parse(), Ok(certificate.clone()));
-    assert_eq!(
-        certificate.checkpoint.to_text().parse(),
-        Ok(certificate.checkpoint.clone())
-    );
+    assert_eq!(certificate.checkpoint.to_text().parse(), Ok(certificate.checkpoint.clone()));
     for (from, to) in [
         ("\n1\n", "\n01\n"),
         ("\n1\n", "\n+1\n"),
@@ -320,10 +225,7 @@ fn notes_are_strict() {
         ("=\n", "\n"),
     ] {
         assert!(text.contains(from), "{from:?}");
-        assert!(
-            text.replacen(from, to, 1).parse::<Certificate>().is_err(),
-            "{from:?} -> {to:?}"
-        );
+        assert!(text.replacen(from, to, 1).parse::<Certificate>().is_err(), "{from:?} -> {to:?}");
     }
     assert!(text.trim_end().parse::<Certificate>().is_err());
 }
@@ -333,13 +235,7 @@ fn certificates_keep_the_latest_of_one_name() {
     let net = Net::new(1);
     let checkpoint = Checkpoint::new(&net.network(), 3, leaf_hash(b"x"));
     let cosign = |time| checkpoint.cosign(&key(0), &authority(0).name, time);
-    let certificate =
-        Certificate::new(checkpoint.clone(), vec![cosign(10), cosign(30), cosign(20)]);
-    let verified = certificate
-        .verify(&net.network(), net.state.committee())
-        .unwrap();
-    assert_eq!(
-        (verified.oldest, verified.newest, verified.size),
-        (30, 30, 3)
-    );
+    let certificate = Certificate::new(checkpoint.clone(), vec![cosign(10), cosign(30), cosign(20)]);
+    let verified = certificate.verify(&net.network(), net.state.committee()).unwrap();
+    assert_eq!((verified.oldest, verified.newest, verified.size), (30, 30, 3));
 }

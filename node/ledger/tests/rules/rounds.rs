@@ -8,76 +8,32 @@ use crate::harness::*;
 fn a_network_of_one_decides_alone_and_says_so() {
     let mut net = Net::new(1);
     let round = net.run(&upstream_request(), &[identical()]);
-    assert_eq!(
-        net.stage(round),
-        Stage::Closed(RoundState::Decided(VerdictState::Identical))
-    );
+    assert_eq!(net.stage(round), Stage::Closed(RoundState::Decided(VerdictState::Identical)));
     let verdict = net.verdict();
     assert_eq!((verdict.threshold, verdict.committee_size), (1, 1));
     assert!(verdict.is_self_verified());
-    assert_eq!(
-        verdict.file("lib-1.0.jar").unwrap().sha256,
-        Some(sha("jar"))
-    );
+    assert_eq!(verdict.file("lib-1.0.jar").unwrap().sha256, Some(sha("jar")));
     let path = "org/acme/lib/1.0/lib-1.0.jar".parse().unwrap();
-    assert_eq!(
-        net.state.file_verdict(&path).unwrap().state,
-        VerdictState::Identical
-    );
+    assert_eq!(net.state.file_verdict(&path).unwrap().state, VerdictState::Identical);
 }
 
 #[test]
 fn states_for_every_mixture_of_results() {
     use VerdictState::*;
     let n4: [(&str, [RoundResult; 4], VerdictState); 9] = [
-        (
-            "all identical",
-            [identical(), identical(), identical(), identical()],
-            Identical,
-        ),
-        (
-            "one liar",
-            [identical(), identical(), identical(), different("x")],
-            Identical,
-        ),
+        ("all identical", [identical(), identical(), identical(), identical()], Identical),
+        ("one liar", [identical(), identical(), identical(), different("x")], Identical),
         (
             "raw bytes differ, value agrees",
-            [
-                equivalent("a"),
-                equivalent("b"),
-                equivalent("c"),
-                identical(),
-            ],
+            [equivalent("a"), equivalent("b"), equivalent("c"), identical()],
             Equivalent,
         ),
-        (
-            "different, raw bytes differ",
-            [
-                different("a"),
-                different("b"),
-                different("c"),
-                different("d"),
-            ],
-            Different,
-        ),
-        (
-            "two against two",
-            [identical(), identical(), different("a"), different("a")],
-            Disputed,
-        ),
-        (
-            "all fail alike",
-            std::array::from_fn(|_| failed(FailureKind::Tests)),
-            Failed,
-        ),
+        ("different, raw bytes differ", [different("a"), different("b"), different("c"), different("d")], Different),
+        ("two against two", [identical(), identical(), different("a"), different("a")], Disputed),
+        ("all fail alike", std::array::from_fn(|_| failed(FailureKind::Tests)), Failed),
         (
             "three fail alike",
-            [
-                failed(FailureKind::Tests),
-                identical(),
-                failed(FailureKind::Tests),
-                failed(FailureKind::Tests),
-            ],
+            [failed(FailureKind::Tests), identical(), failed(FailureKind::Tests), failed(FailureKind::Tests)],
             Failed,
         ),
         (
@@ -90,25 +46,12 @@ fn states_for_every_mixture_of_results() {
             ],
             Disputed,
         ),
-        (
-            "one failure among identical",
-            [
-                identical(),
-                failed(FailureKind::Tests),
-                identical(),
-                identical(),
-            ],
-            Identical,
-        ),
+        ("one failure among identical", [identical(), failed(FailureKind::Tests), identical(), identical()], Identical),
     ];
     for (what, results, expected) in n4 {
         let mut net = Net::new(4);
         let round = net.run(&upstream_request(), &results);
-        assert_eq!(
-            net.stage(round),
-            Stage::Closed(RoundState::Decided(expected)),
-            "{what}"
-        );
+        assert_eq!(net.stage(round), Stage::Closed(RoundState::Decided(expected)), "{what}");
         assert_eq!(net.verdict().state, expected, "{what}");
         assert!(!net.verdict().is_self_verified());
     }
@@ -117,11 +60,7 @@ fn states_for_every_mixture_of_results() {
 #[test]
 fn a_native_release_needs_the_same_bytes() {
     for (jars, expected, served) in [
-        (
-            ["a", "a", "a", "b"],
-            VerdictState::Published,
-            Some(sha("a")),
-        ),
+        (["a", "a", "a", "b"], VerdictState::Published, Some(sha("a"))),
         (["a", "b", "a", "b"], VerdictState::Disputed, None),
     ] {
         let mut net = Net::new(4);
@@ -133,31 +72,20 @@ fn a_native_release_needs_the_same_bytes() {
         assert_eq!(jar.sha256, served);
         assert_eq!(net.state.final_digest(&release(), "lib-1.0.jar"), served);
         // The POM was agreed on in both.
-        assert_eq!(
-            net.verdict().file("lib-1.0.pom").unwrap().state,
-            VerdictState::Published
-        );
+        assert_eq!(net.verdict().file("lib-1.0.pom").unwrap().state, VerdictState::Published);
     }
 }
 
 #[test]
 fn every_dissenter_is_on_record() {
     let mut net = Net::new(4);
-    net.run(
-        &upstream_request(),
-        &[different("a"), different("b"), identical(), identical()],
-    );
+    net.run(&upstream_request(), &[different("a"), different("b"), identical(), identical()]);
     let jar = net.verdict().file("lib-1.0.jar").unwrap();
     assert_eq!((jar.state, jar.outcome), (VerdictState::Disputed, None));
     assert!(jar.agreed_by.is_empty());
     let mut digests: Vec<_> = jar.dissent.iter().map(|(_, digest)| *digest).collect();
     digests.sort();
-    let mut expected = vec![
-        Some(sha("a")),
-        Some(sha("b")),
-        Some(sha("jar")),
-        Some(sha("jar")),
-    ];
+    let mut expected = vec![Some(sha("a")), Some(sha("b")), Some(sha("jar")), Some(sha("jar"))];
     expected.sort();
     assert_eq!(digests, expected);
     // All four agree on what upstream has.
@@ -178,14 +106,8 @@ fn secondary_files_do_not_decide_the_headline() {
     net.run(&upstream_request(), &[sources(Outcome::NotBuilt, None)]);
     assert_eq!(net.verdict().state, VerdictState::Identical);
     let file = net.verdict().file("lib-1.0-sources.jar").unwrap();
-    assert_eq!(
-        (file.state, file.outcome),
-        (VerdictState::Different, Some(Outcome::NotBuilt))
-    );
-    assert_eq!(
-        net.verdict().file("lib-1.0.buildinfo").unwrap().sha256,
-        None
-    );
+    assert_eq!((file.state, file.outcome), (VerdictState::Different, Some(Outcome::NotBuilt)));
+    assert_eq!(net.verdict().file("lib-1.0.buildinfo").unwrap().sha256, None);
 }
 
 #[test]
@@ -194,17 +116,9 @@ fn a_file_that_only_a_liar_lists_is_not_in_the_verdict() {
     let liar = built(vec![
         file("lib-1.0.pom", Outcome::Identical, Some("pom"), Some("pom")),
         file("lib-1.0.jar", Outcome::Identical, Some("jar"), Some("jar")),
-        file(
-            "lib-1.0-evil.jar",
-            Outcome::Identical,
-            Some("evil"),
-            Some("evil"),
-        ),
+        file("lib-1.0-evil.jar", Outcome::Identical, Some("evil"), Some("evil")),
     ]);
-    net.run(
-        &upstream_request(),
-        &[liar, identical(), identical(), identical()],
-    );
+    net.run(&upstream_request(), &[liar, identical(), identical(), identical()]);
     assert_eq!(net.verdict().files.len(), 2);
     assert_eq!(net.verdict().state, VerdictState::Identical);
 }
@@ -218,19 +132,12 @@ fn the_recorder_s_turn_goes_round() {
         let recorder = net.recorder(&round);
         assert_eq!(recorder, (index + attempt) % 4);
         let other = (recorder + 1) % 4;
-        assert!(matches!(
-            net.say(other, net.inputs(round)),
-            Err(Refusal::NotRecorder { .. })
-        ));
+        assert!(matches!(net.say(other, net.inputs(round)), Err(Refusal::NotRecorder { .. })));
         match attempt {
             0 => net.time_out(round, RoundStage::Record),
             1 => {
-                let failure = InputsFailed {
-                    round,
-                    attempt: 1,
-                    failure: RecordFailure::Engine,
-                    detail: "out of memory".into(),
-                };
+                let failure =
+                    InputsFailed { round, attempt: 1, failure: RecordFailure::Engine, detail: "out of memory".into() };
                 net.say(recorder, EntryBody::InputsFailed(failure)).unwrap();
             }
             _ => {
@@ -253,13 +160,7 @@ fn the_recorder_s_turn_goes_round() {
         assert_eq!(net.round(&round).attempt as usize, attempt + 1);
         assert_eq!(net.stage(round), Stage::Recording);
     }
-    assert!(matches!(
-        net.timeout_of(round, 0),
-        Err(Refusal::Attempt {
-            named: 0,
-            present: 3
-        })
-    ));
+    assert!(matches!(net.timeout_of(round, 0), Err(Refusal::Attempt { named: 0, present: 3 })));
     // The last of four attempts.
     net.time_out(round, RoundStage::Record);
     assert_eq!(net.stage(round), Stage::Closed(RoundState::Abandoned));
@@ -268,14 +169,7 @@ fn the_recorder_s_turn_goes_round() {
 
 impl Net {
     fn timeout_of(&mut self, round: RoundKey, attempt: u32) -> Result<Vec<Leaf>, Refusal> {
-        self.say(
-            0,
-            EntryBody::Timeout(Timeout {
-                round,
-                attempt,
-                stage: RoundStage::Record,
-            }),
-        )
+        self.say(0, EntryBody::Timeout(Timeout { round, attempt, stage: RoundStage::Record }))
     }
 }
 
@@ -295,14 +189,8 @@ fn fewer_than_a_quorum_of_timeouts_move_nothing() {
     for n in 0..2 {
         net.timeout(n, round, RoundStage::Record).unwrap();
     }
-    assert_eq!(
-        net.timeout(0, round, RoundStage::Record),
-        Err(Refusal::Duplicate)
-    );
-    assert_eq!(
-        net.timeout(2, round, RoundStage::Commit),
-        Err(Refusal::Stage)
-    );
+    assert_eq!(net.timeout(0, round, RoundStage::Record), Err(Refusal::Duplicate));
+    assert_eq!(net.timeout(2, round, RoundStage::Commit), Err(Refusal::Stage));
     assert_eq!(net.round(&round).attempt, 0);
 }
 
@@ -329,18 +217,10 @@ fn a_result_must_be_the_committed_one() {
     for n in 0..4 {
         net.commit(n, round, &identical()).unwrap();
     }
-    assert_eq!(
-        net.reveal(0, round, &different("x")),
-        Err(Refusal::CommitmentMismatch)
-    );
-    let EntryBody::Attestation(mut other_salt) = net.attestation(0, round, &identical()) else {
-        unreachable!()
-    };
+    assert_eq!(net.reveal(0, round, &different("x")), Err(Refusal::CommitmentMismatch));
+    let EntryBody::Attestation(mut other_salt) = net.attestation(0, round, &identical()) else { unreachable!() };
     other_salt.salt = [99; 32];
-    assert_eq!(
-        net.say(0, EntryBody::Attestation(other_salt)),
-        Err(Refusal::CommitmentMismatch)
-    );
+    assert_eq!(net.say(0, EntryBody::Attestation(other_salt)), Err(Refusal::CommitmentMismatch));
     // A copied commitment is of no use: the authority is part of the hash.
     net.reveal(0, round, &identical()).unwrap();
 }
@@ -351,25 +231,18 @@ fn an_early_verdict_once_nothing_can_change_it() {
     let round = net.request(0, &upstream_request());
     net.record(round);
     for n in 0..4 {
-        net.commit(n, round, &if n == 3 { different("x") } else { identical() })
-            .unwrap();
+        net.commit(n, round, &if n == 3 { different("x") } else { identical() }).unwrap();
     }
     assert!(net.reveal(0, round, &identical()).unwrap().is_empty());
     assert!(net.reveal(1, round, &identical()).unwrap().is_empty());
     assert_eq!(net.reveal(2, round, &identical()).unwrap().len(), 1);
-    assert_eq!(
-        net.stage(round),
-        Stage::Closed(RoundState::Decided(VerdictState::Identical))
-    );
+    assert_eq!(net.stage(round), Stage::Closed(RoundState::Decided(VerdictState::Identical)));
     // The fourth is put on record and changes nothing.
     let verdict = net.verdict().clone();
     assert!(net.reveal(3, round, &different("x")).unwrap().is_empty());
     assert_eq!(net.verdict(), &verdict);
     assert!(net.round(&round).attestations[&key(3).public()].after_close);
-    assert_eq!(
-        net.reveal(3, round, &different("x")),
-        Err(Refusal::Duplicate)
-    );
+    assert_eq!(net.reveal(3, round, &different("x")), Err(Refusal::Duplicate));
 }
 
 #[test]
@@ -424,10 +297,7 @@ fn a_late_result_counts_only_beside_enough_timely_ones() {
 fn too_few_commitments_lose_the_attempt() {
     let mut net = Net::new(4);
     let round = revealing(&mut net, &[(0, identical())]);
-    assert_eq!(
-        (net.stage(round), net.round(&round).attempt),
-        (Stage::Recording, 1)
-    );
+    assert_eq!((net.stage(round), net.round(&round).attempt), (Stage::Recording, 1));
 }
 
 #[test]
@@ -438,19 +308,11 @@ fn silence_is_no_dispute() {
     net.reveal(1, round, &different("x")).unwrap();
     net.time_out(round, RoundStage::Reveal);
     assert!(net.state.verdict(&release()).is_none());
-    assert_eq!(
-        (net.stage(round), net.round(&round).attempt),
-        (Stage::Recording, 1)
-    );
+    assert_eq!((net.stage(round), net.round(&round).attempt), (Stage::Recording, 1));
     // Nothing of the lost attempt can be said again.
-    let EntryBody::Attestation(mut old) = net.attestation(0, round, &identical()) else {
-        unreachable!()
-    };
+    let EntryBody::Attestation(mut old) = net.attestation(0, round, &identical()) else { unreachable!() };
     old.attempt = 0;
-    assert!(matches!(
-        net.say(0, EntryBody::Attestation(old)),
-        Err(Refusal::Attempt { .. })
-    ));
+    assert!(matches!(net.say(0, EntryBody::Attestation(old)), Err(Refusal::Attempt { .. })));
 }
 
 #[test]
@@ -463,10 +325,7 @@ fn two_commitments_are_evidence_and_cost_the_vote() {
     let evidence = net.round(&round).equivocations[&key(0).public()].clone();
     assert_ne!(evidence.first, evidence.second);
     // Once is enough: the log cannot be filled with evidence.
-    assert_eq!(
-        net.commit(0, round, &different("y")),
-        Err(Refusal::Duplicate)
-    );
+    assert_eq!(net.commit(0, round, &different("y")), Err(Refusal::Duplicate));
     for n in 1..4 {
         net.commit(n, round, &identical()).unwrap();
     }
@@ -475,13 +334,7 @@ fn two_commitments_are_evidence_and_cost_the_vote() {
         net.reveal(n, round, &identical()).unwrap();
     }
     assert_eq!(net.verdict().state, VerdictState::Identical);
-    assert!(
-        !net.verdict()
-            .file("lib-1.0.jar")
-            .unwrap()
-            .agreed_by
-            .contains(&key(0).public())
-    );
+    assert!(!net.verdict().file("lib-1.0.jar").unwrap().agreed_by.contains(&key(0).public()));
 }
 
 #[test]
@@ -495,34 +348,20 @@ fn evidence_takes_back_a_vote_that_was_shown() {
     net.reveal(0, round, &identical()).unwrap();
     net.commit(0, round, &different("x")).unwrap();
     net.reveal(1, round, &identical()).unwrap();
-    assert!(
-        net.reveal(2, round, &identical()).unwrap().is_empty(),
-        "two votes are no quorum of four"
-    );
+    assert!(net.reveal(2, round, &identical()).unwrap().is_empty(), "two votes are no quorum of four");
     assert_eq!(net.reveal(3, round, &identical()).unwrap().len(), 1);
 }
 
 #[test]
 fn a_build_fed_its_own_result_is_void() {
     let mut net = Net::new(4);
-    let void = RoundResult::Void {
-        reason: VoidReason::InputEqualsReference,
-    };
-    let round = net.run(
-        &upstream_request(),
-        &[void.clone(), void.clone(), void.clone(), identical()],
-    );
-    assert_eq!(
-        net.stage(round),
-        Stage::Closed(RoundState::Void(VoidReason::InputEqualsReference))
-    );
+    let void = RoundResult::Void { reason: VoidReason::InputEqualsReference };
+    let round = net.run(&upstream_request(), &[void.clone(), void.clone(), void.clone(), identical()]);
+    assert_eq!(net.stage(round), Stage::Closed(RoundState::Void(VoidReason::InputEqualsReference)));
     assert!(net.state.verdict(&release()).is_none());
     // One liar alone voids nothing.
     let mut net = Net::new(4);
-    net.run(
-        &upstream_request(),
-        &[void, identical(), identical(), identical()],
-    );
+    net.run(&upstream_request(), &[void, identical(), identical(), identical()]);
     assert_eq!(net.verdict().state, VerdictState::Identical);
 }
 
@@ -531,9 +370,7 @@ fn recorders_that_see_the_build_fail_are_attestations_of_it() {
     for n in [1, 4] {
         let mut net = Net::new(n);
         let round = net.request(0, &upstream_request());
-        let RoundResult::Failed(failure) = failed(FailureKind::Compilation) else {
-            unreachable!()
-        };
+        let RoundResult::Failed(failure) = failed(FailureKind::Compilation) else { unreachable!() };
         let quorum = net.state.committee().quorum();
         for attempt in 0..quorum {
             assert!(net.state.verdict(&release()).is_none());
@@ -561,9 +398,6 @@ fn results_must_fit_the_request() {
     for result in [native("a"), built(vec![foreign])] {
         let mut net = net.clone();
         net.commit(0, round, &result).unwrap();
-        assert!(matches!(
-            net.reveal(0, round, &result),
-            Err(Refusal::Result { .. })
-        ));
+        assert!(matches!(net.reveal(0, round, &result), Err(Refusal::Result { .. })));
     }
 }

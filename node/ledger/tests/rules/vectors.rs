@@ -11,51 +11,33 @@ use crate::receipts::with_handover;
 
 /// Compares with the stored vector. With `WRITE_VECTORS` in the environment it is written instead, for a new format.
 fn check(name: &str, actual: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("vectors")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name);
     if std::env::var_os("WRITE_VECTORS").is_some() {
         std::fs::write(&path, actual).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(
-        actual, stored,
-        "{name} has changed: that is a new version of the format"
-    );
+    assert_eq!(actual, stored, "{name} has changed: that is a new version of the format");
 }
 
 #[test]
 fn genesis_and_network_id() {
     let genesis = genesis(4);
-    check(
-        "genesis.json",
-        &(serde_json::to_string_pretty(&genesis).unwrap() + "\n"),
-    );
+    check("genesis.json", &(serde_json::to_string_pretty(&genesis).unwrap() + "\n"));
     check("network-id.txt", &format!("{}\n", genesis.network_id()));
-    let stored =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/genesis.json"))
-            .unwrap();
+    let stored = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/genesis.json")).unwrap();
     let read: Genesis = serde_json::from_str(&stored).unwrap();
     assert_eq!(read.network_id(), genesis.network_id());
     let extended = stored.replacen('{', "{\"surprise\": 1,", 1);
-    assert!(
-        serde_json::from_str::<Genesis>(&extended).is_err(),
-        "unknown fields are refused"
-    );
+    assert!(serde_json::from_str::<Genesis>(&extended).is_err(), "unknown fields are refused");
 }
 
 #[test]
 fn entries() {
     let net = Net::new(4);
-    let mut text =
-        String::from("# kind, SHA-256 of the signed entry, its bytes (signer: seed 32 x 01)\n");
+    let mut text = String::from("# kind, SHA-256 of the signed entry, its bytes (signer: seed 32 x 01)\n");
     for (name, body) in samples() {
         let entry = net.sign(0, body);
-        text.push_str(&format!(
-            "{name} {} {}\n",
-            entry.digest(),
-            hex::encode(entry.to_bytes())
-        ));
+        text.push_str(&format!("{name} {} {}\n", entry.digest(), hex::encode(entry.to_bytes())));
     }
     check("entries.txt", &text);
     // And from the file back: the bytes alone suffice.
@@ -72,18 +54,8 @@ fn hashes() {
     let net = Net::new(4);
     let request = upstream_request();
     let round = request.round_key();
-    let commitment = commitment_hash(
-        &net.network(),
-        &round,
-        3,
-        &key(0).public(),
-        &[5; 32],
-        &identical(),
-    );
-    let (_, grant) = samples()
-        .into_iter()
-        .find(|(name, _)| *name == "namespace")
-        .unwrap();
+    let commitment = commitment_hash(&net.network(), &round, 3, &key(0).public(), &[5; 32], &identical());
+    let (_, grant) = samples().into_iter().find(|(name, _)| *name == "namespace").unwrap();
     let block = Block {
         height: 1,
         prev_hash: sha("previous"),
@@ -112,11 +84,6 @@ fn checkpoint_and_receipt() {
     let (net, receipt) = with_handover();
     check("certificate.txt", &receipt.certificate.to_text());
     check("receipt.txt", &receipt.to_text());
-    let stored =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/receipt.txt"))
-            .unwrap();
-    Receipt::parse(&stored)
-        .unwrap()
-        .verify(&net.genesis)
-        .unwrap();
+    let stored = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/receipt.txt")).unwrap();
+    Receipt::parse(&stored).unwrap().verify(&net.genesis).unwrap();
 }

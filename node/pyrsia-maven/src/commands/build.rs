@@ -23,9 +23,7 @@ pub async fn run(global: &Global, args: &BuildArgs) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
     let client = Client::new(&global.node, context.data.existing_api_token()?)?;
     let specification = match &args.source.spec {
-        Some(path) => {
-            Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?)
-        }
+        Some(path) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?),
         None => None,
     };
     let submission = BuildSubmission {

@@ -46,7 +46,8 @@ pub async fn run(global: &Global, args: &BuildsArgs) -> anyhow::Result<Exit> {
 pub async fn one(client: &Client, id: &str) -> anyhow::Result<Build> {
     let found: Result<Option<Build>, CallError> = client.find(&format!("/api/v1/builds/{id}")).await;
     found?.ok_or_else(|| {
-        CommandError::new(Exit::Failed, format!("the node knows no build {id}; `pyrsia-maven builds` lists them")).into()
+        CommandError::new(Exit::Failed, format!("the node knows no build {id}; `pyrsia-maven builds` lists them"))
+            .into()
     })
 }
 

@@ -30,7 +30,7 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     };
     let folder = context.data.create().map(|()| context.data.root().display().to_string());
     check("data directory", folder.map_err(|error| format!("{error:#}")));
-    let found = upstream::find(context.config.node.upstream.as_deref()).await;
+    let found = upstream::find(context.config.node.upstream.as_deref(), Some(context.config.node.listen)).await;
     check(
         "upstream",
         match found {
@@ -56,7 +56,12 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
         terminal::json(&checks)?;
     } else {
         for check in &checks {
-            terminal::line(&format!("{} {:<16} {}", if check.ok { "ok     " } else { "MISSING" }, check.name, check.text));
+            terminal::line(&format!(
+                "{} {:<16} {}",
+                if check.ok { "ok     " } else { "MISSING" },
+                check.name,
+                check.text
+            ));
         }
     }
     Ok(if broken { Exit::Failed } else { Exit::Done })

@@ -2,9 +2,7 @@
 
 use anyhow::Context as _;
 use build_spec::Specification;
-use pyrsia_api_types::{
-    Accepted, BlockSubmission, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission,
-};
+use pyrsia_api_types::{Accepted, BlockSubmission, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission};
 use pyrsia_ledger::PublisherKey;
 
 use crate::cli::{ApproveArgs, Global, NamespaceCommand, ReasonArgs};

@@ -62,9 +62,7 @@ pub fn judge(verdict: &Verdict, candidate: &Candidate, genesis: &Genesis, withdr
         (VerdictState::Disputed, ..) => {
             done(Exit::Disputed, report, "DISPUTED: the builders did not agree; see `inspect`".to_owned())
         }
-        (VerdictState::Failed, ..) => {
-            done(Exit::Unknown, report, "unknown: the source could not be built".to_owned())
-        }
+        (VerdictState::Failed, ..) => done(Exit::Unknown, report, "unknown: the source could not be built".to_owned()),
         (VerdictState::Different, ..) if file.outcome == Some(Outcome::NotBuilt) => {
             done(Exit::Unknown, report, "unknown: the build does not make this file".to_owned())
         }
@@ -195,8 +193,7 @@ mod tests {
     }
 
     fn code(state: VerdictState, size: u32, bytes: &[u8], accept: Accept) -> Exit {
-        let candidate =
-            Candidate { name: "lib-1.jar".to_owned(), path: None, sha256: Some(Sha256::of(bytes)) };
+        let candidate = Candidate { name: "lib-1.jar".to_owned(), path: None, sha256: Some(Sha256::of(bytes)) };
         judge(&verdict(state, size), &candidate, &genesis(), false, accept).exit
     }
 
@@ -229,8 +226,7 @@ mod tests {
 
     #[test]
     fn a_withdrawn_release_is_never_good() {
-        let candidate =
-            Candidate { name: "lib-1.jar".to_owned(), path: None, sha256: Some(Sha256::of(b"jar")) };
+        let candidate = Candidate { name: "lib-1.jar".to_owned(), path: None, sha256: Some(Sha256::of(b"jar")) };
         let judged = judge(&verdict(VerdictState::Identical, 4), &candidate, &genesis(), true, Accept::default());
         assert_eq!(judged.exit, Exit::Withdrawn);
     }

@@ -125,8 +125,7 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
         work_dir: work.path().to_owned(),
     };
     let blobs = Arc::new(StoreBlobs(local.blobs.clone()));
-    let rebuilt =
-        record_and_replay(&builder, &job, inputs.clone(), blobs, log.clone()).await.map_err(build_error)?;
+    let rebuilt = record_and_replay(&builder, &job, inputs.clone(), blobs, log.clone()).await.map_err(build_error)?;
     let start = Instant::now();
     let references = reference_files(args, &*inputs, &rebuilt, work.path()).await?;
     check_inputs(&rebuilt.manifest, &rebuilt.built, &references).map_err(build_error)?;
@@ -157,7 +156,9 @@ async fn source(
 ) -> anyhow::Result<Source> {
     let no_source = |text: String| CommandError::new(Exit::NoSource, text);
     let repository: CanonicalRepository = match &args.source.source {
-        Some(raw) => maven_layout::scm::canonical(raw).map_err(|error| no_source(format!("--source {raw}: {error}")))?,
+        Some(raw) => {
+            maven_layout::scm::canonical(raw).map_err(|error| no_source(format!("--source {raw}: {error}")))?
+        }
         None => {
             let chain = pom_chain(inputs, &args.coordinates).await.map_err(|error| no_source(error.to_string()))?;
             chain.repository.ok_or_else(|| {
@@ -184,7 +185,8 @@ async fn source(
 fn specification(args: &RebuildArgs, source: &Source) -> anyhow::Result<(Specification, &'static str)> {
     if let Some(path) = &args.source.spec {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let given = Specification::from_toml(&text).with_context(|| format!("{} is no specification", path.display()))?;
+        let given =
+            Specification::from_toml(&text).with_context(|| format!("{} is no specification", path.display()))?;
         return Ok((given, "given"));
     }
     Ok(match &source.specification {
@@ -361,7 +363,11 @@ fn print(report: &RebuildReport, out: &Path) {
         source.commit.clone().unwrap_or_else(none)
     ));
     terminal::line(&format!("  image    {}", report.image_digest.clone().unwrap_or_else(none)));
-    terminal::line(&format!("  inputs   {} ({} files)", report.manifest.root.clone().unwrap_or_else(none), report.manifest.count));
+    terminal::line(&format!(
+        "  inputs   {} ({} files)",
+        report.manifest.root.clone().unwrap_or_else(none),
+        report.manifest.count
+    ));
     for output in &report.outputs {
         let digest = output.sha256.clone().unwrap_or_else(none);
         terminal::line(&format!("  {} {} {digest}", output.name, output.outcome));

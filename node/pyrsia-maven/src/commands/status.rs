@@ -26,7 +26,10 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     let network = &status.network;
     line(&format!("network   {} {}", plain(&network.name), plain(&network.id)));
     line(&match network.tolerates {
-        0 => format!("          {} authorities, {} must agree; no Byzantine tolerance", network.authorities, network.threshold),
+        0 => format!(
+            "          {} authorities, {} must agree; no Byzantine tolerance",
+            network.authorities, network.threshold
+        ),
         liars => format!(
             "          {} authorities, {} must agree; tolerates {liars} that lie or fail",
             network.authorities, network.threshold
@@ -37,7 +40,12 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     line(&format!("          checkpoint of {age}{}", if status.log.stale { " (STALE)" } else { "" }));
     let builds = &status.builds;
     line(&format!("builds    {} open, {} closed, {} running here", builds.open, builds.closed, builds.running_here));
-    line(&format!("files     {} ({} bytes) in {}", status.storage.files, status.storage.bytes, plain(&status.storage.data_dir)));
+    line(&format!(
+        "files     {} ({} bytes) in {}",
+        status.storage.files,
+        status.storage.bytes,
+        plain(&status.storage.data_dir)
+    ));
     for warning in &status.warnings {
         line(&format!("warning   {}", plain(warning)));
     }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use maven_layout::{ArtifactRef, Coordinates};
 use pyrsia_api_types::{Inspection, LogPosition, SourceDocument, VerifyReport};
 use pyrsia_digest::{MultiHasher, Sha256};
-use pyrsia_ledger::{Genesis, Receipt, VerifiedReceipt};
+use pyrsia_ledger::{Certificate, Genesis, Receipt, VerifiedReceipt};
 use serde::Serialize;
 
 use super::judge::{Accept, Candidate, Judged, hint, judge, unknown};
@@ -38,6 +38,10 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let subjects = local_files::subjects(args)?;
     let client = Client::new(&global.node, None)?;
     let genesis = genesis(&context, args, &client).await?;
+    let freshest = match args.max_age {
+        Some(_) if args.receipt.is_none() => checkpoint_time(&client, &genesis).await?,
+        _ => None,
+    };
     let mut releases: BTreeMap<Coordinates, Release> = BTreeMap::new();
     let mut judged: Vec<(Coordinates, Judged, Option<VerifiedReceipt>)> = Vec::new();
     for subject in &subjects {
@@ -55,7 +59,7 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
         }
         let release = &releases[&coordinates];
         let candidate = candidate(subject, &artifact, args, &client).await?;
-        let verdict = judge_release(release, &candidate, &genesis, args);
+        let verdict = judge_release(release, &candidate, &genesis, args, freshest);
         judged.push((coordinates, verdict, release.proven.clone()));
     }
     report(global, judged)
@@ -144,6 +148,15 @@ fn offline(path: &std::path::Path, genesis: &Genesis, coordinates: &Coordinates)
     Ok(release)
 }
 
+/// When a quorum cosigned the newest checkpoint, as far as the node shows it. A checkpoint that does not verify counts as
+/// none: the node then looks as old as its receipts, never younger.
+async fn checkpoint_time(client: &Client, genesis: &Genesis) -> anyhow::Result<Option<u64>> {
+    let Some(bytes) = client.find_bytes("/log/checkpoint").await? else { return Ok(None) };
+    let certificate = String::from_utf8(bytes).ok().and_then(|text| text.parse::<Certificate>().ok());
+    let verified = certificate.and_then(|found| found.verify(&genesis.network_id(), &genesis.committee()).ok());
+    Ok(verified.map(|verified| verified.oldest))
+}
+
 async fn online(client: &Client, genesis: &Genesis, coordinates: &Coordinates) -> anyhow::Result<Release> {
     let inspection: Option<Inspection> = client.find(&format!("/api/v1/inspect/{coordinates}")).await?;
     let withdrawn = inspection.is_some_and(|inspection| inspection.blocked || inspection.withdrawn);
@@ -192,7 +205,13 @@ async fn candidate(
     Ok(Candidate { name, path: None, sha256 })
 }
 
-fn judge_release(release: &Release, candidate: &Candidate, genesis: &Genesis, args: &VerifyArgs) -> Judged {
+fn judge_release(
+    release: &Release,
+    candidate: &Candidate,
+    genesis: &Genesis,
+    args: &VerifyArgs,
+    freshest: Option<u64>,
+) -> Judged {
     if let Some(broken) = &release.broken {
         let mut judged = unknown(candidate, 0, "");
         judged.exit = Exit::BadProof;
@@ -212,7 +231,7 @@ fn judge_release(release: &Release, candidate: &Candidate, genesis: &Genesis, ar
     };
     let mut judged = judge(&proven.verdict, candidate, genesis, release.withdrawn, accept);
     if let Some(max_age) = args.max_age {
-        let age = crate::clock::now().saturating_sub(proven.time);
+        let age = crate::clock::now().saturating_sub(freshest.unwrap_or(0).max(proven.time));
         if age > max_age {
             judged.exit = Exit::worst([judged.exit, Exit::Stale]);
             judged.sentence = format!("{}; STALE: the checkpoint is {age} s old", judged.sentence);
@@ -221,10 +240,7 @@ fn judge_release(release: &Release, candidate: &Candidate, genesis: &Genesis, ar
     judged
 }
 
-fn report(
-    global: &Global,
-    judged: Vec<(Coordinates, Judged, Option<VerifiedReceipt>)>,
-) -> anyhow::Result<Exit> {
+fn report(global: &Global, judged: Vec<(Coordinates, Judged, Option<VerifiedReceipt>)>) -> anyhow::Result<Exit> {
     let exit = Exit::worst(judged.iter().map(|(_, judged, _)| judged.exit));
     let count = judged.len();
     let mut good = 0usize;

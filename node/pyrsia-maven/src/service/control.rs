@@ -134,10 +134,7 @@ impl NodeService {
     /// Proposes or approves; in force at once where one authority is a quorum.
     async fn propose(&self, body: EntryBody) -> Result<Accepted, ViewError> {
         let entry = body.proposal_id().map(|id| id.to_string()).unwrap_or_default();
-        self.entries
-            .submit(body)
-            .await
-            .map_err(|detail| ViewError::Refused { detail, next: String::new() })?;
+        self.entries.submit(body).await.map_err(|detail| ViewError::Refused { detail, next: String::new() })?;
         let effective = self.replica.state().committee().quorum() == 1;
         Ok(Accepted { entry, effective })
     }

@@ -7,7 +7,6 @@ mod view;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pyrsia_blobs::BlobStore;
 use pyrsia_http::ViewError;
 use pyrsia_rebuilds::{Board, Entries, Intake};
 use pyrsia_replica::ReplicaHandle;
@@ -21,8 +20,6 @@ pub struct NodeService {
     pub store: LedgerStore,
     /// The coordinate index.
     pub index: IndexStore,
-    /// Files.
-    pub blobs: Arc<BlobStore>,
     /// Builds.
     pub board: Arc<Board>,
     /// This authority's hand.

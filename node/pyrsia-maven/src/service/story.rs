@@ -4,9 +4,7 @@ use maven_layout::Coordinates;
 use pyrsia_api_types::{
     AuthorityProgress, Build, BuildMode, Dissent, FileStory, LogLeaf, SourceDocument, VerdictStory,
 };
-use pyrsia_ledger::{
-    Committee, EntryBody, Leaf, Mode, PublicKey, Round, RoundResult, Stage, State, Verdict,
-};
+use pyrsia_ledger::{Committee, EntryBody, Leaf, Mode, PublicKey, Round, RoundResult, Stage, State, Verdict};
 use pyrsia_rebuilds::BoardBuild;
 
 /// The name of an authority, or its key.
@@ -91,9 +89,7 @@ pub fn build(board: &BoardBuild, state: &State) -> Build {
         stage: stage.to_owned(),
         attempt: round.map_or(0, |round| round.attempt),
         request_index: round.map(|round| round.index),
-        recorder: round
-            .filter(|round| round.stage.is_open())
-            .map(|round| name_of(&round.committee, &round.recorder())),
+        recorder: round.filter(|round| round.stage.is_open()).map(|round| name_of(&round.committee, &round.recorder())),
         inputs_root: round.and_then(|round| round.inputs.as_ref()).map(|inputs| inputs.manifest_root.to_string()),
         authorities: round.map(progress).unwrap_or_default(),
         threshold: u32::try_from(state.committee().quorum()).unwrap_or(u32::MAX),

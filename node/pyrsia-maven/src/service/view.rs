@@ -45,7 +45,8 @@ impl NodeView for NodeService {
             },
             log: LogStatus {
                 size: state.log_size(),
-                root: checkpoint.map_or_else(|| pyrsia_merkle::empty_root().to_string(), |found| found.checkpoint.root.to_string()),
+                root: checkpoint
+                    .map_or_else(|| pyrsia_merkle::empty_root().to_string(), |found| found.checkpoint.root.to_string()),
                 height: head.map(|head| head.height),
                 checkpoint_time: time,
                 stale: time.is_some_and(|time| crate::clock::now().saturating_sub(time) > STALE_S),
@@ -58,7 +59,11 @@ impl NodeView for NodeService {
                     .facts
                     .upstream
                     .iter()
-                    .map(|(url, found)| UpstreamStatus { id: "central".to_owned(), url: url.clone(), found: found.clone() })
+                    .map(|(url, found)| UpstreamStatus {
+                        id: "central".to_owned(),
+                        url: url.clone(),
+                        found: found.clone(),
+                    })
                     .collect(),
                 quarantined: quarantined.len() as u64,
             },
@@ -110,7 +115,8 @@ impl NodeView for NodeService {
         let state = self.replica.state();
         let verdict = state.verdict(coordinates);
         let decided = state.rounds().any(|round| {
-            matches!(round.stage, Stage::Closed(RoundState::Decided(_))) && round.request.coordinates.contains(coordinates)
+            matches!(round.stage, Stage::Closed(RoundState::Decided(_)))
+                && round.request.coordinates.contains(coordinates)
         });
         let namespace = state.namespace_for(&coordinates.group).map(|namespace| {
             let word = if namespace.native { "native" } else { "upstream" };

@@ -70,7 +70,8 @@ fn what_a_hostile_build_may_hand_out_is_refused() {
         let error = collected(&[("status", b"0"), (name, b"x")], 1000).unwrap_err();
         assert!(matches!(error, BuildError::Engine(_)), "{name}: {error}");
     }
-    let twice: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"")];
+    let twice: Entries<'_> =
+        &[("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"")];
     assert!(matches!(collected(twice, 1000), Err(BuildError::Engine(_))));
     let link: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.jar", b"")];
     assert!(matches!(raw(link, 1000, tar::EntryType::Symlink, &Hints::default()), Err(BuildError::Engine(_))));
@@ -95,7 +96,10 @@ fn a_release_needs_its_pom_and_main_artifact() {
     };
     assert_eq!(missing(&[("status", b"0"), ("g/a/1/a-1.jar", b"x")]), "POM of g:a:1");
     assert_eq!(missing(&[("status", b"0"), ("g/a/1/a-1.pom", POM)]), "main artifact of g:a:1");
-    assert_eq!(missing(&[("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1-sources.jar", b"x")]), "main artifact of g:a:1");
+    assert_eq!(
+        missing(&[("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1-sources.jar", b"x")]),
+        "main artifact of g:a:1"
+    );
     let parent = b"<project><artifactId>a</artifactId><packaging>pom</packaging></project>";
     assert!(collected(&[("status", b"0"), ("g/a/1/a-1.pom", parent)], 1000).is_ok());
 }
@@ -106,7 +110,9 @@ fn why_a_build_failed() {
         raw(&[("status", b"1\n"), ("free", free)], 1000, tar::EntryType::Regular, &hints).unwrap_err()
     };
     let plain = failed(b"Available\n50000\n", Hints::default());
-    assert!(matches!(&plain, BuildError::ToolFailed(failure) if failure.exit_code == 1 && failure.log_tail == ["last line"]));
+    assert!(
+        matches!(&plain, BuildError::ToolFailed(failure) if failure.exit_code == 1 && failure.log_tail == ["last line"])
+    );
     assert!(plain.is_attestable());
     assert!(matches!(failed(b"Available\n12\n", Hints::default()), BuildError::Limit(BuildLimit::Disk)));
     let full = Hints { disk_full: true, ..Hints::default() };
