@@ -1,6 +1,6 @@
 //! The composition root: the only place where the parts of a node are put together.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -358,8 +358,8 @@ async fn recosign(handle: pyrsia_replica::ReplicaHandle, stop: CancellationToken
     }
 }
 
-/// The path of the ready file's temporary sibling is never seen by who waits for it.
-pub fn write_ready(path: &PathBuf, address: std::net::SocketAddr) -> anyhow::Result<()> {
+/// Says where the node serves, in one step: who waits for the file never sees half of it.
+pub fn write_ready(path: &Path, address: std::net::SocketAddr) -> anyhow::Result<()> {
     let document = serde_json::json!({ "url": format!("http://{address}"), "pid": std::process::id() });
     crate::data_dir::write_atomically(path, document.to_string().as_bytes())
 }

@@ -94,9 +94,12 @@ pub struct AssessError {
     source: std::io::Error,
 }
 
+/// What was built and what upstream has under one name.
+type Pair<'a> = (Option<&'a BuiltFile>, Option<&'a ReferenceFile>);
+
 /// Compares the union of built and reference files.
 pub fn assess(mode: Mode, built: &Built, references: &[ReferenceFile]) -> Result<Assessment, AssessError> {
-    let mut pairs: BTreeMap<(Coordinates, String), (Option<&BuiltFile>, Option<&ReferenceFile>)> = BTreeMap::new();
+    let mut pairs: BTreeMap<(Coordinates, String), Pair<'_>> = BTreeMap::new();
     for file in &built.files {
         pairs.entry((file.coordinates.clone(), file.name.clone())).or_default().0 = Some(file);
     }

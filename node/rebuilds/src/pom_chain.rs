@@ -37,9 +37,9 @@ pub enum PomChainError {
     #[error("the parent {parent} of {child} is not on upstream")]
     NoParent {
         /// The POM that names it.
-        child: Coordinates,
+        child: Box<Coordinates>,
         /// The missing one.
-        parent: Coordinates,
+        parent: Box<Coordinates>,
     },
     /// A POM could not be fetched.
     #[error(transparent)]
@@ -63,7 +63,7 @@ pub async fn pom_chain(inputs: &dyn Inputs, release: &Coordinates) -> Result<Pom
         let Input::Found { file, digests } = input else {
             return Err(match child {
                 None => PomChainError::NoRelease(coordinates),
-                Some(child) => PomChainError::NoParent { child, parent: coordinates },
+                Some(child) => PomChainError::NoParent { child: Box::new(child), parent: Box::new(coordinates) },
             });
         };
         chain.digests.push(digests.sha256);

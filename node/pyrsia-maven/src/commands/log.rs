@@ -39,7 +39,7 @@ pub async fn run(global: &Global, args: &LogArgs) -> anyhow::Result<Exit> {
                 }
             }
         }
-        if end && !args.follow || (next == from && !args.follow) {
+        if !args.follow && (end || next == from) {
             break;
         }
         from = next;

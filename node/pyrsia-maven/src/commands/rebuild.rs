@@ -221,7 +221,7 @@ async fn reference_files(
     }
     let coordinates = args.coordinates.clone();
     let Some(given) = &args.reference else {
-        let found = references(inputs, &[coordinates.clone()], &rebuilt.built).await;
+        let found = references(inputs, std::slice::from_ref(&coordinates), &rebuilt.built).await;
         let found = found.map_err(|error| anyhow::anyhow!("the reference could not be had: {error:?}"))?;
         if found.is_empty() {
             bail!("upstream has no {coordinates} to compare with; use --no-reference or --reference");
