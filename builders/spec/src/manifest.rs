@@ -180,7 +180,7 @@ impl InputManifest {
         }
         let mut manifest = Self::new();
         let mut previous: Option<(RepositoryId, RepoPath)> = None;
-        for (index, row) in body.lines().enumerate() {
+        for (index, row) in body.split_terminator('\n').enumerate() {
             let number = index + 2;
             let bad = |problem| ManifestError::NotCanonical { line: number, problem };
             let line = parse_line(row).ok_or_else(|| bad("not repository, path, status, size and SHA-256"))?;
