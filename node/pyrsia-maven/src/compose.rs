@@ -36,6 +36,9 @@ use crate::upstream::{self, Upstream};
 /// Maven of builds that name none.
 pub const DEFAULT_MAVEN: &str = "3.9.11";
 
+/// Folder of running builds and their sources; emptied at each start.
+pub const WORK: &str = "work";
+
 /// Ordered batches that wait for the replica.
 const BATCHES: usize = 16;
 
@@ -60,6 +63,8 @@ fn java_config(context: &Context) -> JavaBuilderConfig {
     config.source_mirrors.extend(
         mirrors.map(|(prefix, replacement)| SourceMirror { prefix: prefix.clone(), replacement: replacement.clone() }),
     );
+    // Below the work folder, which is swept at each start: a killed process leaves no sources for ever.
+    config.temp_dir.get_or_insert_with(|| context.data.join(WORK));
     config
 }
 
@@ -191,18 +196,23 @@ pub async fn compose(context: &Context) -> anyhow::Result<Node> {
     let upstream = upstream::find(context.config.node.upstream.as_deref(), Some(listen)).await?;
     let policies = policies(context)?;
     let policy = policies.default_policy().as_str().to_owned();
-    let parts = Parts {
-        ledger: Arc::new(handle.clone()),
-        blobs: blobs.clone(),
-        index: index.clone(),
-        origins: upstream.iter().map(|upstream| Arc::clone(&upstream.origin)).collect(),
-        clock: clock(),
+    let repository = |policies| -> Arc<dyn Files> {
+        let parts = Parts {
+            ledger: Arc::new(handle.clone()),
+            blobs: blobs.clone(),
+            index: index.clone(),
+            origins: upstream.iter().map(|upstream| Arc::clone(&upstream.origin)).collect(),
+            clock: clock(),
+        };
+        Arc::new(Repository::new(RepositoryConfig::new(policies), parts))
     };
-    let files: Arc<dyn Files> = Arc::new(Repository::new(RepositoryConfig::new(policies), parts));
+    let files = repository(policies);
+    // What a build may read is no matter of what clients are served: under `verified`, nothing could ever become verified.
+    let inputs = repository(Policies::all(Policy::Mirror));
     let blobs = Arc::new(blobs);
     let board = Board::new(clock());
     let entries = Entries::new(keys.authority, handle.clone(), store.clone(), SandboxProfile::v1());
-    let rebuilding = rebuilding(context, &files, &blobs, &board, &entries).await;
+    let rebuilding = rebuilding(context, &inputs, &blobs, &board, &entries).await;
 
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen at {listen}; stop what listens there, or name another address with --listen")
@@ -279,13 +289,15 @@ async fn rebuilding(
     if !context.config.builder.enabled {
         return Err("switched off ([builder] enabled = false, or --no-builder)".to_owned());
     }
+    let work = context.data.join(WORK);
+    sweep(&work);
+    std::fs::create_dir_all(&work).map_err(|error| format!("cannot create {}: {error}", work.display()))?;
     let builder: Arc<dyn Builder> = Arc::new(java_builder(context));
     builder.available().await?;
     let engine = context.config.builder.java.engine.clone();
     let images = ImageStore::open(&context.images_dir(), engine).map_err(|error| format!("{error:#}"))?;
     let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs { files: files.clone(), blobs: blobs.clone() });
-    let work_dir = context.data.join("work");
-    sweep(&work_dir);
+    let work_dir = context.data.join(WORK);
     let steps = Arc::new(Steps {
         entries: entries.clone(),
         builder: builder.clone(),
@@ -307,18 +319,20 @@ impl Node {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
         let replica = tokio::spawn(self.replica.run(self.batches));
-        let builder = self.worker.map(|(worker, builder)| {
-            tasks.spawn(worker.run(stop.clone()));
-            builder
-        });
+        let (builder, mut worker) = match self.worker {
+            Some((worker, builder)) => (Some(builder), tokio::spawn(worker.run(stop.clone()))),
+            None => (None, tokio::spawn(std::future::pending())),
+        };
         tasks.spawn(recosign(self.handle, stop.clone()));
         let shutdown = stop.clone();
-        let face =
+        let mut face =
             tokio::spawn(pyrsia_http::serve(self.listener, self.router, pyrsia_http::Limits::default(), async move {
                 shutdown.cancelled().await
             }));
         let failed = tokio::select! {
             () = stop.cancelled() => None,
+            _ = &mut face => Some(anyhow::anyhow!("the HTTP server ended by itself")),
+            _ = &mut worker => Some(anyhow::anyhow!("the rebuilding worker ended by itself")),
             ended = replica => Some(match ended {
                 Ok(Ok(())) => anyhow::anyhow!("the ledger ended by itself"),
                 Ok(Err(error)) => anyhow::Error::new(error).context("the ledger failed"),
@@ -329,9 +343,14 @@ impl Node {
         tasks.close();
         tasks.wait().await;
         if let Some(builder) = builder {
+            if !worker.is_finished() {
+                let _ = worker.await;
+            }
             builder.settle().await;
         }
-        let _ = face.await;
+        if !face.is_finished() {
+            let _ = face.await;
+        }
         if let Ok(consensus) = Arc::try_unwrap(self.consensus) {
             consensus.shutdown().await;
         }

@@ -163,7 +163,14 @@ fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
-    fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))
+    fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))?;
+    sync_folder(path)
+}
+
+/// Makes a rename survive a power cut.
+fn sync_folder(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all().with_context(|| format!("cannot write {}", folder.display()))
 }
 
 /// Writes a file that others may read: whole, or not at all.
@@ -175,7 +182,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     file.as_file().sync_all()?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+    sync_folder(path)
 }
 
 #[cfg(test)]

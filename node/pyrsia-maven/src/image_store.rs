@@ -32,6 +32,7 @@ pub struct ImageStore {
     blobs: BlobStore,
     engine: Option<String>,
     loading: tokio::sync::Mutex<()>,
+    making: tokio::sync::Mutex<()>,
 }
 
 impl ImageStore {
@@ -39,7 +40,13 @@ impl ImageStore {
     pub fn open(dir: &Path, engine: Option<String>) -> anyhow::Result<Arc<Self>> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let blobs = BlobStore::open(dir.join("blobs"))?;
-        Ok(Arc::new(Self { dir: dir.to_owned(), blobs, engine, loading: tokio::sync::Mutex::default() }))
+        Ok(Arc::new(Self {
+            dir: dir.to_owned(),
+            blobs,
+            engine,
+            loading: tokio::sync::Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Images by name.
@@ -82,6 +89,20 @@ impl ImageStore {
         Ok(image)
     }
 
+    /// Makes an image that a build needs and nobody has made yet; the second caller finds what the first has made.
+    async fn make(&self, name: &str) -> Result<Sha256, String> {
+        let _one = self.making.lock().await;
+        if let Ok(Some(image)) = self.find(name) {
+            return Ok(image.digest);
+        }
+        match self.build(name, &|line| tracing::debug!(line, "making a builder image")).await {
+            Ok(image) => Ok(image.digest),
+            Err(error) => Err(format!(
+                "builder image {name} could not be made: {error:#}; see `pyrsia-maven images build {name}`"
+            )),
+        }
+    }
+
     /// Makes the engine hold the image.
     pub async fn load(&self, image: &KnownImage) -> anyhow::Result<()> {
         // Two builds that start together must not both push the same half gigabyte.
@@ -114,9 +135,7 @@ impl Images for ImageStore {
         let name = format!("jdk{jdk}");
         match self.find(&name) {
             Ok(Some(image)) => Ok(image.digest),
-            Ok(None) => {
-                Err(format!("this node has no builder image for JDK {jdk}; run `pyrsia-maven images build {name}`"))
-            }
+            Ok(None) => self.make(&name).await,
             Err(error) => Err(format!("{error:#}")),
         }
     }

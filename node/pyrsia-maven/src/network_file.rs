@@ -52,6 +52,11 @@ pub fn load_or_found(data: &DataDir, keys: &AuthorityKeys) -> anyhow::Result<Gen
     if path.exists() {
         return read(&path);
     }
+    anyhow::ensure!(
+        !data.join("ledger.db").exists(),
+        "{} is missing, but there is a ledger: restore the file from a copy (`network show` of any node of the network)",
+        path.display()
+    );
     let mut nonce = [0u8; 32];
     getrandom::fill(&mut nonce).context("the operating system gave no randomness")?;
     let genesis = Genesis {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use build_spec::{BuildLog, Phase};
 use maven_layout::Coordinates;
-use pyrsia_ledger::{BuildRequest, RecordFailure, Round, RoundKey, RoundState, Stage};
+use pyrsia_ledger::{BuildRequest, RecordFailure, Round, RoundKey, RoundState, Stage, State};
 use tokio::sync::watch;
 
 /// Builds that are remembered; the oldest finished one makes room.
@@ -250,10 +250,33 @@ impl Board {
         }
     }
 
-    /// Ends a build whose round closed without a verdict, with the reasons that are in the ledger.
-    pub fn fail_round(&self, id: &str, round: &Round) {
-        let (kind, text) = round_failure(round);
-        self.fail(id, kind, &text);
+    /// Ends every build that became this round, which is over: with its verdicts, or with the reasons in the ledger.
+    pub fn close_round(&self, state: &State, round: &Round) {
+        let ids: Vec<String> = {
+            let inner = self.lock();
+            let builds = inner.slots.values().map(|slot| &slot.build);
+            builds.filter(|build| build.round == Some(round.key) && !build.done).map(|build| build.id.clone()).collect()
+        };
+        let verdicts: Vec<String> = round
+            .request
+            .coordinates
+            .iter()
+            .filter_map(|release| state.verdict(release))
+            .filter(|verdict| verdict.round == round.key)
+            .map(|verdict| format!("{} {}", verdict.coordinates, verdict.state))
+            .collect();
+        for id in ids {
+            match (round.stage, verdicts.as_slice()) {
+                (Stage::Closed(RoundState::Decided(decided)), []) => {
+                    self.close(&id, &format!("{decided}; a stronger verdict stands"));
+                }
+                (Stage::Closed(RoundState::Decided(_)), some) => self.close(&id, &some.join(", ")),
+                _ => {
+                    let (kind, text) = round_failure(round);
+                    self.fail(&id, kind, &text);
+                }
+            }
+        }
     }
 
     /// A build by its id, or by the beginning (at least 8 characters) of its round's key.

@@ -31,8 +31,10 @@ pub struct Local {
     pub attempt: u32,
     /// The stage that was last seen, and when it was first seen (Unix seconds).
     pub entered: Option<(Stage, u64)>,
-    /// A task is at work on this round.
-    pub running: bool,
+    /// A task is at work on this round, for this attempt.
+    pub running: Option<u32>,
+    /// A timeout of the present stage is on its way into the ledger.
+    pub timing_out: bool,
     /// What the recorder has to say (`inputs` or `inputs-failed`) is on disk.
     pub recorded: bool,
     /// The manifest was contradicted by this authority's own sources; the rejection is on disk.
@@ -55,6 +57,7 @@ impl Local {
             self.entered = Some((round.stage, now));
             self.tries = 0;
             self.not_before = 0;
+            self.timing_out = false;
         }
     }
 
@@ -98,25 +101,28 @@ pub fn decide(round: &Round, me: &PublicKey, local: &Local, now: u64, patience: 
             RoundStage::Reveal => patience.reveal_s,
         };
         let (_, since) = local.entered?;
-        // An authority that has given up says so at once where nobody else can go on for it.
-        let gave_up = local.tries >= patience.tries && round.committee.size() == 1;
-        let late = now.saturating_sub(since) >= limit;
-        ((late || gave_up) && !round.timeouts.contains(me)).then_some(Action::Timeout(stage))
+        // Nobody else can go on for a committee of one: it waits for its own work as long as that runs (the builder has
+        // limits of its own) or waits for its turn, and gives up when its tries are used up.
+        let over = match round.committee.size() {
+            1 => local.running.is_none() && local.tries >= patience.tries,
+            _ => now.saturating_sub(since) >= limit,
+        };
+        (over && !local.timing_out && !round.timeouts.contains(me)).then_some(Action::Timeout(stage))
     };
-    if local.running {
+    if local.running.is_some() {
         return timeout();
     }
     let may_try = local.tries < patience.tries && now >= local.not_before;
     let work = match round.stage {
         Stage::Recording if round.recorder() != *me => None,
-        Stage::Recording if local.recorded => Some(Action::SayRecorded),
+        Stage::Recording if local.recorded => may_try.then_some(Action::SayRecorded),
         Stage::Recording => may_try.then_some(Action::Record),
         Stage::Committing if round.commitments.contains_key(me) || round.rejections.contains(me) => None,
-        Stage::Committing if local.result => Some(Action::Commit),
-        Stage::Committing if local.rejected => Some(Action::SayRejected),
+        Stage::Committing if local.result => may_try.then_some(Action::Commit),
+        Stage::Committing if local.rejected => may_try.then_some(Action::SayRejected),
         Stage::Committing => may_try.then_some(Action::Replay),
         Stage::Revealing if round.attestations.contains_key(me) || round.equivocations.contains_key(me) => None,
-        Stage::Revealing if local.result => Some(Action::Reveal),
+        Stage::Revealing if local.result => may_try.then_some(Action::Reveal),
         // A late result still counts once enough timely ones equal it.
         Stage::Revealing if local.rejected => None,
         Stage::Revealing => may_try.then_some(Action::Replay),
@@ -275,7 +281,7 @@ mod tests {
     #[test]
     fn a_running_task_is_not_started_twice_and_failed_tries_pause() {
         let mut ledger = Ledger::of(1);
-        let running = Local { running: true, ..Local::default() };
+        let running = Local { running: Some(0), ..Local::default() };
         assert_eq!(ledger.decide(0, &running, 1), None);
         ledger.record();
         let patience = Patience::default();
@@ -296,7 +302,7 @@ mod tests {
     fn another_attempt_forgets_what_was_done_in_the_one_before() {
         let mut ledger = Ledger::of(4);
         ledger.record();
-        let mut local = Local { result: true, tries: 2, running: true, ..Local::default() };
+        let mut local = Local { result: true, tries: 2, running: Some(0), ..Local::default() };
         local.follow(ledger.round(), 5);
         assert!(local.result);
         for by in 0..3 {
@@ -309,7 +315,7 @@ mod tests {
         }
         assert_eq!(ledger.round().attempt, 1);
         local.follow(ledger.round(), 9);
-        let expected = Local { attempt: 1, running: true, entered: Some((Stage::Recording, 9)), ..Local::default() };
+        let expected = Local { attempt: 1, running: Some(0), entered: Some((Stage::Recording, 9)), ..Local::default() };
         assert_eq!(local, expected);
     }
 }

@@ -52,6 +52,11 @@ impl Entries {
         self.replica.subscribe()
     }
 
+    /// Whether a statement keeps to the limits of the ledger; found out before it is promised.
+    pub fn sayable(&self, body: EntryBody) -> Result<(), String> {
+        SignedEntry::sign(body, &self.network, &self.key).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Signs, submits, and waits until the ledger has taken or refused it. The error is the ledger's reason.
     pub async fn submit(&self, body: EntryBody) -> Result<(), String> {
         let kind = body.kind();

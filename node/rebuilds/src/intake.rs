@@ -153,6 +153,8 @@ impl Intake {
         let repository = self.repository(&state, mode, &submission).await?;
         self.board.event(id, "source", &format!("source repository {repository}"));
         let source = self.source(id, &repository, &submission).await?;
+        // Whoever builds resolves the source again by its commit; this copy has served.
+        let _ = std::fs::remove_file(&source.archive);
         let (specification, origin) = self.specification(mode, &submission, &source)?;
         let digest = specification.digest();
         self.board.event(id, "source", &format!("commit {}, specification {digest} ({origin})", source.commit));
@@ -205,6 +207,11 @@ impl Intake {
         self.board.set_round(id, round);
         self.board.stage(id, "requested");
         self.board.event(id, "entry", &format!("round {round}"));
+        // It may be over already: decided long ago, or while this was written down.
+        let state = self.entries.state();
+        if let Some(known) = state.round(&round).filter(|known| !known.stage.is_open()) {
+            self.board.close_round(&state, known);
+        }
         Ok(())
     }
 
@@ -290,15 +297,22 @@ impl Intake {
 
     /// An image that this machine made from its own recipe is one that this authority approves.
     async fn approve_own_image(&self, state: &State, image: Sha256, jdk: u32) -> Result<(), Failure> {
-        if state.is_image_approved(&image) {
-            return Ok(());
+        match state.image(&image) {
+            Some(record) if record.allowed => return Ok(()),
+            Some(_) => {
+                let text =
+                    format!("image {image} was disallowed by the network; make another, or have it allowed again");
+                return Err(Failure(FailureKind::Refused, text));
+            }
+            None => {}
         }
-        let serial = state.image(&image).map_or(1, |record| record.serial + 1);
-        let proposal = ImageProposal { serial, ..ImageProposal::allow(image, format!("jdk{jdk}")) };
-        self.entries
-            .submit(EntryBody::ImageProposal(proposal))
-            .await
-            .map_err(|text| Failure(FailureKind::Refused, text))
+        let proposal = ImageProposal::allow(image, format!("jdk{jdk}"));
+        match self.entries.submit(EntryBody::ImageProposal(proposal)).await {
+            // Another build may have proposed it in the meantime.
+            Err(_) if self.entries.state().is_image_approved(&image) => Ok(()),
+            Err(text) => Err(Failure(FailureKind::Refused, text)),
+            Ok(()) => Ok(()),
+        }
     }
 }
 

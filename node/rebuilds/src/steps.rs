@@ -11,8 +11,8 @@ use build_spec::{
 use maven_layout::{Coordinates, Extension};
 use pyrsia_blobs::BlobStore;
 use pyrsia_ledger::{
-    EntryBody, FailedBuild, Inputs as InputsEntry, InputsFailed, InputsRejected, Mode as LedgerMode, RecordFailure,
-    Round, RoundResult, VoidReason,
+    Attestation, EntryBody, FailedBuild, Inputs as InputsEntry, InputsFailed, InputsRejected, Mode as LedgerMode,
+    RecordFailure, Round, RoundResult, VoidReason,
 };
 use tokio::sync::Mutex;
 
@@ -81,6 +81,7 @@ impl Steps {
     pub async fn record(&self, id: &str, round: &Round) -> Result<(), StepError> {
         let prepared = match self.prepare(id, round).await {
             Ok(prepared) => prepared,
+            Err(PrepareError::Source(SourceError::Local(text))) => return Err(StepError::Again(text)),
             Err(PrepareError::Source(error)) => {
                 return self.say_failed(round, source_failure(&error), &error.to_string());
             }
@@ -105,10 +106,13 @@ impl Steps {
             &format!("{} inputs, {} bytes, root {}", manifest.len(), manifest.total_bytes(), manifest.root()),
         );
         // **The recorder speaks only after its own replay from the manifest worked.**
-        match self.replay_manifest(id, round, &prepared, &manifest).await {
-            Ok(()) => {}
+        let result = match self.replay_manifest(id, &prepared, &manifest).await {
+            Ok(result) => result,
             Err(ReplayError::Build(error)) => return self.record_failed(id, round, &error, failed),
             Err(ReplayError::Step(error)) => return Err(error),
+        };
+        if let Err(text) = self.sayable(round, &result) {
+            return self.say_failed(round, RecordFailure::Engine, &text);
         }
         let text = manifest.to_text();
         let stored = self.blobs.put_bytes(text.as_bytes()).map_err(|error| StepError::Again(error.to_string()))?;
@@ -120,7 +124,9 @@ impl Steps {
             lines: u32::try_from(manifest.len()).unwrap_or(u32::MAX),
             total_bytes: manifest.total_bytes(),
         });
-        self.keep(RECORDED, round, &body)
+        // The manifest first: after a crash in between, the result is made again from this very manifest.
+        self.keep(RECORDED, round, &body)?;
+        self.keep_result(round, &result)
     }
 
     /// Checks the accepted manifest and replays it; leaves a result or a rejection on disk.
@@ -147,8 +153,11 @@ impl Steps {
             self.board.event(id, "entry", &format!("the manifest is contradicted: {line}: {detail}"));
             return self.keep(REJECTED, round, &body);
         }
-        match self.replay_manifest(id, round, &prepared, &manifest).await {
-            Ok(()) => Ok(()),
+        match self.replay_manifest(id, &prepared, &manifest).await {
+            Ok(result) => {
+                self.sayable(round, &result).map_err(StepError::Abstain)?;
+                self.keep_result(round, &result)
+            }
             Err(ReplayError::Step(error)) => Err(error),
             Err(ReplayError::Build(BuildError::ToolFailed(_))) => {
                 let failed = failed_result(&prepared.job, prepared.chain.as_ref());
@@ -158,6 +167,13 @@ impl Steps {
                 Err(StepError::Again(error.to_string()))
             }
             Err(ReplayError::Build(error)) => Err(StepError::Abstain(error.to_string())),
+        }
+    }
+
+    /// Forgets the source of a round that is over.
+    pub async fn forget(&self, round: &pyrsia_ledger::RoundKey) {
+        if let Some(source) = self.sources.lock().await.remove(round) {
+            let _ = std::fs::remove_file(&source.archive);
         }
     }
 
@@ -186,6 +202,16 @@ impl Steps {
 
     fn keep(&self, slot: &str, round: &Round, body: &EntryBody) -> Result<(), StepError> {
         self.entries.keep_saying(slot, &round.key, round.attempt, body).map_err(StepError::Again)
+    }
+
+    /// Whether the result fits into an attestation: a commitment to one that does not could never be kept.
+    fn sayable(&self, round: &Round, result: &RoundResult) -> Result<(), String> {
+        self.entries.sayable(EntryBody::Attestation(Attestation {
+            round: round.key,
+            attempt: round.attempt,
+            salt: [0; 32],
+            result: result.clone(),
+        }))
     }
 
     fn keep_result(&self, round: &Round, result: &RoundResult) -> Result<(), StepError> {
@@ -235,10 +261,9 @@ impl Steps {
     async fn replay_manifest(
         &self,
         id: &str,
-        round: &Round,
         prepared: &Prepared,
         manifest: &InputManifest,
-    ) -> Result<(), ReplayError> {
+    ) -> Result<RoundResult, ReplayError> {
         self.board.stage(id, "replaying");
         let job = &prepared.job;
         let blobs = Arc::new(StoreBlobs(self.blobs.clone()));
@@ -251,7 +276,7 @@ impl Steps {
             let made = built.files.iter().any(|file| manifest_has(manifest, &file.digests.sha256));
             let reason = if made { VoidReason::InputEqualsOutput } else { VoidReason::InputEqualsReference };
             self.board.event(id, "replay", "an input of the build is its own result; the round is void");
-            return Ok(self.keep_result(round, &RoundResult::Void { reason })?);
+            return Ok(RoundResult::Void { reason });
         }
         let files = built.clone();
         let (mode, files_of) = (job.mode, references);
@@ -274,9 +299,8 @@ impl Steps {
                 self.board.event(id, "replay", &format!("  {sentence}"));
             }
         }
-        let result =
-            built_result(job, &assessment, prepared.chain.as_ref(), built.byproducts, Some(provenance.digests.sha256));
-        Ok(self.keep_result(round, &result)?)
+        let digest = Some(provenance.digests.sha256);
+        Ok(built_result(job, &assessment, prepared.chain.as_ref(), built.byproducts, digest))
     }
 
     async fn prepare(&self, id: &str, round: &Round) -> Result<Prepared, PrepareError> {
@@ -327,6 +351,7 @@ impl Steps {
     async fn source(&self, id: &str, round: &Round) -> Result<Source, SourceError> {
         if let Some(source) = self.sources.lock().await.get(&round.key)
             && source.archive.exists()
+            && source.tag == round.request.tag
         {
             return Ok(source.clone());
         }
@@ -340,7 +365,9 @@ impl Steps {
         let source = self.builder.resolve(&request, self.board.log(id)).await?;
         let mut sources = self.sources.lock().await;
         while sources.len() >= MAX_SOURCES {
-            sources.pop_first();
+            if let Some((_, evicted)) = sources.pop_first() {
+                let _ = std::fs::remove_file(&evicted.archive);
+            }
         }
         sources.insert(round.key, source.clone());
         Ok(source)

@@ -87,9 +87,9 @@ impl Worker {
         let now = (self.clock)();
         let state = self.steps.entries.state();
         self.announce(&state);
-        let mut running = self.rounds.values().filter(|local| local.running).count();
+        let mut running = self.rounds.values().filter(|local| local.running.is_some()).count();
         let open: Vec<Arc<Round>> = state.open_rounds().cloned().map(Arc::new).collect();
-        self.rounds.retain(|key, local| local.running || open.iter().any(|round| round.key == *key));
+        self.rounds.retain(|key, local| local.running.is_some() || open.iter().any(|round| round.key == *key));
         for round in open {
             let mut local = self.rounds.remove(&round.key).unwrap_or_default();
             local.follow(&round, now);
@@ -98,7 +98,10 @@ impl Worker {
                 let heavy = matches!(action, Action::Record | Action::Replay);
                 if !heavy || running < self.parallel {
                     running += usize::from(heavy);
-                    local.running = true;
+                    match action {
+                        Action::Timeout(_) => local.timing_out = true,
+                        _ => local.running = Some(round.attempt),
+                    }
                     self.spawn(action, round.clone(), done.clone(), tasks, cancel.clone());
                 }
             }
@@ -138,7 +141,11 @@ impl Worker {
     fn finish(&mut self, end: Finished) {
         let now = (self.clock)();
         let Some(local) = self.rounds.get_mut(&end.round) else { return };
-        local.running = false;
+        match end.action {
+            Action::Timeout(_) => local.timing_out = false,
+            _ if local.running == Some(end.attempt) => local.running = None,
+            _ => {}
+        }
         if local.attempt != end.attempt {
             return;
         }
@@ -179,18 +186,9 @@ impl Worker {
                 Stage::Committing => board.event(&id, "entry", "the input manifest is in the ledger"),
                 Stage::Revealing => board.event(&id, "entry", "all commitments are in; results are shown"),
                 Stage::Closed(_) => {
-                    let verdicts: Vec<String> = round
-                        .request
-                        .coordinates
-                        .iter()
-                        .filter_map(|release| state.verdict(release))
-                        .filter(|verdict| verdict.round == round.key)
-                        .map(|verdict| format!("{} {}", verdict.coordinates, verdict.state))
-                        .collect();
-                    match verdicts.as_slice() {
-                        [] => board.fail_round(&id, round),
-                        some => board.close(&id, &some.join(", ")),
-                    }
+                    board.close_round(state, round);
+                    let (steps, key) = (Arc::clone(&self.steps), round.key);
+                    tokio::spawn(async move { steps.forget(&key).await });
                 }
             }
         }

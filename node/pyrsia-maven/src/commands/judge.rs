@@ -7,6 +7,9 @@ use pyrsia_ledger::{Genesis, Outcome, PublicKey, Verdict, VerdictState};
 
 use crate::exit::Exit;
 
+/// What is said of a release that no longer stands.
+pub const WITHDRAWN: &str = "WITHDRAWN or blocked: do not use this release";
+
 /// What the user accepts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Accept {
@@ -41,7 +44,17 @@ pub struct Candidate {
 /// Judges a file by a verdict that has been proven.
 pub fn judge(verdict: &Verdict, candidate: &Candidate, genesis: &Genesis, withdrawn: bool, accept: Accept) -> Judged {
     let Some(file) = verdict.file(&candidate.name) else {
-        return unknown(candidate, verdict.threshold, "the verdict on this release does not name this file");
+        let mut judged = unknown(candidate, verdict.threshold, "the verdict on this release does not name this file");
+        if withdrawn {
+            judged.exit = Exit::Withdrawn;
+            judged.report.verdict = "withdrawn".to_owned();
+            judged.sentence = WITHDRAWN.to_owned();
+        } else if verdict.state == VerdictState::Failed {
+            judged.exit = Exit::BuildFailed;
+            judged.report.verdict = verdict.state.to_string();
+            judged.sentence = "FAILED: a quorum of builders saw the build of this release fail".to_owned();
+        }
+        return judged;
     };
     let mut report = FileReport {
         name: candidate.name.clone(),
@@ -53,9 +66,16 @@ pub fn judge(verdict: &Verdict, candidate: &Candidate, genesis: &Genesis, withdr
         threshold: verdict.threshold,
     };
     let done = |exit, report, sentence: String| Judged { exit, report, sentence };
+    // Altered bytes are the worst news, whatever else is known of the release.
+    if let (Some(expected), Some(actual)) = (file.sha256, candidate.sha256)
+        && expected != actual
+    {
+        let sentence = format!("MISMATCH: the file has SHA-256 {actual}, the ledger says {expected}");
+        return done(Exit::Mismatch, report, sentence);
+    }
     if withdrawn {
         report.verdict = "withdrawn".to_owned();
-        return done(Exit::Withdrawn, report, "WITHDRAWN or blocked: do not use this release".to_owned());
+        return done(Exit::Withdrawn, report, WITHDRAWN.to_owned());
     }
     let who = agreed(verdict, report.agreed_by.len());
     match (file.state, file.sha256, candidate.sha256) {
@@ -67,11 +87,7 @@ pub fn judge(verdict: &Verdict, candidate: &Candidate, genesis: &Genesis, withdr
             done(Exit::Unknown, report, "unknown: the build does not make this file".to_owned())
         }
         (_, _, None) => done(Exit::Unknown, report, "unknown: there is no such file to verify".to_owned()),
-        (_, expected, Some(actual)) if expected != Some(actual) => {
-            let expected = expected.map_or_else(|| "no such file".to_owned(), |digest| digest.to_string());
-            let sentence = format!("MISMATCH: the file has SHA-256 {actual}, the ledger says {expected}");
-            done(Exit::Mismatch, report, sentence)
-        }
+        (_, None, Some(_)) => done(Exit::Mismatch, report, "MISMATCH: the ledger knows no such file".to_owned()),
         (VerdictState::Different, ..) => {
             done(Exit::Different, report, format!("DIFFERENT: upstream's file is not what the source makes, {who}"))
         }
@@ -218,7 +234,8 @@ mod tests {
             (Different, 4, b"jar", none, Exit::Different),
             (Different, 4, b"other", none, Exit::Mismatch),
             (Disputed, 4, b"jar", own, Exit::Disputed),
-            (Failed, 4, b"jar", own, Exit::Unknown),
+            (Failed, 4, b"jar", own, Exit::BuildFailed),
+            (Disputed, 4, b"other", own, Exit::Mismatch),
         ] {
             assert_eq!(code(state, size, bytes, accept), expected, "{state} of {size}");
         }

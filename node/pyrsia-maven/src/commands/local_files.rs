@@ -9,6 +9,7 @@ use maven_layout::{ArtifactRef, PathKind, RepoPath};
 use pyrsia_digest::{FileDigests, MultiHasher};
 
 use crate::cli::VerifyArgs;
+use crate::exit::{CommandError, Exit};
 
 /// Files that `verify --repo` looks at before it gives up, so that a wrong folder does not run for hours.
 const MAX_FILES: usize = 1_000_000;
@@ -29,7 +30,8 @@ pub fn subjects(args: &VerifyArgs) -> anyhow::Result<Vec<Subject>> {
         for line in std::io::stdin().lock().lines().take(100_000) {
             let line = line.context("cannot read standard input")?;
             if !line.trim().is_empty() {
-                artifacts.push(line.trim().parse().with_context(|| format!("`{}` is no artifact", line.trim()))?);
+                let artifact = line.trim().parse();
+                artifacts.push(artifact.map_err(|error| usage(format!("`{}` is no artifact: {error}", line.trim())))?);
             }
         }
     }
@@ -37,7 +39,7 @@ pub fn subjects(args: &VerifyArgs) -> anyhow::Result<Vec<Subject>> {
         return match artifacts.as_slice() {
             [] => Ok(vec![Subject { artifact: None, file: Some(file.clone()) }]),
             [one] => Ok(vec![Subject { artifact: Some(one.clone()), file: Some(file.clone()) }]),
-            _ => bail!("--file goes with one artifact; {} are named", artifacts.len()),
+            several => Err(usage(format!("--file goes with one artifact; {} are named", several.len()))),
         };
     }
     let local = args.maven_repo.clone().or_else(default_repository);
@@ -52,9 +54,13 @@ pub fn subjects(args: &VerifyArgs) -> anyhow::Result<Vec<Subject>> {
         scan(folder, &mut subjects)?;
     }
     if subjects.is_empty() {
-        bail!("nothing to verify: name artifacts, or use --file, --stdin or --repo");
+        return Err(usage("nothing to verify: name artifacts, or use --file, --stdin or --repo".to_owned()));
     }
     Ok(subjects)
+}
+
+fn usage(text: String) -> anyhow::Error {
+    CommandError::new(Exit::Usage, text).into()
 }
 
 fn default_repository() -> Option<PathBuf> {
@@ -69,7 +75,15 @@ fn scan(root: &Path, subjects: &mut Vec<Subject>) -> anyhow::Result<()> {
         let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-            let kind = entry.file_type()?;
+            let mut kind = entry.file_type()?;
+            // A linked file is a file of the repository like any other; linked folders are not followed, they can lead
+            // in circles.
+            if kind.is_symlink()
+                && let Ok(target) = std::fs::metadata(entry.path())
+                && target.is_file()
+            {
+                kind = target.file_type();
+            }
             seen += 1;
             if seen > MAX_FILES {
                 bail!("{} holds more than {MAX_FILES} files", root.display());

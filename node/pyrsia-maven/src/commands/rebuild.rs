@@ -100,6 +100,9 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
         file: Mutex::new(File::create(out.join("build.log")).context("cannot write the log")?),
         show: !global.json,
     });
+    // Sources and outputs of this run lie in one folder, which goes with it.
+    let work = tempfile::tempdir_in(cache.root()).context("cannot make a work folder")?;
+    context.config.builder.java.temp_dir = Some(work.path().to_owned());
     let builder = compose::java_builder(&context);
     builder.available().await.map_err(|text| anyhow::anyhow!("{text}"))?;
     let local = LocalRepository::open(&cache, &context).await?;
@@ -113,7 +116,6 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     let clone = start.elapsed();
     let (specification, origin) = specification(args, &source)?;
     let image = image(&context, specification.jdk).await?;
-    let work = tempfile::tempdir_in(cache.root()).context("cannot make a work folder")?;
     let job = Job {
         run: RunId::new(&format!("rebuild-{}", std::process::id())),
         coordinates: vec![args.coordinates.clone()],

@@ -10,7 +10,7 @@ use pyrsia_digest::{MultiHasher, Sha256};
 use pyrsia_ledger::{Certificate, Genesis, Receipt, VerifiedReceipt};
 use serde::Serialize;
 
-use super::judge::{Accept, Candidate, Judged, hint, judge, unknown};
+use super::judge::{Accept, Candidate, Judged, WITHDRAWN, hint, judge, unknown};
 use super::local_files::{self, Subject, digests};
 use crate::cli::{Global, VerifyArgs};
 use crate::client::{CallError, Client};
@@ -58,7 +58,11 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
             releases.insert(coordinates.clone(), release);
         }
         let release = &releases[&coordinates];
-        let candidate = candidate(subject, &artifact, args, &client).await?;
+        let candidate = match &release.broken {
+            // A proof that does not hold is the answer, whatever the file is.
+            Some(_) => Candidate { name: artifact.file_name().to_string(), path: None, sha256: None },
+            None => candidate(subject, &artifact, args, &client).await?,
+        };
         let verdict = judge_release(release, &candidate, &genesis, args, freshest);
         judged.push((coordinates, verdict, release.proven.clone()));
     }
@@ -84,12 +88,18 @@ async fn genesis(context: &Context, args: &VerifyArgs, client: &Client) -> anyho
 fn identify(subject: &Subject, args: &VerifyArgs, genesis: &Genesis) -> anyhow::Result<ArtifactRef> {
     let file = subject.file.as_ref().context("nothing to verify")?;
     let digest = digests(file)?.sha256;
-    if let Some(path) = &args.receipt
-        && let Some(proven) = offline_receipt(path, genesis)?.proven
-    {
+    if let Some(path) = &args.receipt {
+        let proven = match offline_receipt(path, genesis)? {
+            Release { proven: Some(proven), .. } => proven,
+            Release { broken, .. } => {
+                let text = format!("THE PROOF DOES NOT HOLD: {}", broken.unwrap_or_default());
+                return Err(CommandError::new(Exit::BadProof, text).into());
+            }
+        };
         let named = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let hit = proven.verdict.files.iter().find(|known| known.sha256 == Some(digest) || known.name == named);
-        if let Some(known) = hit {
+        let files = &proven.verdict.files;
+        let by_digest = files.iter().find(|known| known.sha256 == Some(digest));
+        if let Some(known) = by_digest.or_else(|| files.iter().find(|known| known.name == named)) {
             return artifact_of(&proven.verdict.coordinates, &known.name);
         }
     }
@@ -128,7 +138,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn offline_receipt(path: &std::path::Path, genesis: &Genesis) -> anyhow::Result<Release> {
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
     let limit = pyrsia_ledger::receipt::MAX_RECEIPT_BYTES as u64;
-    anyhow::ensure!(size <= limit, "{} is no receipt: it has {size} bytes", path.display());
+    if size > limit {
+        let broken = format!("{} is no receipt: it has {size} bytes", path.display());
+        return Ok(Release { proven: None, withdrawn: false, broken: Some(broken) });
+    }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(match String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| check(&text, genesis)) {
         Ok(proven) => Release { proven: Some(proven), withdrawn: false, broken: None },
@@ -199,7 +212,8 @@ async fn candidate(
     let sha256: Option<Sha256> = match served {
         Ok(Some(())) => Some(hasher.finish().sha256),
         // Withheld: there is nothing to hash, and the verdict says why.
-        Ok(None) | Err(CallError::Refused(_)) => None,
+        Ok(None) => None,
+        Err(CallError::Refused(refused)) if refused.status == reqwest::StatusCode::FORBIDDEN => None,
         Err(error) => return Err(error.into()),
     };
     Ok(Candidate { name, path: None, sha256 })
@@ -225,7 +239,7 @@ fn judge_release(
         if release.withdrawn {
             judged.exit = Exit::Withdrawn;
             judged.report.verdict = "withdrawn".to_owned();
-            judged.sentence = "WITHDRAWN or blocked: do not use this release".to_owned();
+            judged.sentence = WITHDRAWN.to_owned();
         }
         return judged;
     };
