@@ -14,11 +14,17 @@ engine_call() { # engine_call METHOD PATH
 
 engine_answers() { have curl && [ "$(engine_call GET /_ping 2> /dev/null)" = OK ]; }
 
+# An engine that was just installed lets root and a group in that nobody has logged in with yet. This user gets in until the
+# engine starts again.
+open_socket() {
+    socket=/var/run/docker.sock
+    if [ -S $socket ] && [ ! -w $socket ]; then as_root setfacl -m "u:$(id -un):rw" $socket; fi
+}
+
 require_engine() {
     engine_answers && return 0
-    if [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
-        die "a Docker engine is here, but $(id -un) may not use it. Run 'sudo usermod -aG docker $(id -un)', log in again, and run ./dev again."
-    fi
+    open_socket
+    engine_answers && return 0
     [ -z "${DOCKER_HOST:-}" ] || die "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
     step "starting the Docker engine" start_engine
     engine_is_ours=true
@@ -28,6 +34,7 @@ start_engine() {
     if [ -d /run/systemd/system ]; then
         as_root systemctl start docker
         : > "$work/engine.systemd"
+        open_socket
     else
         # A killed engine leaves the id of its containerd behind; the next one would wait for whatever has that id now.
         stale=/var/run/docker/containerd/containerd.pid

@@ -21,6 +21,8 @@ missing_packages() {
     have shellcheck || want shellcheck
     python3 -c 'import ensurepip, venv' 2> /dev/null || want python3-venv
     engine_answers || have dockerd || want docker.io
+    # Without root: mmdebstrap works in a user namespace, and the engine's socket is opened to this user alone.
+    [ "$(id -u)" -eq 0 ] || { have newuidmap || want uidmap; have setfacl || want acl; }
 }
 
 # Maven and the samples need any JDK from 17 on; newer releases of Debian no longer have 17.

@@ -161,6 +161,8 @@ fn verify_tells_the_right_file_from_every_other() {
     assert_eq!(file["sha256"], Sha256::of(&std::fs::read(&jar).expect("the jar")).to_string());
     verify(chain, &user, &["--accept-self", "--file", &jar.to_string_lossy(), LIB]).expect(0);
     verify(chain, &user, &["--accept-self", &format!("{LIB}@pom")]).expect(0);
+    // A file alone is known by its digest.
+    verify(chain, &user, &["--accept-self", "--file", &jar.to_string_lossy()]).expect(0);
 
     // One bit of one byte, wherever it is.
     let length = std::fs::metadata(&jar).expect("the jar").len() as usize;
@@ -173,6 +175,7 @@ fn verify_tells_the_right_file_from_every_other() {
     verify(chain, &user, &["--accept-self", LIB]).expect(0);
     flip_bit(&jar, 10);
     verify(chain, &user, &["--accept-self", LIB, &format!("{LIB}@pom")]).expect(11);
+    verify(chain, &user, &["--accept-self", "--file", &jar.to_string_lossy()]).expect(10);
 }
 
 #[test]

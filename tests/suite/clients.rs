@@ -54,6 +54,19 @@ fn gradle_uses_the_node() {
     assert!(done.stdout.contains(GREETING), "{}", done.report());
 }
 
+#[test]
+fn gradle_builds_a_library_from_what_the_node_mirrors() {
+    let chain = fixture::shared();
+    let user = GradleUser::default();
+    let project = project("gradle-lib");
+    let script = project.path().join("build.gradle");
+    let text = std::fs::read_to_string(&script).expect("the build script");
+    let node = format!("maven {{ url '{}' }}", chain.node.maven2());
+    std::fs::write(&script, text.replace("mavenCentral()", &node)).expect("a written script");
+    user.run(project.path(), &chain.node.maven2(), &["-q", "jar"]).expect(0);
+    assert!(project.path().join("build/libs/gradle-lib-1.0.0.jar").is_file());
+}
+
 /// The second repository of the consumer that has two.
 fn second_repository() -> Upstream {
     let second = Upstream::start();

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pyrsia_digest::Sha256;
+use pyrsia_tests::node::Node;
 use pyrsia_tests::sources::{Sources, replace_in};
-use pyrsia_tests::{clients, places};
+use pyrsia_tests::{clients, engine, places};
 
-use crate::fixture::{LIB, LIB_JAR, keys, rebuild, rebuild_of, shared};
+use crate::fixture::{LIB, LIB_JAR, build, grant, keys, rebuild, rebuild_of, shared};
 
 #[test]
 fn a_rebuild_needs_no_node_and_makes_the_same_bytes() {
@@ -92,12 +93,28 @@ fn edited(name: &str, edit: impl FnOnce(&Path)) -> Sources {
     sources
 }
 
+/// A source that does not compile.
+fn break_it(tree: &Path) {
+    let file = tree.join("src/main/java/org/pyrsia/samples/greeting/Greeting.java");
+    replace_in(&file, "public String greet(", "public Strin greet(");
+}
+
+#[test]
+fn a_build_that_fails_in_the_network_is_20_and_stays_it() {
+    engine::require();
+    let sources = edited("broken-in-the-network", break_it);
+    let node = Node::start("failing", &["--source-mirror", &sources.mirror()]);
+    grant(&node, &["greeting-lib"]);
+    let done = build(&node, LIB, "greeting-lib", "v1.0.0").expect(20);
+    assert!(done.output().contains("FAILED"), "{}", done.report());
+    // The round is over: who asks again hears the same, at once.
+    build(&node, LIB, "greeting-lib", "v1.0.0").expect(20);
+    node.cli(&["inspect", LIB]).expect(0);
+}
+
 #[test]
 fn a_build_that_fails_is_20() {
-    let sources = edited("broken", |tree| {
-        let file = tree.join("src/main/java/org/pyrsia/samples/greeting/Greeting.java");
-        replace_in(&file, "public String greet(", "public Strin greet(");
-    });
+    let sources = edited("broken", break_it);
     let out = places::scratch("broken");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(20);
     assert_eq!(done.json()["verdict"], "failed");

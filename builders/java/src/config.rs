@@ -14,7 +14,8 @@ pub struct JavaBuilderConfig {
     /// Folder for sockets and locks, created if missing. Must be short (a socket's path has at most 108 bytes) and
     /// visible to the engine under the same path.
     pub runtime_dir: PathBuf,
-    /// Folder of the build-slot locks: one for all nodes of this machine.
+    /// Folder of the build-slot locks: one for all nodes of this machine. It must belong to the account of the node or
+    /// to root; for nodes of several accounts root makes it, with mode 1777.
     pub slots_dir: PathBuf,
     /// Builds that may run at the same time on this machine; none: one per processor.
     pub slots: Option<usize>,
@@ -75,6 +76,8 @@ pub struct Limits {
     pub source_mib: u64,
     /// Files of a source tree.
     pub source_files: u64,
+    /// Everything that a build may be given while its inputs are recorded, MiB.
+    pub input_mib: u64,
     /// Log of one build, MiB; the rest is dropped.
     pub log_mib: u64,
     /// All outputs of one build, MiB.
@@ -94,6 +97,7 @@ impl Default for Limits {
             clone_mib: 2048,
             source_mib: 1024,
             source_files: 200_000,
+            input_mib: 8192,
             log_mib: 64,
             output_mib: 1024,
             output_files: 5_000,

@@ -91,3 +91,19 @@ pub struct Inspection {
     /// Builds of this release, newest first: identifiers for `/api/v1/builds/{id}`.
     pub builds: Vec<String>,
 }
+
+/// One file of a release that has a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMatch {
+    /// The release.
+    pub gav: String,
+    /// File name in the release's folder.
+    pub name: String,
+}
+
+/// `GET /api/v1/files/{sha256}`: the files with this digest that verdicts name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FileMatches {
+    /// The files, at most 100.
+    pub files: Vec<FileMatch>,
+}

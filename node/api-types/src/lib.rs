@@ -24,7 +24,7 @@ pub use builds::{
     AuthorityProgress, Build, BuildAccepted, BuildEvent, BuildEvents, BuildList, BuildMode, BuildSubmission,
     PublisherProof,
 };
-pub use inspect::{Dissent, FileStory, Inspection, SourceDocument, VerdictStory};
+pub use inspect::{Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory};
 pub use log::{LogLeaf, LogPage};
 pub use problem::Problem;
 pub use rebuild::{ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SpecReport, Timings};

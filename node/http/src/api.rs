@@ -122,6 +122,11 @@ pub(crate) async fn inspect(State(shared): State<Shared>, Path(gav): Path<String
     json(StatusCode::OK, &shared.view.inspect(&coordinates(&gav)?).await?)
 }
 
+pub(crate) async fn files(State(shared): State<Shared>, Path(sha256): Path<String>) -> Answered {
+    let digest = sha256.parse().map_err(|error| invalid(format!("no SHA-256: {error}")))?;
+    json(StatusCode::OK, &shared.view.files(&digest).await?)
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Start {
     from: Option<u64>,

@@ -54,6 +54,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/builds/{id}", get(api::build))
         .route("/api/v1/builds/{id}/events", get(api::build_events))
         .route("/api/v1/inspect/{gav}", get(api::inspect))
+        .route("/api/v1/files/{sha256}", get(api::files))
         .route("/api/v1/log", get(api::log))
         .route("/api/v1/receipts/{gav}", get(api::receipt))
         .route("/api/v1/network", get(api::network))

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use maven_layout::Coordinates;
 use pyrsia_api_types::{
-    Accepted, BlockSubmission, Build, BuildAccepted, BuildEvents, BuildList, BuildSubmission, ImageApproval,
-    Inspection, LogPage, NamespaceSubmission, PeerList, PublisherProof, SpecificationApproval, Status,
+    Accepted, BlockSubmission, Build, BuildAccepted, BuildEvents, BuildList, BuildSubmission, FileMatches,
+    ImageApproval, Inspection, LogPage, NamespaceSubmission, PeerList, PublisherProof, SpecificationApproval, Status,
     WithdrawalSubmission,
 };
 use pyrsia_digest::Sha256;
@@ -70,6 +70,9 @@ pub trait NodeView: Send + Sync {
 
     /// The story of a release; a release that nobody has asked about is a story too, not an error.
     async fn inspect(&self, coordinates: &Coordinates) -> Result<Inspection, ViewError>;
+
+    /// Files with this digest that standing verdicts name; none is an answer too.
+    async fn files(&self, sha256: &Sha256) -> Result<FileMatches, ViewError>;
 
     /// Leaves from `from` on, at most `max`. Beyond the end, waits up to `wait` for one.
     async fn log(&self, from: u64, max: u64, wait: Duration) -> Result<LogPage, ViewError>;

@@ -61,8 +61,13 @@ pub fn main() -> Exit {
     match result {
         Ok(exit) => exit,
         Err(error) => {
-            terminal::note(&format!("error: {}", terminal::plain_lines(&format!("{error:#}"))));
-            exit::of(&error)
+            let (exit, text) = (exit::of(&error), format!("{error:#}"));
+            terminal::note(&format!("error: {}", terminal::plain_lines(&text)));
+            if cli.global.json {
+                // A script gets its one document also when nothing worked; standard output may be gone by now.
+                let _ = terminal::json(&serde_json::json!({ "exit_code": exit.code(), "error": text }));
+            }
+            exit
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Record: ask the inputs, write down every answer.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use build_spec::{BuildError, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId};
+use build_spec::{
+    BuildError, BuildLimit, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId,
+};
 use maven_layout::RepoPath;
 use tokio::sync::OnceCell;
 
@@ -20,11 +23,15 @@ pub(crate) struct Recorder {
     withheld: Withheld,
     manifest: Mutex<InputManifest>,
     cells: Mutex<Cells>,
+    /// Bytes of different files that may still be answered.
+    left: AtomicU64,
 }
 
 impl Recorder {
-    pub(crate) fn new(inputs: Arc<dyn Inputs>, routes: Routes, withheld: Withheld) -> Self {
-        Self { inputs, routes, withheld, manifest: Mutex::new(InputManifest::new()), cells: Mutex::new(HashMap::new()) }
+    /// `max_bytes`: the sum of the sizes of all files that are answered, each counted once.
+    pub(crate) fn new(inputs: Arc<dyn Inputs>, routes: Routes, withheld: Withheld, max_bytes: u64) -> Self {
+        let (manifest, cells) = (Mutex::new(InputManifest::new()), Mutex::new(HashMap::new()));
+        Self { inputs, routes, withheld, manifest, cells, left: AtomicU64::new(max_bytes) }
     }
 
     /// Everything that was asked so far.
@@ -46,6 +53,9 @@ impl Recorder {
                 Ok(Input::Found { file, digests }) => {
                     let status = InputStatus::Found { size: digests.size, sha256: digests.sha256 };
                     let size = digests.size;
+                    self.left
+                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size))
+                        .map_err(|_| BuildError::Limit(BuildLimit::Disk))?;
                     (Held::File { file, size, known: Known::All(Box::new(digests)) }, status)
                 }
                 Ok(Input::Absent) => (Held::Absent, InputStatus::Absent),

@@ -72,8 +72,12 @@ fn specification() -> Specification {
 }
 
 fn recorder(inputs: &Arc<Fake>) -> Arc<Recorder> {
+    limited_recorder(inputs, u64::MAX)
+}
+
+fn limited_recorder(inputs: &Arc<Fake>, max_bytes: u64) -> Arc<Recorder> {
     let withheld = Withheld::new(&["org.acme:self:1".parse().unwrap()]);
-    Arc::new(Recorder::new(inputs.clone(), Routes::of(&specification()).unwrap(), withheld))
+    Arc::new(Recorder::new(inputs.clone(), Routes::of(&specification()).unwrap(), withheld, max_bytes))
 }
 
 fn replayer(manifest: InputManifest, blobs: &Arc<Fake>) -> Arc<Replayer> {
@@ -183,6 +187,21 @@ async fn snapshots_and_failing_inputs_end_the_build_by_name() {
     let (got, reason) = with_server(recorder(&inputs), &[("GET", "a/broken/1/broken-1.jar"), ("GET", POM)]).await;
     assert_eq!(got[0].0, 500);
     assert!(matches!(reason, Some(BuildError::InputsUnavailable(text)) if text.contains("broken-1.jar")));
+}
+
+#[tokio::test]
+async fn the_sum_of_the_answers_is_limited() {
+    let (first, second) = ("a/b/1/b-1.jar", "a/c/1/c-1.jar");
+    let inputs = Fake::new(&[("central", first, b"123456"), ("central", second, b"12345")]);
+    // The same file again costs nothing.
+    let requests = [("GET", first), ("GET", first), ("GET", second)];
+    let (got, reason) = with_server(limited_recorder(&inputs, 11), &requests).await;
+    assert!(reason.is_none() && got.iter().all(|(status, _)| *status == 200));
+    let recorder = limited_recorder(&inputs, 10);
+    let (got, reason) = with_server(recorder.clone(), &requests).await;
+    assert_eq!(got.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [200, 200, 500]);
+    assert!(matches!(reason, Some(BuildError::Limit(build_spec::BuildLimit::Disk))));
+    assert_eq!(recorder.manifest().len(), 1);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! when the future of the build ends in any way; [`runtime::Runtime`] removes what a killed process left.
 
 mod container;
+mod locks;
 mod outputs;
 mod runtime;
 mod script;

@@ -15,6 +15,8 @@ use crate::log::Hints;
 
 /// The builder's own small files at the beginning of the tar.
 const MAX_NOTE: u64 = 4096;
+/// Files of one release; more than any build makes on purpose.
+const MAX_RELEASE_FILES: usize = 256;
 /// A RAM disk with less than this left, in KiB, was full.
 const FULL_KIB: u64 = 1024;
 
@@ -49,7 +51,8 @@ pub(crate) fn collect(
             continue;
         }
         let Some((coordinates, name)) = place(&name, wanted)? else { continue };
-        if found.len() >= max_files {
+        let siblings = found.iter().filter(|file: &&BuiltFile| file.coordinates == *coordinates).count();
+        if found.len() >= max_files || siblings >= MAX_RELEASE_FILES {
             return Err(BuildError::Limit(BuildLimit::Outputs));
         }
         left = left.checked_sub(entry.size()).ok_or(BuildError::Limit(BuildLimit::Outputs))?;
@@ -79,7 +82,9 @@ fn unexpected(what: &str) -> BuildError {
     BuildError::Engine(format!("the sandbox handed out {what}"))
 }
 
-/// Which release a file belongs to and its name; none for what is no output (checksums, signatures).
+/// Which release a file belongs to and its name; none for what is no output: checksums, signatures, and files that
+/// Maven's layout gives no place in the release's folder. Such a file has no coordinates that anybody could ask for or
+/// compare, so one that a build drops there must not decide about the release.
 fn place<'a>(name: &str, wanted: &'a [Coordinates]) -> Result<Option<(&'a Coordinates, String)>, BuildError> {
     let path = RepoPath::from_str(name).map_err(|error| unexpected(&format!("a bad path: {error}")))?;
     if matches!(path.kind(), PathKind::Checksum { .. } | PathKind::Signature { .. }) {
@@ -88,9 +93,22 @@ fn place<'a>(name: &str, wanted: &'a [Coordinates]) -> Result<Option<(&'a Coordi
     let folder = path.parent();
     let owner = wanted.iter().find(|release| Some(release.dir()) == folder);
     match owner {
-        Some(release) => Ok(Some((release, path.file_name().to_owned()))),
+        Some(release) if belongs(path.file_name(), release) => Ok(Some((release, path.file_name().to_owned()))),
+        Some(release) => {
+            tracing::info!(%release, file = path.file_name(), "a file in the release's folder is no file of it");
+            Ok(None)
+        }
         None => Err(unexpected(&format!("{name}, which nobody asked for"))),
     }
+}
+
+/// Whether a name is `artifact-version.extension` or `artifact-version-classifier.extension`.
+fn belongs(name: &str, release: &Coordinates) -> bool {
+    let rest = name
+        .strip_prefix(release.artifact.as_str())
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|rest| rest.strip_prefix(release.version.as_str()));
+    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with(['.', '-']))
 }
 
 fn keep(entry: &mut impl Read, coordinates: &Coordinates, name: String, root: &Path) -> io::Result<BuiltFile> {

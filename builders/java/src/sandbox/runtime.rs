@@ -14,6 +14,7 @@ use pyrsia_digest::Sha256;
 use tempfile::TempDir;
 
 use crate::engine::{Engine, EngineError};
+use crate::sandbox::locks;
 
 /// A socket's path must fit into 108 bytes with its zero; what is below the runtime folder takes about 30.
 const MAX_SOCKET_PATH: usize = 107;
@@ -33,7 +34,7 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// Makes this process's folder.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(root)?;
+        locks::folder(root, 0o755)?;
         let root = root.canonicalize()?;
         let _sweep = sweep_lock(&root)?;
         let dir = tempfile::Builder::new().prefix(OWNER_PREFIX).rand_bytes(6).tempdir_in(&root)?;
@@ -119,7 +120,7 @@ impl RunFiles {
 }
 
 fn sweep_lock(root: &Path) -> io::Result<File> {
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(root.join(SWEEP_LOCK))?;
+    let lock = locks::file(&root.join(SWEEP_LOCK), 0o644)?;
     lock.lock()?;
     Ok(lock)
 }
@@ -130,7 +131,7 @@ fn abandoned(root: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(root)? {
         let dir = entry?.path();
         if name_of(&dir).starts_with(OWNER_PREFIX) && dir.is_dir() {
-            let free = match OpenOptions::new().write(true).open(dir.join(LOCK)) {
+            let free = match locks::existing(&dir.join(LOCK)) {
                 Ok(lock) => lock.try_lock().is_ok(),
                 Err(error) => error.kind() == io::ErrorKind::NotFound,
             };

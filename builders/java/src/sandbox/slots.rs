@@ -3,11 +3,12 @@
 //! A slot is a lock on one of N files in a folder that all processes share; the kernel frees it when its holder ends,
 //! however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::sandbox::locks;
 
 /// How often a waiting build looks again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -34,7 +35,7 @@ impl Slots {
 
     /// Waits for a free slot. `waiting` is called once if there is none at once.
     pub(crate) async fn acquire(&self, waiting: impl FnOnce()) -> io::Result<Slot> {
-        self.prepare()?;
+        locks::folder(&self.dir, 0o1777)?;
         let mut waiting = Some(waiting);
         loop {
             if let Some(slot) = self.try_acquire()? {
@@ -50,9 +51,8 @@ impl Slots {
     fn try_acquire(&self) -> io::Result<Option<Slot>> {
         for number in 0..self.count {
             let file = self.dir.join(format!("slot-{number}"));
-            let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file)?;
-            // Another account must be able to lock it too; only its owner may say so.
-            let _ = lock.set_permissions(std::fs::Permissions::from_mode(0o666));
+            // Another account must be able to lock it too.
+            let lock = locks::file(&file, 0o666)?;
             match lock.try_lock() {
                 Ok(()) => return Ok(Some(Slot { _lock: lock })),
                 Err(TryLockError::WouldBlock) => {}
@@ -60,14 +60,6 @@ impl Slots {
             }
         }
         Ok(None)
-    }
-
-    fn prepare(&self) -> io::Result<()> {
-        if !self.dir.is_dir() {
-            std::fs::create_dir_all(&self.dir)?;
-            std::fs::set_permissions(&self.dir, std::fs::Permissions::from_mode(0o1777))?;
-        }
-        Ok(())
     }
 }
 

@@ -111,7 +111,7 @@ fn resolve_blocking(
         found.repository.find_commit(found.commit).and_then(|commit| Ok((commit.time().seconds(), commit.tree()?)));
     let (commit_time, tree) = commit.map_err(|error| tree_error(&commit_id, error.message()))?;
     let entries = tree::entries(&found.repository, &tree, &commit_id, budget)?;
-    let reactor = reactor::read(&entries, &found.repository, &commit_id, &request.coordinates)?;
+    let reactor = reactor::read(&entries, &found.repository, &commit_id, &request.coordinates, budget)?;
     let specification = specification(&entries, &found.repository, &commit_id)?;
     let archive = tempfile::Builder::new().prefix("source-").suffix(".tar").tempfile_in(temp_dir).map_err(local)?;
     let frozen = tree::write_tar(&entries, &found.repository, commit_time, &commit_id, archive, budget)?;

@@ -6,10 +6,11 @@ use build_spec::SourceError;
 use git2::Repository;
 use maven_layout::{CanonicalRepository, Coordinates, Pom, PomError, pom, scm};
 
+use crate::source::Budget;
 use crate::source::tree::{self, Entry, Kind};
 
 /// Build files that are read.
-const MAX_POMS: usize = 4_000;
+const MAX_POMS: usize = 2_000;
 /// Levels of inheritance that are followed inside the tree.
 const MAX_PARENTS: usize = 10;
 
@@ -32,13 +33,14 @@ pub(crate) fn read(
     repository: &Repository,
     commit: &str,
     wanted: &[Coordinates],
+    budget: &Budget,
 ) -> Result<Reactor, SourceError> {
-    let mut poms = walk(entries, repository, commit)?;
+    let mut poms = walk(entries, repository, commit, budget)?;
     let mut evidence = Vec::new();
     for coordinates in wanted {
         if declares(&poms, coordinates).is_none() {
             // Modules that only a profile names are not in the reactor that the root declares.
-            add_outsiders(entries, repository, coordinates, &mut poms);
+            add_outsiders(entries, repository, coordinates, budget, &mut poms)?;
         }
         match declares(&poms, coordinates) {
             Some((path, Match::Literal)) => {
@@ -70,7 +72,12 @@ enum Match {
 
 type Poms = BTreeMap<String, Pom>;
 
-fn walk(entries: &[Entry], repository: &Repository, commit: &str) -> Result<Poms, SourceError> {
+/// An error if the work must stop.
+fn on_time(budget: &Budget) -> Result<(), SourceError> {
+    budget.exhausted().map_or(Ok(()), |reason| Err(SourceError::Local(reason.to_owned())))
+}
+
+fn walk(entries: &[Entry], repository: &Repository, commit: &str, budget: &Budget) -> Result<Poms, SourceError> {
     let unusable = |file: &str, problem: String| SourceError::BuildFile {
         commit: commit.to_owned(),
         file: file.to_owned(),
@@ -78,13 +85,10 @@ fn walk(entries: &[Entry], repository: &Repository, commit: &str) -> Result<Poms
     };
     let mut poms = Poms::new();
     let mut queue = VecDeque::from(["pom.xml".to_owned()]);
+    // A module is queued once, however often and by whomever it is named: the queue is as bounded as what is read.
+    let mut queued = BTreeSet::from(["pom.xml".to_owned()]);
     while let Some(path) = queue.pop_front() {
-        if poms.contains_key(&path) {
-            continue;
-        }
-        if poms.len() >= MAX_POMS {
-            return Err(unusable(&path, format!("more than {MAX_POMS} modules")));
-        }
+        on_time(budget)?;
         let Some(entry) = tree::find(entries, &path) else {
             let problem =
                 if path == "pom.xml" { "there is none in the root" } else { "a module names it, but it is missing" };
@@ -92,8 +96,16 @@ fn walk(entries: &[Entry], repository: &Repository, commit: &str) -> Result<Poms
         };
         let bytes = tree::content(repository, entry, commit)?;
         let pom = Pom::parse(&bytes).map_err(|error| unusable(&path, error.to_string()))?;
-        let modules = pom.modules.iter().filter(|module| !pom::is_computed(module));
-        queue.extend(modules.filter_map(|module| module_path(entries, &path, module)));
+        for module in pom.modules.iter().filter(|module| !pom::is_computed(module)) {
+            let Some(file) = module_path(entries, &path, module) else { continue };
+            if !queued.insert(file.clone()) {
+                continue;
+            }
+            if queued.len() > MAX_POMS {
+                return Err(unusable(&path, format!("with it there are more than {MAX_POMS} modules")));
+            }
+            queue.push_back(file);
+        }
         poms.insert(path, pom);
     }
     Ok(poms)
@@ -148,10 +160,17 @@ fn agrees_where_literal(pom: &Pom, wanted: &Coordinates) -> bool {
         && agrees(pom.effective_version(), wanted.version.as_str())
 }
 
-fn add_outsiders(entries: &[Entry], repository: &Repository, wanted: &Coordinates, poms: &mut Poms) {
+fn add_outsiders(
+    entries: &[Entry],
+    repository: &Repository,
+    wanted: &Coordinates,
+    budget: &Budget,
+    poms: &mut Poms,
+) -> Result<(), SourceError> {
     let candidates =
         entries.iter().filter(|entry| matches!(entry.kind, Kind::File { .. }) && entry.path.ends_with(b"/pom.xml"));
     for entry in candidates.take(MAX_POMS) {
+        on_time(budget)?;
         let Ok(path) = String::from_utf8(entry.path.clone()) else { continue };
         let Ok(bytes) = tree::content(repository, entry, "") else { continue };
         let Ok(pom) = Pom::parse(&bytes) else { continue };
@@ -159,6 +178,7 @@ fn add_outsiders(entries: &[Entry], repository: &Repository, wanted: &Coordinate
             poms.entry(path).or_insert(pom);
         }
     }
+    Ok(())
 }
 
 /// What to show as declared: the release with the wanted artifact id, else the root.

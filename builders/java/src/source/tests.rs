@@ -212,6 +212,56 @@ async fn a_tree_that_cannot_be_frozen_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn names_and_paths_that_no_file_system_takes_are_refused() {
+    let deep = vec!["d".repeat(250); 17].join("/");
+    for (path, fits) in [("n".repeat(255), true), ("n".repeat(256), false), (deep, false)] {
+        let mut files = usual();
+        files.push((0o100_644, &path, b"x"));
+        let made = Made::new(&files);
+        match made.resolve("org.acme:core:1.0", Some("v1"), None).await {
+            Ok(source) => assert!(fits && source.archive.exists()),
+            Err(SourceError::Tree { problem, .. }) => assert!(!fits && problem.contains("too long"), "{problem}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_objects_are_refused_by_their_headers() {
+    let zeroes = vec![0; 8 * 1024 * 1024 + 1];
+    for (mode, path, word) in [(0o100_644, "pom.xml", "too large"), (0o120_000, "link", "too long")] {
+        let mut files = usual();
+        files.retain(|(_, other, _)| *other != path);
+        files.push((mode, path, &zeroes));
+        let made = Made::new(&files);
+        let error = made.resolve("org.acme:core:1.0", Some("v1"), None).await.unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+        assert_eq!(made.files_left(), 0);
+    }
+}
+
+#[tokio::test]
+async fn modules_are_queued_once_and_counted() {
+    let pom = |modules: &str| {
+        format!(
+            "<project><groupId>org.acme</groupId><artifactId>parent</artifactId><version>1.0</version>\
+             <packaging>pom</packaging><modules>{modules}</modules></project>"
+        )
+    };
+    let same = pom(&"<module>core</module>".repeat(3_000));
+    let many = pom(&(0..3_000).map(|number| format!("<module>m{number}</module>")).collect::<String>());
+    for (text, fits) in [(same, true), (many, false)] {
+        let mut files = usual();
+        files.retain(|(_, path, _)| *path != "pom.xml");
+        files.push((0o100_644, "pom.xml", text.as_bytes()));
+        match Made::new(&files).resolve("org.acme:core:1.0", Some("v1"), None).await {
+            Ok(_) => assert!(fits),
+            Err(error) => assert!(!fits && error.to_string().contains("modules"), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn limits_hold() {
     let mut made = Made::new(&usual());
     made.config.limits = Limits { source_files: 3, ..Limits::default() };

@@ -20,8 +20,15 @@ use crate::source::{Budget, tree_error};
 const RECORD: u64 = 10_240;
 /// Folders in folders; git has no limit, tars and file systems do.
 const MAX_DEPTH: usize = 200;
+/// What file systems take as one name and as one path, in bytes.
+const MAX_NAME: usize = 255;
+const MAX_PATH: usize = 4096;
 /// Build files and specifications beyond this are not read.
-const MAX_CONTENT: usize = 8 * 1024 * 1024;
+const MAX_CONTENT: u64 = 8 * 1024 * 1024;
+/// git gives a file as one piece of memory.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
+/// The list of one folder.
+const MAX_FOLDER: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -72,6 +79,10 @@ fn list(
             path.push(b'/');
         }
         path.extend_from_slice(name);
+        if name.len() > MAX_NAME || path.len() > MAX_PATH {
+            let shown = String::from_utf8_lossy(&path[..path.len().min(MAX_NAME)]).into_owned();
+            return Err(tree_error(commit, &format!("the path that begins with {shown:?} is too long")));
+        }
         let shown = String::from_utf8_lossy(&path).into_owned();
         if name.is_empty()
             || name == b"."
@@ -98,11 +109,20 @@ fn list(
         };
         entries.push(Entry { path: path.clone(), kind, id: entry.id() });
         if kind == Kind::Directory {
+            let size = size(repository, entry.id()).map_err(|error| tree_error(commit, error.message()))?;
+            if size > MAX_FOLDER {
+                return Err(tree_error(commit, &format!("the list of the folder {shown} is too large")));
+            }
             let child = repository.find_tree(entry.id()).map_err(|error| tree_error(commit, error.message()))?;
             list(repository, &child, &path, depth + 1, commit, budget, entries)?;
         }
     }
     Ok(())
+}
+
+/// The size that an object says it has, read without inflating it: a few bytes can inflate to gigabytes.
+fn size(repository: &Repository, id: Oid) -> Result<u64, git2::Error> {
+    Ok(repository.odb()?.read_header(id)?.0 as u64)
 }
 
 /// The entry at a path.
@@ -122,10 +142,10 @@ pub(crate) fn content(repository: &Repository, entry: &Entry, commit: &str) -> R
     if !matches!(entry.kind, Kind::File { .. }) {
         return Err(unusable("it is not a regular file"));
     }
-    let blob = repository.find_blob(entry.id).map_err(|error| unusable(error.message()))?;
-    if blob.size() > MAX_CONTENT {
+    if size(repository, entry.id).map_err(|error| unusable(error.message()))? > MAX_CONTENT {
         return Err(unusable("it is too large"));
     }
+    let blob = repository.find_blob(entry.id).map_err(|error| unusable(error.message()))?;
     Ok(blob.content().to_vec())
 }
 
@@ -182,16 +202,26 @@ fn write_entries(
                 tar.append_data(&mut header, path, io::empty()).map_err(local)?;
             }
             Kind::File { .. } => {
-                let blob = repository.find_blob(entry.id).map_err(|error| tree_error(commit, error.message()))?;
-                total = total.saturating_add(blob.size() as u64);
+                let size = size(repository, entry.id).map_err(|error| tree_error(commit, error.message()))?;
+                if size > MAX_FILE {
+                    let shown = String::from_utf8_lossy(&entry.path);
+                    return Err(tree_error(commit, &format!("{shown} is larger than {MAX_FILE} bytes")));
+                }
+                total = total.saturating_add(size);
                 if total > budget.tree_bytes {
                     return Err(tree_error(commit, &format!("it is larger than {} bytes", budget.tree_bytes)));
                 }
+                let blob = repository.find_blob(entry.id).map_err(|error| tree_error(commit, error.message()))?;
                 header.set_entry_type(tar::EntryType::Regular);
                 header.set_size(blob.size() as u64);
                 tar.append_data(&mut header, path, blob.content()).map_err(local)?;
             }
             Kind::Link => {
+                let size = size(repository, entry.id).map_err(|error| tree_error(commit, error.message()))?;
+                if size > MAX_PATH as u64 {
+                    let shown = String::from_utf8_lossy(&entry.path);
+                    return Err(tree_error(commit, &format!("the target of the link {shown} is too long")));
+                }
                 let blob = repository.find_blob(entry.id).map_err(|error| tree_error(commit, error.message()))?;
                 let target = blob.content();
                 if !stays_inside(&entry.path, target) {

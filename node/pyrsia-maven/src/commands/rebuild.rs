@@ -31,6 +31,9 @@ use crate::inputs::RepositoryInputs;
 use crate::terminal;
 use crate::upstream::NONE;
 
+/// Where a specification came from that lies in the commit itself.
+const FROM_SOURCE: &str = "source";
+
 /// The log of a run: into a file, and to the terminal.
 struct RunLog {
     file: Mutex<File>,
@@ -119,7 +122,8 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     let job = Job {
         run: RunId::new(&format!("rebuild-{}", std::process::id())),
         coordinates: vec![args.coordinates.clone()],
-        mode: if args.no_reference { Mode::Native } else { Mode::Upstream },
+        // A release that brings its own specification is native; whether it is compared is another matter.
+        mode: if origin == FROM_SOURCE { Mode::Native } else { Mode::Upstream },
         source,
         specification,
         image,
@@ -192,7 +196,7 @@ fn specification(args: &RebuildArgs, source: &Source) -> anyhow::Result<(Specifi
         return Ok((given, "given"));
     }
     Ok(match &source.specification {
-        Some(committed) => (committed.clone(), "source"),
+        Some(committed) => (committed.clone(), FROM_SOURCE),
         None => (Specification::default_maven(DEFAULT_MAVEN), "default"),
     })
 }

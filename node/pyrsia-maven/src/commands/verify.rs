@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use maven_layout::{ArtifactRef, Coordinates};
-use pyrsia_api_types::{Inspection, LogPosition, SourceDocument, VerifyReport};
+use pyrsia_api_types::{FileMatches, Inspection, LogPosition, SourceDocument, VerifyReport};
 use pyrsia_digest::{MultiHasher, Sha256};
 use pyrsia_ledger::{Certificate, Genesis, Receipt, VerifiedReceipt};
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
     for subject in &subjects {
         let artifact = match &subject.artifact {
             Some(artifact) => artifact.clone(),
-            None => identify(subject, args, &genesis)?,
+            None => identify(subject, args, &genesis, &client).await?,
         };
         let coordinates = artifact.coordinates.clone();
         if !releases.contains_key(&coordinates) {
@@ -84,8 +84,13 @@ async fn genesis(context: &Context, args: &VerifyArgs, client: &Client) -> anyho
     }
 }
 
-/// A file alone: which artifact it is, the receipt says.
-fn identify(subject: &Subject, args: &VerifyArgs, genesis: &Genesis) -> anyhow::Result<ArtifactRef> {
+/// A file alone: which artifact it is, the receipt says, or the node (whose word is then checked like any other).
+async fn identify(
+    subject: &Subject,
+    args: &VerifyArgs,
+    genesis: &Genesis,
+    client: &Client,
+) -> anyhow::Result<ArtifactRef> {
     let file = subject.file.as_ref().context("nothing to verify")?;
     let digest = digests(file)?.sha256;
     if let Some(path) = &args.receipt {
@@ -103,7 +108,16 @@ fn identify(subject: &Subject, args: &VerifyArgs, genesis: &Genesis) -> anyhow::
             return artifact_of(&proven.verdict.coordinates, &known.name);
         }
     }
-    let text = format!("{}: name the artifact that it should be, as G:A:V[:CLASSIFIER][@EXT]", file.display());
+    if args.receipt.is_none() {
+        let known: FileMatches = client.get(&format!("/api/v1/files/{digest}")).await?;
+        if let Some(known) = known.files.first() {
+            return artifact_of(&known.gav.parse()?, &known.name);
+        }
+    }
+    let text = format!(
+        "{}: no verdict names a file with SHA-256 {digest}; name the artifact that it should be, as G:A:V[:CLASSIFIER][@EXT]",
+        file.display()
+    );
     Err(CommandError::new(Exit::Unknown, text).into())
 }
 

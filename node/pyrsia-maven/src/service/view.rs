@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use maven_layout::Coordinates;
 use pyrsia_api_types::{
-    Build, BuildCounts, BuildEvent, BuildEvents, BuildList, Inspection, LogPage, LogStatus, NetworkStatus, Peer,
-    PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
+    Build, BuildCounts, BuildEvent, BuildEvents, BuildList, FileMatch, FileMatches, Inspection, LogPage, LogStatus,
+    NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
 };
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeView, ViewError};
@@ -132,6 +132,15 @@ impl NodeView for NodeService {
             namespace,
             builds: builds.map(|build| build.id).collect(),
         })
+    }
+
+    async fn files(&self, sha256: &Sha256) -> Result<FileMatches, ViewError> {
+        let state = self.replica.state();
+        let named = state.verdicts().flat_map(|verdict| {
+            let hits = verdict.files.iter().filter(|file| file.sha256 == Some(*sha256));
+            hits.map(|file| FileMatch { gav: verdict.coordinates.to_string(), name: file.name.clone() })
+        });
+        Ok(FileMatches { files: named.take(100).collect() })
     }
 
     async fn log(&self, from: u64, max: u64, wait: Duration) -> Result<LogPage, ViewError> {

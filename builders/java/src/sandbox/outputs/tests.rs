@@ -9,6 +9,16 @@ fn collected(entries: Entries<'_>, max_bytes: u64) -> Result<Built, BuildError> 
 }
 
 fn raw(entries: Entries<'_>, max_bytes: u64, kind: tar::EntryType, hints: &Hints) -> Result<Built, BuildError> {
+    with_limits(entries, max_bytes, 4, kind, hints)
+}
+
+fn with_limits(
+    entries: Entries<'_>,
+    max_bytes: u64,
+    max_files: usize,
+    kind: tar::EntryType,
+    hints: &Hints,
+) -> Result<Built, BuildError> {
     let work = tempfile::tempdir().unwrap();
     let scratch = tempfile::tempdir_in(work.path()).unwrap();
     let archive = scratch.path().join("stdout.tar");
@@ -25,7 +35,7 @@ fn raw(entries: Entries<'_>, max_bytes: u64, kind: tar::EntryType, hints: &Hints
     }
     tar.into_inner().unwrap();
     let wanted = ["g:a:1".parse().unwrap()];
-    let built = collect(scratch, &archive, &wanted, max_bytes, 4, vec!["last line".to_owned()], hints);
+    let built = collect(scratch, &archive, &wanted, max_bytes, max_files, vec!["last line".to_owned()], hints);
     if let Ok(built) = &built {
         for file in &built.files {
             assert_eq!(FileCheck::of(&file.path), FileCheck(file.digests.sha256, file.digests.size));
@@ -76,6 +86,30 @@ fn what_a_hostile_build_may_hand_out_is_refused() {
     let link: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.jar", b"")];
     assert!(matches!(raw(link, 1000, tar::EntryType::Symlink, &Hints::default()), Err(BuildError::Engine(_))));
     assert!(matches!(collected(&[("g/a/1/a-1.pom", POM)], 1000), Err(BuildError::Engine(_))), "no status");
+}
+
+#[test]
+fn files_without_a_place_in_the_layout_are_left_out() {
+    let mut entries: Vec<(&str, &[u8])> = vec![("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"jar")];
+    for name in ["g/a/1/evil.txt", "g/a/1/a-10.jar", "g/a/1/a-1", "g/a/1/a-1.", "g/a/1/a-2.jar", "g/a/1/b-1.jar"] {
+        entries.push((name, b"x"));
+    }
+    entries.push(("g/a/1/a-1-sources.jar", b"sources"));
+    let built = collected(&entries, 1000).unwrap();
+    let names: Vec<_> = built.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["a-1-sources.jar", "a-1.jar", "a-1.pom"]);
+}
+
+#[test]
+fn one_release_has_a_limit_of_its_own() {
+    let made = |count: usize| {
+        let names: Vec<String> = (2..count).map(|number| format!("g/a/1/a-1-{number}.jar")).collect();
+        let mut many: Vec<(&str, &[u8])> = vec![("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"jar")];
+        many.extend(names.iter().map(|name| (name.as_str(), b"x".as_slice())));
+        with_limits(&many, 10_000, 5_000, tar::EntryType::Regular, &Hints::default())
+    };
+    assert_eq!(made(MAX_RELEASE_FILES).unwrap().files.len(), MAX_RELEASE_FILES);
+    assert!(matches!(made(MAX_RELEASE_FILES + 1), Err(BuildError::Limit(BuildLimit::Outputs))));
 }
 
 #[test]
