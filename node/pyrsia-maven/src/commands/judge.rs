@@ -82,7 +82,9 @@ pub fn judge(verdict: &Verdict, candidate: &Candidate, genesis: &Genesis, withdr
         (VerdictState::Disputed, ..) => {
             done(Exit::Disputed, report, "DISPUTED: the builders did not agree; see `inspect`".to_owned())
         }
-        (VerdictState::Failed, ..) => done(Exit::Unknown, report, "unknown: the source could not be built".to_owned()),
+        (VerdictState::Failed, ..) => {
+            done(Exit::BuildFailed, report, "FAILED: the source could not be built".to_owned())
+        }
         (VerdictState::Different, ..) if file.outcome == Some(Outcome::NotBuilt) => {
             done(Exit::Unknown, report, "unknown: the build does not make this file".to_owned())
         }
