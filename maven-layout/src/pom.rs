@@ -60,6 +60,15 @@ pub struct Scm {
     pub tag: Option<String>,
 }
 
+/// A `<profile>` of a POM, as written; whether it is active is the build tool's business.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// `properties`, by name; of two of one name the last.
+    pub properties: BTreeMap<String, String>,
+    /// `modules`, in document order.
+    pub modules: Vec<String>,
+}
+
 /// What a POM says, as written: white space around values removed, empty elements as absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pom {
@@ -83,6 +92,8 @@ pub struct Pom {
     pub properties: BTreeMap<String, String>,
     /// `modules`, in document order.
     pub modules: Vec<String>,
+    /// `profiles`, in document order.
+    pub profiles: Vec<Profile>,
 }
 
 impl Pom {
@@ -102,13 +113,14 @@ impl Pom {
             name: own("name"),
             url: own("url"),
             scm: project.child("scm").map(Scm::from_element),
-            properties: project
-                .child("properties")
-                .map(|properties| properties.children.iter().map(|p| (p.name.clone(), p.text.clone())).collect())
-                .unwrap_or_default(),
-            modules: project
-                .child("modules")
-                .map(|modules| modules.all("module").map(|module| module.text.clone()).collect())
+            properties: properties(&project),
+            modules: modules(&project),
+            profiles: project
+                .child("profiles")
+                .map(|profiles| {
+                    let profiles = profiles.all("profile");
+                    profiles.map(|p| Profile { properties: properties(p), modules: modules(p) }).collect()
+                })
                 .unwrap_or_default(),
         })
     }
@@ -162,6 +174,20 @@ impl Pom {
             version: literal("version", parent.version.as_deref())?.parse().map_err(CoordinateError::from)?,
         }))
     }
+}
+
+fn properties(element: &Element) -> BTreeMap<String, String> {
+    element
+        .child("properties")
+        .map(|properties| properties.children.iter().map(|p| (p.name.clone(), p.text.clone())).collect())
+        .unwrap_or_default()
+}
+
+fn modules(element: &Element) -> Vec<String> {
+    element
+        .child("modules")
+        .map(|modules| modules.all("module").map(|module| module.text.clone()).collect())
+        .unwrap_or_default()
 }
 
 /// Whether a value holds a Maven expression.

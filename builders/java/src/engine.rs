@@ -21,6 +21,8 @@ use crate::images::{ImageConfig, ImageError, LABEL_CONFIG, LoadedImage, archive}
 
 /// Seconds until an ordinary call must have been answered.
 const CALL_SECONDS: u64 = 120;
+/// Time until an engine must have answered at all.
+const NEGOTIATION: Duration = Duration::from_secs(20);
 /// Seconds until the engine must have taken in an image.
 const LOAD_SECONDS: u64 = 900;
 
@@ -77,23 +79,23 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Unreachable`].
     pub async fn connect(socket: Option<&str>) -> Result<Self, EngineError> {
-        Self::connect_within(socket, CALL_SECONDS).await
+        Self::connect_within(socket, NEGOTIATION).await
     }
 
-    async fn connect_within(socket: Option<&str>, seconds: u64) -> Result<Self, EngineError> {
+    /// As [`Engine::connect`], with a limit for the first answer; later calls have the usual one.
+    pub(crate) async fn connect_within(socket: Option<&str>, limit: Duration) -> Result<Self, EngineError> {
         let unreachable = |problem: BollardError| EngineError::Unreachable {
             address: socket.unwrap_or("the engine's default socket").to_owned(),
             problem: problem.to_string(),
         };
         let docker = match socket {
-            Some(socket) => Docker::connect_with_unix(socket, seconds, bollard::API_DEFAULT_VERSION),
-            None => {
-                Docker::connect_with_unix_defaults().map(|docker| docker.with_timeout(Duration::from_secs(seconds)))
-            }
+            Some(socket) => Docker::connect_with_unix(socket, CALL_SECONDS, bollard::API_DEFAULT_VERSION),
+            None => Docker::connect_with_unix_defaults()
+                .map(|docker| docker.with_timeout(Duration::from_secs(CALL_SECONDS))),
         };
         let docker = docker.map_err(unreachable)?;
         // Negotiation has no limit of its own when the socket is accepted but never answered.
-        let negotiated = tokio::time::timeout(Duration::from_secs(20), docker.negotiate_version()).await;
+        let negotiated = tokio::time::timeout(limit, docker.negotiate_version()).await;
         match negotiated {
             Ok(docker) => Ok(Self { docker: docker.map_err(unreachable)? }),
             Err(_) => Err(unreachable(BollardError::RequestTimeoutError)),

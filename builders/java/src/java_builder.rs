@@ -1,13 +1,13 @@
 //! The builder as the rest of the product sees it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use build_spec::{
-    BuildError, BuildLog, Builder, Built, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, Job,
-    ManifestBlobs, Phase, Recorded, RepositoryId, Source, SourceError, SourceRequest, Tool,
+    BuildError, BuildLog, Builder, Built, Input, InputLine, InputManifest, InputStatus, Inputs, Job, ManifestBlobs,
+    Mode, Phase, Recorded, RepositoryId, Source, SourceError, SourceRequest, Tool,
 };
 use tokio::sync::OnceCell;
 
@@ -15,29 +15,61 @@ use crate::config::{JavaBuilderConfig, bytes};
 use crate::engine::Engine;
 use crate::far_end::{Answers, Recorder, Replayer, Routes, Withheld};
 use crate::maven::{self, Distribution};
+use crate::published::AsPublished;
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
 use crate::{far_end, source};
 
 /// How often, and with which pause, the engine is asked whether the containers of dropped builds are gone.
 const SETTLE_TRIES: usize = 50;
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+/// How long an engine may take to say that it is there.
+const ENGINE_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Rebuilds Maven projects in containers.
 ///
-/// Making one touches nothing; the engine is contacted, and what killed processes left is swept, by the first call
-/// that needs it. A restarted engine is found again by the next call.
+/// Making one touches nothing, so it can be made before there is an engine. Each call looks for the engine anew: one
+/// that is started later, or again, is found by the next. What killed processes left is swept at the first contact.
 #[derive(Debug)]
 pub struct JavaBuilder {
     config: JavaBuilderConfig,
     slots: Slots,
+    on_this_machine: Arc<OnThisMachine>,
+}
+
+/// What is made at the first contact with an engine that works; each part is tried again until it does.
+#[derive(Debug, Default)]
+struct OnThisMachine {
     runtime: OnceCell<Runtime>,
+    swept: OnceCell<()>,
+}
+
+impl OnThisMachine {
+    async fn runtime(&self, folder: &Path) -> Result<&Runtime, BuildError> {
+        let open = || async { Runtime::open(folder).map_err(local("the runtime folder cannot be used")) };
+        self.runtime.get_or_try_init(open).await
+    }
+
+    /// Removes, once, what killed processes left. Failing at that hinders no build.
+    async fn sweep(&self, engine: &Engine) {
+        let Some(runtime) = self.runtime.get() else { return };
+        let swept = self.swept.get_or_try_init(|| async {
+            let count = runtime.sweep(engine).await?;
+            if count > 0 {
+                tracing::info!(count, "removed containers of processes that are gone");
+            }
+            Ok::<_, crate::EngineError>(())
+        });
+        if let Err(error) = swept.await {
+            tracing::warn!(error = %error.line(), "containers could not be swept");
+        }
+    }
 }
 
 impl JavaBuilder {
     /// A builder with these settings.
     pub fn new(config: JavaBuilderConfig) -> Self {
         let slots = Slots::new(config.slots_dir.clone(), config.slots);
-        Self { config, slots, runtime: OnceCell::new() }
+        Self { config, slots, on_this_machine: Arc::default() }
     }
 
     /// The settings.
@@ -55,17 +87,8 @@ impl JavaBuilder {
 
     async fn connect(&self) -> Result<(Engine, &Runtime), BuildError> {
         let engine = self.engine().await.map_err(|error| BuildError::Engine(error.line()))?;
-        let open = || async {
-            let runtime =
-                Runtime::open(&self.config.runtime_dir).map_err(local("the runtime folder cannot be used"))?;
-            match runtime.sweep(&engine).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "removed containers of processes that are gone"),
-                Err(error) => tracing::warn!(error = %error.line(), "containers could not be swept"),
-            }
-            Ok::<_, BuildError>(runtime)
-        };
-        let runtime = self.runtime.get_or_try_init(open).await?;
+        let runtime = self.on_this_machine.runtime(&self.config.runtime_dir).await?;
+        self.on_this_machine.sweep(&engine).await;
         Ok((engine, runtime))
     }
 
@@ -95,6 +118,11 @@ impl JavaBuilder {
     }
 }
 
+/// What the build of a job must not get.
+fn withheld(job: &Job) -> Withheld {
+    Withheld::new(job.coordinates.iter().chain(&job.source.reactor))
+}
+
 /// Which distribution the job asks for.
 fn distribution(job: &Job) -> Result<Distribution, BuildError> {
     sandbox::check(&job.specification)?;
@@ -107,33 +135,25 @@ fn distribution(job: &Job) -> Result<Distribution, BuildError> {
     })
 }
 
-/// A build must not have been given what it was to make.
-fn check_inputs_are_not_outputs(manifest: &InputManifest, built: &Built) -> Result<(), BuildError> {
-    let mut inputs = std::collections::HashMap::new();
-    for line in manifest.lines() {
-        if let InputStatus::Found { sha256, .. } = line.status {
-            inputs.entry(sha256).or_insert(line.path);
-        }
-    }
-    let same = built.files.iter().find_map(|file| inputs.get(&file.digests.sha256));
-    match same {
-        Some(path) => Err(BuildError::InputIsOutput(path.to_string())),
-        None => Ok(()),
-    }
-}
-
 #[async_trait]
 impl Builder for JavaBuilder {
     async fn resolve(&self, request: &SourceRequest, log: Arc<dyn BuildLog>) -> Result<Source, SourceError> {
         source::resolve(&self.config, request, log).await
     }
 
+    fn seen_by(&self, job: &Job, inputs: Arc<dyn Inputs>) -> Arc<dyn Inputs> {
+        match job.mode {
+            Mode::Native => inputs,
+            Mode::Upstream => Arc::new(AsPublished::new(inputs, job.coordinates.clone(), withheld(job))),
+        }
+    }
+
     async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
         let distribution = distribution(job)?;
         let central = RepositoryId::central();
         let (tool, line) = match inputs.get(&central, &distribution.path).await {
-            Ok(Input::Found { file, digests }) if distribution.is(&digests) => {
-                let status = InputStatus::Found { size: digests.size, sha256: digests.sha256 };
+            Ok(Input::Found { file, digests, .. }) if distribution.is(&digests) => {
+                let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut: false };
                 (file, InputLine { repository: central, path: distribution.path.clone(), status })
             }
             Ok(Input::Found { .. }) => {
@@ -141,10 +161,10 @@ impl Builder for JavaBuilder {
                 return Err(BuildError::InputsUnavailable(problem));
             }
             Ok(Input::Absent) => return Err(BuildError::InputsUnavailable(distribution.path.to_string())),
-            Err(InputError::UnknownRepository(id)) => return Err(BuildError::InputsUnavailable(id)),
-            Err(error) => return Err(BuildError::InputsUnavailable(error.to_string())),
+            Err(error) => return Err(far_end::not_had(error)),
         };
-        let withheld = Withheld::new(job.coordinates.iter().chain(&job.source.reactor));
+        let inputs = self.seen_by(job, inputs);
+        let withheld = withheld(job);
         let max_bytes = bytes(self.config.limits.input_mib);
         let recorder = Arc::new(Recorder::new(inputs, Routes::of(&job.specification)?, withheld, max_bytes));
         let answers: Arc<dyn Answers> = recorder.clone();
@@ -156,9 +176,7 @@ impl Builder for JavaBuilder {
         };
         let mut manifest = recorder.manifest();
         manifest.insert(line)?;
-        if let Ok(built) = &result {
-            check_inputs_are_not_outputs(&manifest, built)?;
-        }
+        // Whether an input is equal to an output is for the caller to find, from the replay.
         Ok(Recorded { manifest, result })
     }
 
@@ -171,13 +189,13 @@ impl Builder for JavaBuilder {
     ) -> Result<Built, BuildError> {
         let distribution = distribution(job)?;
         let central = RepositoryId::central();
-        let Some(InputStatus::Found { size, sha256 }) = manifest.get(&central, &distribution.path) else {
+        let Some(InputStatus::Found { size, sha256, .. }) = manifest.get(&central, &distribution.path) else {
             return Err(BuildError::Undeclared {
                 repository: central.to_string(),
                 path: distribution.path.to_string(),
             });
         };
-        let withheld = Withheld::new(job.coordinates.iter().chain(&job.source.reactor));
+        let withheld = withheld(job);
         let own = manifest
             .lines()
             .find(|line| matches!(line.status, InputStatus::Found { .. }) && withheld.covers(&line.path));
@@ -193,16 +211,24 @@ impl Builder for JavaBuilder {
             return Err(BuildError::InputsUnavailable(problem));
         }
         let answers = Replayer::new(manifest.clone(), blobs, Routes::of(&job.specification)?);
-        // Whether an output is equal to an input is for the caller to find: it is a result that can be attested.
+        // Whether an output is equal to an input is again for the caller: it is a result that can be attested.
         self.build(job, Phase::Replay, tool, Arc::new(answers), log).await
     }
 
     async fn available(&self) -> Result<(), String> {
-        self.connect().await.map(drop).map_err(|error| error.to_string())
+        let engine = Engine::connect_within(self.config.engine.as_deref(), ENGINE_ANSWERS).await;
+        let engine = engine.map_err(|error| error.line())?;
+        self.on_this_machine.runtime(&self.config.runtime_dir).await.map_err(|error| error.to_string())?;
+        if !self.on_this_machine.swept.initialized() {
+            // The first contact. However much there is to remove, who asks does not wait for it.
+            let on_this_machine = Arc::clone(&self.on_this_machine);
+            tokio::spawn(async move { on_this_machine.sweep(&engine).await });
+        }
+        Ok(())
     }
 
     async fn settle(&self) {
-        let Some(runtime) = self.runtime.get() else { return };
+        let Some(runtime) = self.on_this_machine.runtime.get() else { return };
         let Ok(engine) = self.engine().await else { return };
         let own = |list: Vec<(String, String)>| list.into_iter().filter(|(_, owner)| owner == runtime.owner());
         for _ in 0..SETTLE_TRIES {

@@ -26,6 +26,7 @@ pub mod images;
 mod java_builder;
 mod log;
 pub mod maven;
+mod published;
 mod sandbox;
 pub mod source;
 

@@ -1,5 +1,6 @@
 //! A build from the outside: what is asked for, what it is made from, what came out, what went wrong.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use maven_layout::{CanonicalRepository, Coordinates};
@@ -65,7 +66,8 @@ pub struct Source {
     pub tree: Sha256,
     /// The canonical tar; the caller keeps it (or moves it into a store) as long as it builds from it.
     pub archive: PathBuf,
-    /// Every release that the build files at this commit declare (the reactor), the requested ones included.
+    /// The releases whose files the build must not get: the requested ones and every sibling in their reactor, modules
+    /// of profiles included. A sibling whose coordinates are computed is here once for each value that they may have.
     pub reactor: Vec<Coordinates>,
     /// What the requested release's build file gives as its source, reduced to the canonical form.
     pub declared_scm: Option<CanonicalRepository>,
@@ -129,12 +131,15 @@ pub struct BuiltFile {
 }
 
 /// What a build made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Built {
     /// The files, sorted by coordinates and name.
     pub files: Vec<BuiltFile>,
     /// Digest over compiled test classes or other by-products: shows that work was done, never decides.
     pub byproducts: Option<Sha256>,
+    /// SHA-256 of every file that any module of the reactor attached, the wanted releases' own included: none of them may
+    /// have been an input.
+    pub reactor: BTreeSet<Sha256>,
 }
 
 /// No source could be established (exit code 22).
@@ -236,7 +241,11 @@ pub enum BuildError {
     /// The build wanted a host of the network (exit code 21).
     #[error("needs-network: {0}")]
     NeedsNetwork(String),
-    /// A repository or file that the build needs cannot be had (exit code 21).
+    /// A repository failed while inputs were recorded (an error of its server, no answer in time, after tries): says
+    /// nothing about the build, and trying again may help; not attestable (exit code 1).
+    #[error("upstream failed while the inputs were recorded; try again later: {0}")]
+    UpstreamFailed(String),
+    /// A repository or file that the build needs is not there (exit code 21).
     #[error("inputs-unavailable: {0}")]
     InputsUnavailable(String),
     /// A SNAPSHOT was asked for: it is not one file (exit code 21).

@@ -6,8 +6,12 @@
 //! pyrsia-maven input manifest v1
 //! central<TAB>org/acme/a/1/a-1.pom<TAB>200<TAB>512<TAB><sha256>
 //! central<TAB>org/acme/b/maven-metadata.xml<TAB>404<TAB>-<TAB>-
+//! central<TAB>org/acme/c/maven-metadata.xml<TAB>200-cut<TAB>512<TAB><sha256>
 //! central<TAB>org/acme/self/1/self-1.jar<TAB>withheld-self<TAB>-<TAB>-
 //! ```
+//!
+//! `200-cut` is metadata from which what was published after the release was taken out: size and digest are those of the
+//! document that the build got.
 //!
 //! The root is the RFC 6962 tree head over the lines (without their newline), so that one line can be proven or
 //! contradicted by itself.
@@ -37,6 +41,8 @@ pub enum InputStatus {
         size: u64,
         /// SHA-256 of the content.
         sha256: Sha256,
+        /// Whether it is metadata that was cut to what had been published before the release.
+        cut: bool,
     },
     /// 404: the repository has no such file.
     Absent,
@@ -59,7 +65,8 @@ impl fmt::Display for InputLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\t{}\t", self.repository, self.path)?;
         match &self.status {
-            InputStatus::Found { size, sha256 } => write!(f, "200\t{size}\t{sha256}"),
+            InputStatus::Found { size, sha256, cut: false } => write!(f, "200\t{size}\t{sha256}"),
+            InputStatus::Found { size, sha256, cut: true } => write!(f, "200-cut\t{size}\t{sha256}"),
             InputStatus::Absent => f.write_str("404\t-\t-"),
             InputStatus::WithheldSelf => f.write_str("withheld-self\t-\t-"),
         }
@@ -206,9 +213,11 @@ fn parse_line(row: &str) -> Option<InputLine> {
         return None;
     }
     let status = match (status, size, sha256) {
-        ("200", size, sha256) => {
-            InputStatus::Found { size: size.parse().ok()?, sha256: Sha256::from_str(sha256).ok()? }
-        }
+        ("200" | "200-cut", size, sha256) => InputStatus::Found {
+            size: size.parse().ok()?,
+            sha256: Sha256::from_str(sha256).ok()?,
+            cut: status == "200-cut",
+        },
         ("404", "-", "-") => InputStatus::Absent,
         ("withheld-self", "-", "-") => InputStatus::WithheldSelf,
         _ => return None,
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn order_of_insertion_does_not_matter() {
-        let found = InputStatus::Found { size: 1, sha256: Sha256::of(b"a") };
+        let found = InputStatus::Found { size: 1, sha256: Sha256::of(b"a"), cut: false };
         let mut one = InputManifest::new();
         one.insert(line("a/b/1/b-1.pom", found)).unwrap();
         one.insert(line("a/a/1/a-1.pom", InputStatus::Absent)).unwrap();
@@ -259,6 +268,8 @@ mod tests {
             "central\ta\t200\t1\tBA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
             "central\t../a\t404\t-\t-\n",
             "central\ta\t404\t-\t-\tmore\n",
+            "central\ta\t200-cut\t-\t-\n",
+            "central\ta\t404-cut\t-\t-\n",
             "central\ta\t404\t-\t-\r\n",
         ] {
             let text = format!("{HEADER}\n{body}");
@@ -278,10 +289,14 @@ mod tests {
         fn parse_is_the_inverse_of_print(paths in proptest::collection::btree_map("[a-z]{1,6}/[a-z0-9.]{1,6}x", any::<u32>(), 0..20)) {
             let mut manifest = InputManifest::new();
             for (path, size) in paths {
-                let status = match size % 3 {
+                let status = match size % 4 {
                     0 => InputStatus::Absent,
                     1 => InputStatus::WithheldSelf,
-                    _ => InputStatus::Found { size: size.into(), sha256: Sha256::of(path.as_bytes()) },
+                    kind => InputStatus::Found {
+                        size: size.into(),
+                        sha256: Sha256::of(path.as_bytes()),
+                        cut: kind == 3,
+                    },
                 };
                 if path.parse::<RepoPath>().is_ok() {
                     manifest.insert(line(&path, status)).unwrap();

@@ -60,9 +60,21 @@ pub enum Input {
         file: PathBuf,
         /// Its digests.
         digests: FileDigests,
+        /// When the upstream that it came from says it was last changed, in seconds since 1970: for a release, when it was
+        /// published. None for what has no upstream, or none that says.
+        last_modified: Option<u64>,
+        /// Whether it is metadata that was cut to what had been published before the release that is built.
+        cut: bool,
     },
     /// The repository says that there is no such file.
     Absent,
+}
+
+impl Input {
+    /// A file of which no time is known.
+    pub fn found(file: PathBuf, digests: FileDigests) -> Self {
+        Self::Found { file, digests, last_modified: None, cut: false }
+    }
 }
 
 /// An input could not be had, which is neither "found" nor "absent".
@@ -99,6 +111,16 @@ pub enum InputError {
 pub trait Inputs: Send + Sync {
     /// Asks one repository for one path.
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError>;
+
+    /// Keeps a document that a builder has derived from inputs, so that replays find it by digest (see
+    /// [`ManifestBlobs`]). Sources that never tell `last_modified` are never asked.
+    async fn keep(&self, document: &[u8]) -> Result<Input, InputError> {
+        Err(InputError::Unavailable {
+            repository: "none".to_owned(),
+            path: format!("a document of {} bytes", document.len()),
+            problem: "this source of inputs keeps no documents".to_owned(),
+        })
+    }
 }
 
 /// Where the files of a *replay* come from: blobs by digest, and nothing else.
@@ -154,8 +176,17 @@ pub trait Builder: Send + Sync {
     /// Finds the commit, checks that its build file declares exactly the coordinates, freezes the tree.
     async fn resolve(&self, request: &SourceRequest, log: Arc<dyn BuildLog>) -> Result<Source, SourceError>;
 
-    /// Runs the build with an endpoint that asks `inputs` and writes down every answer. A tool that fails still
-    /// leaves a manifest (in [`Recorded`]), so that others can find the same failure.
+    /// The inputs as a record of this job would see them: those that are given, with metadata cut to what had been
+    /// published before an upstream release. Who checks another's manifest compares its lines with these. Files of the
+    /// release itself are still answered.
+    fn seen_by(&self, job: &Job, inputs: Arc<dyn Inputs>) -> Arc<dyn Inputs> {
+        let _ = job;
+        inputs
+    }
+
+    /// Runs the build with an endpoint that asks `inputs` (as [`Builder::seen_by`] shows them) and writes down every answer. A tool that fails still
+    /// leaves a manifest (in [`Recorded`]), so that others can find the same failure. Whether an input is also an output
+    /// is for the caller to find, after the replay.
     async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError>;
 
     /// Runs the build in a new sandbox that is answered from the manifest alone.
@@ -170,6 +201,7 @@ pub trait Builder: Send + Sync {
     /// Waits, in bounded time, until what dropped builds left is gone: called before the process ends.
     async fn settle(&self);
 
-    /// Whether the builder can work now; the text says what is missing and what to do.
+    /// Whether the builder can work now; the text says what is missing and what to do. Answers within two seconds
+    /// or little more, and anew each time: what was missing may have come.
     async fn available(&self) -> Result<(), String>;
 }

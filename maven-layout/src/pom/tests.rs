@@ -78,6 +78,21 @@ fn own_coordinates_come_before_the_parents() {
 }
 
 #[test]
+fn profiles_are_read_apart_from_the_project() {
+    let pom = Pom::parse(
+        b"<project><properties><a>1</a></properties><modules><module>m</module></modules><profiles><profile>\
+          <id>x</id><properties><a>2</a></properties><modules><module>n</module></modules></profile><profile/>\
+          </profiles></project>",
+    )
+    .unwrap();
+    assert_eq!((pom.properties["a"].as_str(), pom.modules.as_slice()), ("1", ["m".to_owned()].as_slice()));
+    assert_eq!(pom.profiles.len(), 2);
+    assert_eq!(pom.profiles[0].properties["a"], "2");
+    assert_eq!(pom.profiles[0].modules, ["n"]);
+    assert_eq!(pom.profiles[1], Profile::default());
+}
+
+#[test]
 fn only_direct_children_count() {
     let pom = Pom::parse(b"<project><build><artifactId>x</artifactId></build></project>").unwrap();
     assert_eq!(pom.artifact_id, None);

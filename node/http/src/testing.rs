@@ -44,6 +44,7 @@ impl TableFiles {
             blob_path,
             digests,
             last_modified: DATE,
+            upstream_modified: None,
             provenance: Provenance::Verified,
             immutable: true,
         };

@@ -28,10 +28,15 @@ impl Inputs for RepositoryInputs {
             problem,
         };
         match self.files.get(path).await {
-            Ok(Answer::File(file)) => Ok(Input::Found { file: file.blob_path, digests: file.digests }),
+            Ok(Answer::File(file)) => Ok(Input::Found {
+                file: file.blob_path,
+                digests: file.digests,
+                last_modified: file.upstream_modified,
+                cut: false,
+            }),
             Ok(Answer::Generated(document)) => {
                 let stored = self.blobs.put_bytes(&document.bytes).map_err(|error| unavailable(error.to_string()))?;
-                Ok(Input::Found { file: stored.path, digests: stored.digests })
+                Ok(Input::found(stored.path, stored.digests))
             }
             Ok(Answer::Absent) => Ok(Input::Absent),
             Ok(Answer::Withheld(withheld)) => {
@@ -39,5 +44,14 @@ impl Inputs for RepositoryInputs {
             }
             Err(error) => Err(unavailable(error.to_string())),
         }
+    }
+
+    async fn keep(&self, document: &[u8]) -> Result<Input, InputError> {
+        let stored = self.blobs.put_bytes(document).map_err(|error| InputError::Unavailable {
+            repository: "the store".to_owned(),
+            path: "a derived document".to_owned(),
+            problem: error.to_string(),
+        })?;
+        Ok(Input::found(stored.path, stored.digests))
     }
 }

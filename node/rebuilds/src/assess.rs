@@ -248,7 +248,7 @@ mod tests {
                 fixture.built("lib-1.pom", b"<a/>\n"),
                 fixture.built("lib-1-tests.jar", b"more"),
             ],
-            byproducts: None,
+            ..Built::default()
         };
         let references = [
             fixture.reference("lib-1.jar", b"same"),
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_native_build_has_nothing_to_compare_with() {
         let fixture = Fixture(tempfile::tempdir().unwrap());
-        let built = Built { files: vec![fixture.built("lib-1.jar", b"x")], byproducts: None };
+        let built = Built { files: vec![fixture.built("lib-1.jar", b"x")], ..Built::default() };
         let assessment = assess(Mode::Native, &built, &[]).unwrap();
         assert_eq!(assessment.headline(&release()), FileOutcome::Built);
     }
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_broken_archive_is_different_and_says_why() {
         let fixture = Fixture(tempfile::tempdir().unwrap());
-        let built = Built { files: vec![fixture.built("lib-1.jar", b"PK\x03\x04 cut")], byproducts: None };
+        let built = Built { files: vec![fixture.built("lib-1.jar", b"PK\x03\x04 cut")], ..Built::default() };
         let references = [fixture.reference("lib-1.jar", b"PK\x03\x04 also")];
         let assessment = assess(Mode::Upstream, &built, &references).unwrap();
         assert_eq!(assessment.files[0].outcome, FileOutcome::Different);

@@ -60,7 +60,7 @@ pub async fn pom_chain(inputs: &dyn Inputs, release: &Coordinates) -> Result<Pom
     let mut child: Option<Coordinates> = None;
     while let Some(coordinates) = next.take() {
         let input = inputs.get(&RepositoryId::central(), &coordinates.pom_path()).await?;
-        let Input::Found { file, digests } = input else {
+        let Input::Found { file, digests, .. } = input else {
             return Err(match child {
                 None => PomChainError::NoRelease(coordinates),
                 Some(child) => PomChainError::NoParent { child: Box::new(child), parent: Box::new(coordinates) },
@@ -175,7 +175,7 @@ mod tests {
         async fn get(&self, _repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
             let file = self.0.path().join(path.as_str());
             Ok(match std::fs::read(&file) {
-                Ok(bytes) => Input::Found { file, digests: FileDigests::of(&bytes) },
+                Ok(bytes) => Input::found(file, FileDigests::of(&bytes)),
                 Err(_) => Input::Absent,
             })
         }

@@ -110,6 +110,7 @@ pub fn record_failure(error: &BuildError, failed: FailedBuild) -> RecordFailure 
         | BuildError::InputIsOutput(_)
         | BuildError::Manifest(_)
         | BuildError::Limit(_)
+        | BuildError::UpstreamFailed(_)
         | BuildError::Engine(_) => RecordFailure::Engine,
     }
 }
@@ -126,6 +127,7 @@ pub fn failure_kind(error: &BuildError) -> board::FailureKind {
         | BuildError::Specification(_)
         | BuildError::Manifest(_)
         | BuildError::Limit(_)
+        | BuildError::UpstreamFailed(_)
         | BuildError::Engine(_) => board::FailureKind::Internal,
     }
 }

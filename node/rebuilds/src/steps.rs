@@ -185,7 +185,7 @@ impl Steps {
             }
         }
         match error {
-            BuildError::Engine(text) => Err(StepError::Again(text.clone())),
+            BuildError::Engine(_) | BuildError::UpstreamFailed(_) => Err(StepError::Again(error.to_string())),
             _ => self.say_failed(round, record_failure(error, failed), &error.to_string()),
         }
     }
@@ -236,8 +236,9 @@ impl Steps {
 
     /// The first line that this authority's own sources contradict.
     async fn contradiction(&self, manifest: &InputManifest, job: &Job) -> Result<Option<(String, String)>, StepError> {
+        let inputs = self.builder.seen_by(job, self.inputs.clone());
         for line in manifest.lines() {
-            let mine = match self.inputs.get(&line.repository, &line.path).await {
+            let mine = match inputs.get(&line.repository, &line.path).await {
                 Ok(mine) => mine,
                 Err(error) => return Err(StepError::Again(error.to_string())),
             };
@@ -273,7 +274,12 @@ impl Steps {
             Mode::Upstream => references(&*self.inputs, &job.coordinates, &built).await?,
         };
         if check_inputs(manifest, &built, &references).is_err() {
-            let made = built.files.iter().any(|file| manifest_has(manifest, &file.digests.sha256));
+            let made = built
+                .files
+                .iter()
+                .map(|file| &file.digests.sha256)
+                .chain(&built.reactor)
+                .any(|made| manifest_has(manifest, made));
             let reason = if made { VoidReason::InputEqualsOutput } else { VoidReason::InputEqualsReference };
             self.board.event(id, "replay", "an input of the build is its own result; the round is void");
             return Ok(RoundResult::Void { reason });

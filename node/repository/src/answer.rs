@@ -30,6 +30,8 @@ pub struct ServedFile {
     pub digests: FileDigests,
     /// When this node first saw the bytes, in seconds since 1970.
     pub last_modified: u64,
+    /// When the upstream that it came from says it was last changed, in seconds since 1970.
+    pub upstream_modified: Option<u64>,
     /// What is known of its origin.
     pub provenance: Provenance,
     /// The bytes at this path will never change.

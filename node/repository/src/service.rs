@@ -296,6 +296,7 @@ impl Repository {
             blob_path,
             digests: record.digests,
             last_modified: record.last_modified.unwrap_or(record.first_seen),
+            upstream_modified: record.last_modified,
             provenance,
             immutable,
         }))

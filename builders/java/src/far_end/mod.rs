@@ -20,7 +20,7 @@ use maven_layout::{ChecksumAlgorithm, Coordinates, RepoPath};
 use pyrsia_digest::FileDigests;
 
 pub(crate) use answers::{Answers, hash};
-pub(crate) use record::Recorder;
+pub(crate) use record::{Recorder, not_had};
 pub(crate) use replay::Replayer;
 pub(crate) use server::FarEnd;
 

@@ -47,11 +47,9 @@ impl Recorder {
         let (held, status) = if self.withheld.covers(path) {
             (Held::Absent, InputStatus::WithheldSelf)
         } else {
-            // Metadata goes down as it came; cutting it to what was published before the release is the business of
-            // the `Inputs` that a round is given, which knows the release's date.
             match self.inputs.get(repository, path).await {
-                Ok(Input::Found { file, digests }) => {
-                    let status = InputStatus::Found { size: digests.size, sha256: digests.sha256 };
+                Ok(Input::Found { file, digests, cut, .. }) => {
+                    let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut };
                     let size = digests.size;
                     self.left
                         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size))
@@ -59,12 +57,20 @@ impl Recorder {
                     (Held::File { file, size, known: Known::All(Box::new(digests)) }, status)
                 }
                 Ok(Input::Absent) => (Held::Absent, InputStatus::Absent),
-                Err(InputError::UnknownRepository(id)) => return Err(BuildError::InputsUnavailable(id)),
-                Err(error) => return Err(BuildError::InputsUnavailable(error.to_string())),
+                Err(error) => return Err(not_had(error)),
             }
         };
         self.write_down(InputLine { repository: repository.clone(), path: path.clone(), status })?;
         Ok(held)
+    }
+}
+
+/// A file that could not be had: for good, or because somebody else's server failed.
+pub(crate) fn not_had(error: InputError) -> BuildError {
+    match error {
+        InputError::Unavailable { .. } => BuildError::UpstreamFailed(error.to_string()),
+        InputError::UnknownRepository(id) => BuildError::InputsUnavailable(id),
+        InputError::Withheld { .. } => BuildError::InputsUnavailable(error.to_string()),
     }
 }
 

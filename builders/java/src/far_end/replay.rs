@@ -30,7 +30,7 @@ impl Answers for Replayer {
         match self.manifest.get(repository, path) {
             None => Err(BuildError::Undeclared { repository: repository.to_string(), path: path.to_string() }),
             Some(InputStatus::Absent | InputStatus::WithheldSelf) => Ok(Held::Absent),
-            Some(InputStatus::Found { size, sha256 }) => match self.blobs.blob(&sha256).await {
+            Some(InputStatus::Found { size, sha256, .. }) => match self.blobs.blob(&sha256).await {
                 Some(file) => Ok(Held::File { file, size, known: Known::Sha256(sha256) }),
                 None => Err(BuildError::InputsUnavailable(format!("{path} (blob {sha256}) is not in the store"))),
             },

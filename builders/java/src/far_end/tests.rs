@@ -47,10 +47,9 @@ impl Inputs for Fake {
             });
         }
         Ok(match self.files.get(&(repository.as_str(), path.as_str())) {
-            Some(content) => Input::Found {
-                file: self.dir.path().join(Sha256::of(content).to_string()),
-                digests: FileDigests::of(content),
-            },
+            Some(content) => {
+                Input::found(self.dir.path().join(Sha256::of(content).to_string()), FileDigests::of(content))
+            }
             None => Input::Absent,
         })
     }
@@ -186,7 +185,24 @@ async fn snapshots_and_failing_inputs_end_the_build_by_name() {
     assert!(matches!(reason, Some(BuildError::Snapshot(path)) if path.contains("1-SNAPSHOT")));
     let (got, reason) = with_server(recorder(&inputs), &[("GET", "a/broken/1/broken-1.jar"), ("GET", POM)]).await;
     assert_eq!(got[0].0, 500);
-    assert!(matches!(reason, Some(BuildError::InputsUnavailable(text)) if text.contains("broken-1.jar")));
+    assert!(matches!(reason, Some(BuildError::UpstreamFailed(text)) if text.contains("broken-1.jar")));
+}
+
+#[test]
+fn an_upstream_that_fails_is_told_from_a_file_that_is_not_there() {
+    let unavailable = InputError::Unavailable {
+        repository: "central".to_owned(),
+        path: POM.to_owned(),
+        problem: "503 after 4 tries".to_owned(),
+    };
+    let error = not_had(unavailable);
+    assert!(matches!(error, BuildError::UpstreamFailed(_)));
+    let text = error.to_string();
+    assert!(text.contains("upstream failed") && text.contains("try again") && text.contains("503"), "{text}");
+    assert!(!error.is_attestable());
+    let withheld = InputError::Withheld { path: POM.to_owned(), problem: "blocked".to_owned() };
+    assert!(matches!(not_had(withheld), BuildError::InputsUnavailable(_)));
+    assert!(matches!(not_had(InputError::UnknownRepository("x".to_owned())), BuildError::InputsUnavailable(_)));
 }
 
 #[tokio::test]

@@ -35,11 +35,19 @@ cd "$control/out"
 echo "$code" > status
 df -Pk "$workdir" "$repository" /tmp | while read -r _ _ _ free _; do echo "$free"; done > free
 : > byproducts
+: > reactor
 : > files
 if [ "$code" -eq 0 ]; then
     (cd "$workdir" && find . -type f -path '*/test-classes/*' -name '*.class' -print0 | LC_ALL=C sort -z |
         xargs -0 -r sha256sum) > classes
     if [ -s classes ]; then sha256sum < classes | cut -c 1-64 > byproducts; fi
+    # Everything that the reactor attached, by digest. Maven notes of each file in its repository where it came from: `>=`
+    # is an install, anything between the two a download.
+    find "$repository" -name _remote.repositories | LC_ALL=C sort | while IFS= read -r notes; do
+        sed -n 's/>=$//p' "$notes" | while IFS= read -r name; do
+            if [ -f "${notes%/*}/$name" ]; then sha256sum < "${notes%/*}/$name" | cut -c 1-64; fi
+        done
+    done > reactor
     for release in $releases; do
         if [ -d "$repository/$release" ]; then
             (cd "$repository" && find "$release" -maxdepth 1 -type f ! -name _remote.repositories \
@@ -48,4 +56,5 @@ if [ "$code" -eq 0 ]; then
     done | LC_ALL=C sort > files
 fi
 exec tar -c --format=gnu --no-recursion --owner=0 --group=0 --numeric-owner -C "$control/out" status free byproducts \
+    reactor \
     -C "$repository" --verbatim-files-from -T files >&3

@@ -1,6 +1,6 @@
 //! The outputs: a tar that a stranger's build wrote, so nothing in it is taken on trust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
@@ -15,6 +15,8 @@ use crate::log::Hints;
 
 /// The builder's own small files at the beginning of the tar.
 const MAX_NOTE: u64 = 4096;
+/// The one of them that has a line for each file of the reactor.
+const MAX_REACTOR_NOTE: u64 = 4 * 1024 * 1024;
 /// Files of one release; more than any build makes on purpose.
 const MAX_RELEASE_FILES: usize = 256;
 /// A RAM disk with less than this left, in KiB, was full.
@@ -42,9 +44,13 @@ pub(crate) fn collect(
         if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(unexpected(&format!("{name}, which is no regular file")));
         }
-        if matches!(name.as_str(), "status" | "free" | "byproducts") {
+        if matches!(name.as_str(), "status" | "free" | "byproducts" | "reactor") {
+            let most = if name == "reactor" { MAX_REACTOR_NOTE } else { MAX_NOTE };
+            if entry.size() > most {
+                return Err(BuildError::Limit(BuildLimit::Outputs));
+            }
             let mut text = String::new();
-            entry.by_ref().take(MAX_NOTE).read_to_string(&mut text).map_err(broken)?;
+            entry.by_ref().take(most).read_to_string(&mut text).map_err(broken)?;
             if notes.insert(name.clone(), text).is_some() {
                 return Err(unexpected(&format!("{name} twice")));
             }
@@ -73,9 +79,17 @@ pub(crate) fn collect(
         complete(coordinates, &found)?;
     }
     let byproducts = notes.get("byproducts").and_then(|text| Sha256::from_str(text.trim()).ok());
+    let mut reactor = reactor(notes.get("reactor").map(String::as_str).unwrap_or_default())?;
+    reactor.extend(found.iter().map(|file| file.digests.sha256));
     let _ = std::fs::remove_file(archive);
     let _ = scratch.keep();
-    Ok(Built { files: found, byproducts })
+    Ok(Built { files: found, byproducts, reactor })
+}
+
+/// The digests of what all modules attached, a line each.
+fn reactor(text: &str) -> Result<BTreeSet<Sha256>, BuildError> {
+    let digest = |line: &str| Sha256::from_str(line).map_err(|_| unexpected("a list of files that is none"));
+    text.lines().map(digest).collect()
 }
 
 fn unexpected(what: &str) -> BuildError {

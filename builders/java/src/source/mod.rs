@@ -5,9 +5,12 @@
 //! (no `eol` or `export` attribute is applied).
 
 mod address;
+mod build_files;
 mod clone;
+mod expressions;
 mod mirror;
 mod reactor;
+mod siblings;
 mod tree;
 
 use std::path::PathBuf;
@@ -111,8 +114,9 @@ fn resolve_blocking(
         found.repository.find_commit(found.commit).and_then(|commit| Ok((commit.time().seconds(), commit.tree()?)));
     let (commit_time, tree) = commit.map_err(|error| tree_error(&commit_id, error.message()))?;
     let entries = tree::entries(&found.repository, &tree, &commit_id, budget)?;
-    let reactor = reactor::read(&entries, &found.repository, &commit_id, &request.coordinates, budget)?;
     let specification = specification(&entries, &found.repository, &commit_id)?;
+    let commit = build_files::Commit { id: &commit_id, entries: &entries, repository: &found.repository, budget };
+    let reactor = reactor::read(&commit, &request.coordinates, specification.as_ref())?;
     let archive = tempfile::Builder::new().prefix("source-").suffix(".tar").tempfile_in(temp_dir).map_err(local)?;
     let frozen = tree::write_tar(&entries, &found.repository, commit_time, &commit_id, archive, budget)?;
     log.line(Phase::Source, &format!("{} files, tree {}", entries.len(), frozen.digest));

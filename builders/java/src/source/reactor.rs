@@ -1,22 +1,14 @@
 //! What the build files of a commit declare.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-use build_spec::SourceError;
-use git2::Repository;
+use build_spec::{SourceError, Specification};
 use maven_layout::{CanonicalRepository, Coordinates, Pom, PomError, pom, scm};
 
-use crate::source::Budget;
-use crate::source::tree::{self, Entry, Kind};
-
-/// Build files that are read.
-const MAX_POMS: usize = 2_000;
-/// Levels of inheritance that are followed inside the tree.
-const MAX_PARENTS: usize = 10;
+use crate::source::build_files::{Commit, MAX_PARENTS, MAX_POMS, Poms, Tree, build_files, join};
+use crate::source::{siblings, tree};
 
 /// What was found.
 pub(crate) struct Reactor {
-    /// Every release with literal coordinates, sorted.
+    /// Every release that the build may make, sorted: the wanted ones and their siblings.
     pub(crate) releases: Vec<Coordinates>,
     /// The address that the first wanted release gives, its own or inherited inside the tree.
     pub(crate) declared_scm: Option<CanonicalRepository>,
@@ -24,42 +16,43 @@ pub(crate) struct Reactor {
     pub(crate) evidence: Vec<String>,
 }
 
-/// Reads `pom.xml` and the modules that it names, and checks that each wanted release is declared.
+/// Reads `pom.xml` and the modules that it and its profiles name, and checks that each wanted release is declared.
 ///
 /// Literal coordinates must be equal. Where one of them is computed (`${revision}`) the artifact id decides for now,
 /// and the build's own POM has the last word: outputs are taken from the folder of the wanted coordinates alone.
 pub(crate) fn read(
-    entries: &[Entry],
-    repository: &Repository,
-    commit: &str,
+    commit: &Commit<'_>,
     wanted: &[Coordinates],
-    budget: &Budget,
+    specification: Option<&Specification>,
 ) -> Result<Reactor, SourceError> {
-    let mut poms = walk(entries, repository, commit, budget)?;
+    let mut tree = Tree::new(commit, specification)?;
+    let reactor = tree.walk()?;
+    let mut poms: Poms = reactor.iter().filter_map(|path| Some((path.clone(), tree.get(path)?.clone()))).collect();
     let mut evidence = Vec::new();
     for coordinates in wanted {
         if declares(&poms, coordinates).is_none() {
-            // Modules that only a profile names are not in the reactor that the root declares.
-            add_outsiders(entries, repository, coordinates, budget, &mut poms)?;
+            // The build may be told to begin somewhere else than in the root.
+            add_outsiders(commit, coordinates, &mut poms)?;
         }
         match declares(&poms, coordinates) {
             Some((path, Match::Literal)) => {
-                evidence.push(format!("{path} at commit {commit} declares exactly {coordinates}"));
+                evidence.push(format!("{path} at commit {} declares exactly {coordinates}", commit.id));
             }
             Some((path, Match::Computed(what))) => evidence.push(format!(
-                "{path} at commit {commit} computes its {what}; the POM that the build installs must say {coordinates}"
+                "{path} at commit {} computes its {what}; the POM that the build installs must say {coordinates}",
+                commit.id
             )),
             None => {
                 return Err(SourceError::Coordinates {
-                    commit: commit.to_owned(),
+                    commit: commit.id.to_owned(),
                     declared: declared_text(&poms, coordinates),
                     wanted: coordinates.to_string(),
                 });
             }
         }
     }
-    let releases: BTreeSet<Coordinates> =
-        poms.values().filter_map(|pom| pom.effective_coordinates().ok()).chain(wanted.iter().cloned()).collect();
+    let releases = siblings::releases(&tree, &poms, wanted, &mut evidence)
+        .map_err(|(file, problem)| commit.unusable(&file, problem))?;
     let declared_scm =
         wanted.first().and_then(|coordinates| declares(&poms, coordinates)).and_then(|(path, _)| scm_of(&poms, path));
     Ok(Reactor { releases: releases.into_iter().collect(), declared_scm, evidence })
@@ -68,74 +61,6 @@ pub(crate) fn read(
 enum Match {
     Literal,
     Computed(&'static str),
-}
-
-type Poms = BTreeMap<String, Pom>;
-
-/// An error if the work must stop.
-fn on_time(budget: &Budget) -> Result<(), SourceError> {
-    budget.exhausted().map_or(Ok(()), |reason| Err(SourceError::Local(reason.to_owned())))
-}
-
-fn walk(entries: &[Entry], repository: &Repository, commit: &str, budget: &Budget) -> Result<Poms, SourceError> {
-    let unusable = |file: &str, problem: String| SourceError::BuildFile {
-        commit: commit.to_owned(),
-        file: file.to_owned(),
-        problem,
-    };
-    let mut poms = Poms::new();
-    let mut queue = VecDeque::from(["pom.xml".to_owned()]);
-    // A module is queued once, however often and by whomever it is named: the queue is as bounded as what is read.
-    let mut queued = BTreeSet::from(["pom.xml".to_owned()]);
-    while let Some(path) = queue.pop_front() {
-        on_time(budget)?;
-        let Some(entry) = tree::find(entries, &path) else {
-            let problem =
-                if path == "pom.xml" { "there is none in the root" } else { "a module names it, but it is missing" };
-            return Err(unusable(&path, problem.to_owned()));
-        };
-        let bytes = tree::content(repository, entry, commit)?;
-        let pom = Pom::parse(&bytes).map_err(|error| unusable(&path, error.to_string()))?;
-        for module in pom.modules.iter().filter(|module| !pom::is_computed(module)) {
-            let Some(file) = module_path(entries, &path, module) else { continue };
-            if !queued.insert(file.clone()) {
-                continue;
-            }
-            if queued.len() > MAX_POMS {
-                return Err(unusable(&path, format!("with it there are more than {MAX_POMS} modules")));
-            }
-            queue.push_back(file);
-        }
-        poms.insert(path, pom);
-    }
-    Ok(poms)
-}
-
-/// The build file that a `<module>` of the build file at `path` means; none if it leads out of the tree.
-fn module_path(entries: &[Entry], path: &str, module: &str) -> Option<String> {
-    let joined = join(path, &module.replace('\\', "/"))?;
-    let is_file = tree::find(entries, &joined).is_some_and(|entry| matches!(entry.kind, Kind::File { .. }));
-    match (is_file, joined.is_empty()) {
-        (true, _) => Some(joined),
-        (false, true) => Some("pom.xml".to_owned()),
-        (false, false) => Some(format!("{joined}/pom.xml")),
-    }
-}
-
-/// A path relative to the folder of the file at `base`, in its shortest form.
-fn join(base: &str, relative: &str) -> Option<String> {
-    let mut parts: Vec<&str> = base.split('/').collect();
-    parts.pop();
-    for part in relative.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
 }
 
 fn declares<'a>(poms: &'a Poms, wanted: &Coordinates) -> Option<(&'a str, Match)> {
@@ -160,19 +85,11 @@ fn agrees_where_literal(pom: &Pom, wanted: &Coordinates) -> bool {
         && agrees(pom.effective_version(), wanted.version.as_str())
 }
 
-fn add_outsiders(
-    entries: &[Entry],
-    repository: &Repository,
-    wanted: &Coordinates,
-    budget: &Budget,
-    poms: &mut Poms,
-) -> Result<(), SourceError> {
-    let candidates =
-        entries.iter().filter(|entry| matches!(entry.kind, Kind::File { .. }) && entry.path.ends_with(b"/pom.xml"));
-    for entry in candidates.take(MAX_POMS) {
-        on_time(budget)?;
-        let Ok(path) = String::from_utf8(entry.path.clone()) else { continue };
-        let Ok(bytes) = tree::content(repository, entry, "") else { continue };
+fn add_outsiders(commit: &Commit<'_>, wanted: &Coordinates, poms: &mut Poms) -> Result<(), SourceError> {
+    for path in build_files(commit).into_iter().take(MAX_POMS) {
+        commit.on_time()?;
+        let Some(entry) = tree::find(commit.entries, &path) else { continue };
+        let Ok(bytes) = tree::content(commit.repository, entry, commit.id) else { continue };
         let Ok(pom) = Pom::parse(&bytes) else { continue };
         if pom.effective_coordinates().is_ok_and(|declared| declared == *wanted) {
             poms.entry(path).or_insert(pom);
@@ -214,17 +131,4 @@ fn scm_of(poms: &Poms, path: &str) -> Option<CanonicalRepository> {
         path = above;
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::join;
-
-    #[test]
-    fn module_paths_stay_in_the_tree() {
-        assert_eq!(join("pom.xml", "core").as_deref(), Some("core"));
-        assert_eq!(join("a/pom.xml", "../b/./c").as_deref(), Some("b/c"));
-        assert_eq!(join("a/pom.xml", "..").as_deref(), Some(""));
-        assert_eq!(join("pom.xml", "../other"), None);
-    }
 }

@@ -152,7 +152,7 @@ impl Inputs for Upstream {
             },
         };
         let digests = pyrsia_digest::FileDigests::of(&std::fs::read(&file).unwrap());
-        Ok(Input::Found { file, digests })
+        Ok(Input::found(file, digests))
     }
 }
 

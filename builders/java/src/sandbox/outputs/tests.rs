@@ -72,6 +72,8 @@ fn files_are_sorted_and_checksums_are_left_out() {
     let names: Vec<_> = built.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["a-1.jar", "a-1.pom"]);
     assert_eq!(built.byproducts, Some(Sha256::of(b"x")));
+    // Without a word about the other modules there are the files themselves.
+    assert_eq!(built.reactor, [Sha256::of(POM), Sha256::of(b"jar")].into());
 }
 
 #[test]
@@ -153,4 +155,16 @@ fn why_a_build_failed() {
     assert!(matches!(failed(b"50000\n", full), BuildError::Limit(BuildLimit::Disk)));
     let host = Hints { unknown_host: Some("nodejs.org".to_owned()), ..Hints::default() };
     assert!(matches!(failed(b"50000\n", host), BuildError::NeedsNetwork(host) if host == "nodejs.org"));
+}
+
+#[test]
+fn what_other_modules_attached_is_known_by_digest() {
+    let sibling = format!("{}\n{}\n", Sha256::of(b"sibling"), Sha256::of(b"jar"));
+    let entries: Entries<'_> =
+        &[("status", b"0\n"), ("reactor", sibling.as_bytes()), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"jar")];
+    let built = collected(entries, 1000).unwrap();
+    assert_eq!(built.reactor, [Sha256::of(b"sibling"), Sha256::of(POM), Sha256::of(b"jar")].into());
+    let nonsense: Entries<'_> =
+        &[("status", b"0\n"), ("reactor", b"x\n"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"")];
+    assert!(matches!(collected(nonsense, 1000), Err(BuildError::Engine(_))));
 }
