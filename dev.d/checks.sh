@@ -38,11 +38,11 @@ unit_tests() {
 }
 doc_tests() { counted cargo test --release --locked --workspace --doc; }
 suite() {
-    counted env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$work/images" \
+    counted env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$images" \
         cargo test --release --locked --workspace --test suite
 }
 
-test_image() { "$bin" --data-dir "$work/image-maker" --images "$work/images" images build jdk17; }
+test_image() { "$bin" --data-dir "$work/image-maker" --images "$images" images build jdk17; }
 
 # counted COMMAND...: runs it and keeps its `test result:` lines for the sum at the end.
 counted() {
@@ -78,6 +78,6 @@ all_tests() {
 bench() {
     step "building everything" build_everything
     step "making the builder image jdk17" test_image
-    step "benchmarks" env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$work/images" \
+    step "benchmarks" env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$images" \
         cargo test --release --locked --workspace --test suite -- --ignored --nocapture --test-threads 1 bench_
 }

@@ -8,6 +8,10 @@ say() { printf '%s\n' "$*"; }
 note() { printf '    %s\n' "$*"; }
 die() { printf 'dev: %s\n' "$*" >&2; exit 1; }
 
+# The selection of packages and targets that builds the binary, with the features that `./dev test` gives it: a test is
+# among the targets, so cargo unifies the features of what only tests need as well. Else the two would build it in turns.
+build_binary() { cargo build --release --locked --workspace --bins --test outcomes; }
+
 # step TEXT COMMAND...: runs it, prints its time; the first failing step ends the script.
 step() {
     current_step=$1

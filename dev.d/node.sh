@@ -2,18 +2,17 @@
 # `./dev up` and `./dev down`: one node with a sample release rebuilt from its tag.
 
 data=$work/node
+# Sourced by ../dev, which sets root, work, images and bin.
 listen=127.0.0.1:${PYRSIA_DEV_PORT:-7888}
 url=http://$listen
 # Sockets of running builds lie here: their paths have at most 108 bytes, so it is not in .dev/.
-runtime=${TMPDIR:-/tmp}/pyrsia-dev-$(printf '%s' "$root" | cksum | cut -d ' ' -f 1)
+runtime=${TMPDIR:-/tmp}/pyrsia-dev-$(printf '%s' "$work" | cksum | cut -d ' ' -f 1)
 sample=org.pyrsia.samples:greeting-lib:1.0.0
 sample_source=https://samples.example/greeting-lib.git
 
 node_cli() { "$bin" --data-dir "$data" --node "$url" "$@"; }
 
-build_binary() { cargo build --release --locked --workspace --bins; }
-
-builder_image() { "$bin" --data-dir "$data" --images "$work/images" images build jdk17; }
+builder_image() { "$bin" --data-dir "$data" --images "$images" images build jdk17; }
 
 # sample_repository NAME: a bare repository of sample-projects/NAME with the tag v1.0.0; the commit is the same everywhere.
 sample_repository() {
@@ -50,7 +49,7 @@ start_node() {
     fi
     rm -f "$work/node.ready"
     printf '[builder.java]\nruntime_dir = "%s"\n' "$runtime" > "$work/config.toml"
-    setsid "$bin" --data-dir "$data" --images "$work/images" --config "$work/config.toml" node --listen "$listen" --ready-file "$work/node.ready" \
+    setsid "$bin" --data-dir "$data" --images "$images" --config "$work/config.toml" node --listen "$listen" --ready-file "$work/node.ready" \
         --source-mirror "https://samples.example/=file://$work/sources/" \
         > "$work/node.log" 2>&1 < /dev/null &
     record_process node $!
@@ -88,7 +87,7 @@ rebuild_sample() {
 }
 
 up() {
-    step "building the binary" build_binary
+    [ -n "${PYRSIA_DEV_BIN:-}" ] || step "building the binary" build_binary
     step "making the builder image jdk17" builder_image
     step "making the sample's git repository" sample_repository greeting-lib
     step "starting the node" start_node
@@ -126,7 +125,7 @@ Gradle, build.gradle:
 
 Verify a release against the ledger:
 
-  target/release/pyrsia-maven --node $url verify --accept-self $sample
+  ${bin#"$root"/} --node $url verify --accept-self $sample
 
 TEXT
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pyrsia_digest::Sha256;
@@ -44,16 +44,22 @@ impl RuntimeFolder {
     /// The ids of all containers, running or not, of nodes that use this folder.
     #[track_caller]
     pub fn containers(&self) -> Vec<String> {
-        let Ok(runtime) = self.runtime().canonicalize() else {
-            return Vec::new();
-        };
-        let digest = Sha256::of(runtime.as_os_str().as_bytes()).to_string();
-        containers(&format!("pyrsia-{}-", &digest[..12]))
+        containers_of(&self.runtime())
     }
 
     fn runtime(&self) -> PathBuf {
         self.folder.path().join("r")
     }
+}
+
+/// The ids of all containers, running or not, of nodes with this runtime folder.
+#[track_caller]
+pub fn containers_of(runtime: &Path) -> Vec<String> {
+    let Ok(runtime) = runtime.canonicalize() else {
+        return Vec::new();
+    };
+    let digest = Sha256::of(runtime.as_os_str().as_bytes()).to_string();
+    containers(&format!("pyrsia-{}-", &digest[..12]))
 }
 
 /// The ids of all containers, running or not, with this in their names.

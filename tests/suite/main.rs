@@ -1,10 +1,11 @@
 //! The cross-process tests. One file for each promise; [`chain`], [`rebuild`],
-//! [`clients`] and [`restart`] need a Docker engine.
+//! [`clients`], [`restart`] and [`dev_script`] need a Docker engine.
 
 mod bench;
 mod chain;
 mod clients;
 mod command_line;
+mod dev_script;
 mod documents;
 mod fixture;
 mod guards;

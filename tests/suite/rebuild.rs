@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pyrsia_digest::Sha256;
-use pyrsia_tests::node::Node;
+use pyrsia_tests::node::{self, BUILD, Node};
 use pyrsia_tests::sources::{Sources, replace_in};
-use pyrsia_tests::{clients, engine, places};
+use pyrsia_tests::upstream::{Behaviour, Upstream};
+use pyrsia_tests::{clients, engine, places, process};
 
 use crate::fixture::{LIB, LIB_JAR, build, grant, keys, rebuild, rebuild_of, shared};
 
@@ -135,6 +136,32 @@ fn an_undeclared_input_is_21_and_has_a_name() {
     let out = places::scratch("undeclared");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(21);
     assert!(done.output().contains("org/example/undeclared/"), "{}", done.report());
+}
+
+/// The Maven of the library's specification.
+const MAVEN: &str = "3.6.3";
+
+#[test]
+fn an_upstream_that_fails_is_1_and_says_to_try_again() {
+    // Not 21: that an upstream is down today says nothing about what the build needs.
+    engine::require();
+    let sources = edited("outage", |_| {});
+    let upstream = Upstream::start();
+    let distribution = format!("org/apache/maven/apache-maven/{MAVEN}/apache-maven-{MAVEN}-bin.tar.gz");
+    upstream.behave(&distribution, Behaviour::Status { code: 503, retry_after: None, times: usize::MAX });
+    let folder = places::scratch("outage");
+    let mut command = node::program();
+    command.arg("--data-dir").arg(folder.path().join("data")).args(["rebuild", LIB, "--tag", "v1.0.0", "--json"]);
+    command.args(["--source", &Sources::address("greeting-lib"), "--source-mirror", &sources.mirror()]);
+    command.args(["--no-reference", "--upstream", &upstream.url(), "--out"]).arg(folder.path().join("out"));
+    let done = process::run(&mut command, BUILD).expect(1);
+    let failure = done.json()["failure"].as_str().unwrap_or_default().to_owned();
+    assert!(failure.contains("upstream failed") && failure.contains("try again"), "{}", done.report());
+    assert!(!done.output().contains("inputs-unavailable"), "{}", done.report());
+    // A file that is not there is another matter.
+    upstream.behave(&distribution, Behaviour::Status { code: 404, retry_after: None, times: usize::MAX });
+    let done = process::run(&mut command, BUILD).expect(21);
+    assert!(done.output().contains("inputs-unavailable"), "{}", done.report());
 }
 
 #[test]

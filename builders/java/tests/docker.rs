@@ -38,19 +38,24 @@ struct World {
 
 /// A world with a tiny project in it; none without an engine.
 async fn world(dependencies: &str) -> Option<World> {
-    let engine = support::engine().await?;
-    let image = support::image(&engine).await;
-    let folder = tempfile::tempdir().unwrap();
-    let repository = folder.path().join("acme/tiny");
     let pom = POM.replace("DEPENDENCIES", dependencies);
     let files = [
         ("pom.xml", pom.as_str()),
         ("src/main/java/org/example/Tiny.java", JAVA),
         ("src/test/java/org/example/TinyTest.java", TEST),
     ];
-    let commit = support::git_repository(&repository, &files);
+    world_of(&files, "org.example:tiny:1.0").await
+}
+
+/// A world with these files in it.
+async fn world_of(files: &[(&str, &str)], wanted: &str) -> Option<World> {
+    let engine = support::engine().await?;
+    let image = support::image(&engine).await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("acme/tiny");
+    let commit = support::git_repository(&repository, files);
     let builder = support::builder(folder.path());
-    let coordinates: Coordinates = "org.example:tiny:1.0".parse().unwrap();
+    let coordinates: Coordinates = wanted.parse().unwrap();
     let request = SourceRequest {
         coordinates: vec![coordinates.clone()],
         repository: maven_layout::scm::canonical("https://git.example/acme/tiny").unwrap(),
@@ -60,7 +65,6 @@ async fn world(dependencies: &str) -> Option<World> {
     let source = builder.resolve(&request, Arc::new(Kept::default())).await.unwrap();
     assert_eq!(source.commit, commit);
     assert!(source.mirrored);
-    assert_eq!(source.declared_scm.as_ref(), Some(&source.repository));
     let work_dir = folder.path().join("work");
     std::fs::create_dir(&work_dir).unwrap();
     let job = Job {
@@ -95,6 +99,7 @@ async fn a_record_can_be_replayed_and_gives_the_same_files() {
     let log = Arc::new(Kept::default());
     let recorded = builder.record(job, upstream.clone(), log.clone()).await.unwrap();
     let first = recorded.result.unwrap();
+    assert_eq!(job.source.declared_scm.as_ref(), Some(&job.source.repository));
     let names: Vec<_> = first.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["tiny-1.0.jar", "tiny-1.0.pom"]);
     assert!(first.byproducts.is_some(), "test classes were compiled");
@@ -144,6 +149,59 @@ async fn a_build_never_gets_a_file_of_its_own_release() {
     // The replay finds the same failure.
     let error = builder.replay(job, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
     assert!(error.is_attestable(), "{error}");
+}
+
+const REACTOR: &str = r#"<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>org.example</groupId><artifactId>parent</artifactId><version>${revision}</version><packaging>pom</packaging>
+  <properties>
+    <revision>1.0</revision>
+    <maven.compiler.release>17</maven.compiler.release>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <modules><module>core</module><module>app</module></modules>
+</project>
+"#;
+const MODULE: &str = "<project><modelVersion>4.0.0</modelVersion><parent><groupId>org.example</groupId>\
+    <artifactId>parent</artifactId><version>${revision}</version></parent><artifactId>NAME</artifactId>MORE</project>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn siblings_at_computed_versions_are_withheld_and_what_they_attach_is_known() {
+    let core = MODULE.replace("NAME", "core").replace("MORE", "");
+    let app = |more: &str| {
+        let dependency = format!(
+            "<dependencies><dependency><groupId>org.example</groupId><artifactId>core</artifactId>\
+             <version>${{revision}}</version>{more}</dependency></dependencies>"
+        );
+        MODULE.replace("NAME", "app").replace("MORE", &dependency)
+    };
+    let (good, greedy) = (app(""), app("<classifier>published</classifier>"));
+    let files = |app| {
+        [
+            ("pom.xml", REACTOR),
+            ("core/pom.xml", &core),
+            ("app/pom.xml", app),
+            ("core/src/main/java/A.java", "class A {}"),
+        ]
+    };
+
+    let Some(world) = world_of(&files(&good), "org.example:app:1.0").await else { return };
+    let World { builder, upstream, job, .. } = &world;
+    let recorded = builder.record(job, upstream.clone(), Arc::new(Kept::default())).await.unwrap();
+    let built = recorded.result.unwrap();
+    assert_eq!(built.files.len(), 2);
+    // Three POMs and two JARs, though only one module's were asked for.
+    assert_eq!(built.reactor.len(), 5, "{:?}", built.reactor);
+    assert!(built.files.iter().all(|file| built.reactor.contains(&file.digests.sha256)));
+
+    let world = world_of(&files(&greedy), "org.example:app:1.0").await.unwrap();
+    let World { builder, upstream, job, .. } = &world;
+    upstream.plant("org/example/core/1.0/core-1.0-published.jar", b"the published file of a sibling");
+    let recorded = builder.record(job, upstream.clone(), Arc::new(Kept::default())).await.unwrap();
+    assert!(recorded.result.is_err());
+    let line = recorded.manifest.lines().find(|line| line.path.as_str().ends_with("-published.jar")).unwrap();
+    assert_eq!(line.status, InputStatus::WithheldSelf);
+    assert!(!upstream.was_asked_below("org/example/core/1.0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
