@@ -451,7 +451,7 @@ pub async fn references(
     for (coordinates, name) in names {
         let Ok(path) = format!("{}/{name}", coordinates.dir()).parse() else { continue };
         match inputs.get(&build_spec::RepositoryId::central(), &path).await {
-            Ok(Input::Found { file, digests }) => {
+            Ok(Input::Found { file, digests, .. }) => {
                 references.push(ReferenceFile { coordinates, name, path: file, sha256: digests.sha256 });
             }
             Ok(Input::Absent) => {}

@@ -1,7 +1,7 @@
 //! Baking a layer with `mmdebstrap`.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -22,14 +22,23 @@ pub async fn build_image(
 ) -> Result<BuiltImage, ImageError> {
     let failed = |source| ImageError::Read { file: work_dir.to_owned(), source };
     let scratch = tempfile::Builder::new().prefix("bake-").tempdir_in(work_dir).map_err(failed)?;
-    // mmdebstrap checks that other accounts can reach its folders when it drops privileges.
     open_to_all(scratch.path()).map_err(failed)?;
+    // Without root the tool works in a user namespace, whose accounts are other ones outside of it: they do not get through
+    // a home that only its owner may enter.
+    let elsewhere = match is_open_to_all(scratch.path()) {
+        true => None,
+        false => {
+            let dir = tempfile::Builder::new().prefix("pyrsia-bake-").tempdir_in(roomy()).map_err(failed)?;
+            open_to_all(dir.path()).map_err(failed)?;
+            Some(dir)
+        }
+    };
     let unfinished = scratch.path().join("layer.tar");
     let mut child = Command::new("mmdebstrap")
         .args(recipe.arguments())
         .arg(&unfinished)
         .env("SOURCE_DATE_EPOCH", recipe.source_date_epoch.to_string())
-        .env("TMPDIR", scratch.path())
+        .env("TMPDIR", elsewhere.as_ref().unwrap_or(&scratch).path())
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -64,7 +73,38 @@ pub async fn build_image(
     Ok(BuiltImage { layer, layer_digest, layer_size, config, digest })
 }
 
+/// Whether every account gets into this folder.
+fn is_open_to_all(dir: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    let enters = |dir: &Path| std::fs::metadata(dir).is_ok_and(|found| found.permissions().mode() & 0o001 != 0);
+    dir.canonicalize().is_ok_and(|dir| dir.ancestors().all(enters))
+}
+
+/// A folder for large temporary files: the system's usual one may lie in memory.
+fn roomy() -> PathBuf {
+    let disk = Path::new("/var/tmp");
+    if disk.is_dir() { disk.to_owned() } else { std::env::temp_dir() }
+}
+
 fn open_to_all(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_folder_below_a_closed_home_is_not_open() {
+        let home = tempfile::Builder::new().tempdir_in(roomy()).unwrap();
+        let work = home.path().join("checkout/images");
+        std::fs::create_dir_all(&work).unwrap();
+        for (mode, open) in [(0o755, true), (0o750, false), (0o700, false), (0o711, true)] {
+            std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_open_to_all(&work), open, "{mode:o}");
+        }
+        assert!(!is_open_to_all(&home.path().join("none")));
+    }
 }

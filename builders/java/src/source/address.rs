@@ -1,38 +1,36 @@
 //! Which addresses are cloned from at all.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use build_spec::SourceError;
 use url::{Host, Url};
 
 use crate::source::CloneAddress;
+use crate::source::tunnel::Way;
 
 /// Refuses everything but https without user info to a host of the public internet. An address that the operator's
 /// source map made is the operator's business.
 ///
-/// The name is resolved once more by the transport; a name server that answers differently the second time gets a
-/// connection that speaks TLS and git, and no redirect is followed.
-pub(crate) async fn check(address: &CloneAddress, private_allowed: bool) -> Result<(), SourceError> {
-    if address.mirrored {
-        return Ok(());
-    }
+/// Gives the addresses that were looked at, so that no other is connected to: a name server may answer differently the
+/// second time. None for what is not https.
+pub(crate) async fn check(address: &CloneAddress, private_allowed: bool) -> Result<Option<Way>, SourceError> {
     let refuse = |problem: String| SourceError::Refused { repository: address.url.clone(), problem };
+    if address.mirrored && !address.url.starts_with("https://") {
+        return Ok(None);
+    }
     let url = Url::parse(&address.url).map_err(|error| refuse(error.to_string()))?;
     if url.scheme() != "https" {
         return Err(refuse(format!("only https is allowed, not {}", url.scheme())));
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if !address.mirrored && (!url.username().is_empty() || url.password().is_some()) {
         return Err(refuse("it holds a user name or password".to_owned()));
     }
-    if private_allowed {
-        return Ok(());
-    }
     let port = url.port_or_known_default().unwrap_or(443);
-    let addresses: Vec<IpAddr> = match url.host() {
-        Some(Host::Ipv4(ip)) => vec![ip.into()],
-        Some(Host::Ipv6(ip)) => vec![ip.into()],
+    let addresses: Vec<SocketAddr> = match url.host() {
+        Some(Host::Ipv4(ip)) => vec![(ip, port).into()],
+        Some(Host::Ipv6(ip)) => vec![(ip, port).into()],
         Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
-            Ok(found) => found.map(|socket| socket.ip()).collect(),
+            Ok(found) => found.collect(),
             Err(error) => {
                 return Err(SourceError::Clone {
                     repository: address.url.clone(),
@@ -42,10 +40,11 @@ pub(crate) async fn check(address: &CloneAddress, private_allowed: bool) -> Resu
         },
         None => return Err(refuse("it names no host".to_owned())),
     };
-    match addresses.iter().find(|ip| !is_public(**ip)) {
-        Some(ip) => Err(refuse(format!("its host has the address {ip}, which is not public"))),
+    let any_will_do = address.mirrored || private_allowed;
+    match addresses.iter().find(|found| !any_will_do && !is_public(found.ip())) {
+        Some(found) => Err(refuse(format!("its host has the address {}, which is not public", found.ip()))),
         None if addresses.is_empty() => Err(refuse("its host has no address".to_owned())),
-        None => Ok(()),
+        None => Ok(Some(Way { host: url.host_str().unwrap_or_default().to_owned(), port, addresses })),
     }
 }
 

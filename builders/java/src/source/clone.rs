@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use build_spec::{SourceError, SourceRequest};
-use git2::{AutotagOption, Config, ConfigLevel, FetchOptions, Oid, RemoteCallbacks, RemoteRedirect, Repository};
+use git2::{
+    AutotagOption, Config, ConfigLevel, FetchOptions, Oid, ProxyOptions, RemoteCallbacks, RemoteRedirect, Repository,
+};
 
 use crate::source::{Budget, CloneAddress};
 
@@ -134,6 +136,11 @@ fn fetch_once(
         .follow_redirects(RemoteRedirect::None);
     if depth > 0 {
         options.depth(depth);
+    }
+    if let Some(url) = &budget.proxy {
+        let mut proxy = ProxyOptions::new();
+        proxy.url(url);
+        options.proxy_options(proxy);
     }
     repository.remote_anonymous(url)?.fetch(refspecs, Some(&mut options), None)
 }

@@ -12,11 +12,12 @@ mod mirror;
 mod reactor;
 mod siblings;
 mod tree;
+mod tunnel;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use build_spec::{BuildLog, Phase, SPECIFICATION_FILE, Source, SourceError, SourceRequest, Specification};
 
@@ -24,8 +25,13 @@ pub use mirror::{CloneAddress, clone_address};
 
 use crate::config::{JavaBuilderConfig, bytes};
 
+/// How long a git server may say nothing: it counts and packs before it sends.
+const SILENCE: Duration = Duration::from_secs(120);
+
 /// What a clone and a tree may cost, and whether anybody still waits for it.
 pub(crate) struct Budget {
+    /// What git has to go through.
+    proxy: Option<String>,
     cancelled: Arc<AtomicBool>,
     deadline: Instant,
     transfer: u64,
@@ -66,14 +72,24 @@ pub(crate) async fn resolve(
             problem: "neither was given".to_owned(),
         });
     }
-    address::check(&address, config.private_sources).await?;
+    let way = address::check(&address, config.private_sources).await?;
     let where_from = if address.mirrored { " through the source map" } else { "" };
     log.line(Phase::Source, &format!("cloning {}{where_from}", request.repository));
 
     let cancelled = Arc::new(AtomicBool::new(false));
     let guard = CancelOnDrop(Arc::clone(&cancelled));
     let limits = &config.limits;
+    // However silent the server is, the thread that speaks with it ends when this is dropped.
+    let tunnel = match way {
+        Some(way) => {
+            let idle = SILENCE.min(limits.clone_time());
+            let opened = tunnel::Tunnel::open(way, idle).await;
+            Some(opened.map_err(|error| SourceError::Local(format!("no way to the git server: {error}")))?)
+        }
+        None => None,
+    };
     let budget = Budget {
+        proxy: tunnel.as_ref().map(|tunnel| tunnel.url().to_owned()),
         cancelled,
         deadline: Instant::now() + limits.clone_time(),
         transfer: bytes(limits.clone_mib),
@@ -85,14 +101,13 @@ pub(crate) async fn resolve(
     let work = tokio::task::spawn_blocking(move || {
         resolve_blocking(&request, &address, &temp_dir, &budget, thread_log.as_ref())
     });
-    // A server that accepts and then says nothing holds the thread; it must not hold the caller.
     let limit = limits.clone_time() + limits.clone_time() / 4;
     let source = match tokio::time::timeout(limit, work).await {
         Ok(Ok(source)) => source,
         Ok(Err(join)) => Err(SourceError::Local(format!("the clone's thread failed: {join}"))),
         Err(_) => Err(SourceError::Local("the clone takes longer than the limit allows".to_owned())),
     };
-    drop(guard);
+    drop((guard, tunnel));
     source
 }
 

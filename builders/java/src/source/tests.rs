@@ -386,3 +386,24 @@ async fn where_modules_cannot_be_told_every_build_file_may_be_one() {
     let files = [("pom.xml", &*none), ("core/pom.xml", other), (".mvn/maven.config", "-f\ncore/pom.xml\n")];
     assert_eq!(withheld(&files, "org.acme:parent:1").await.unwrap(), ["org.acme:other:1", "org.acme:parent:1"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_nothing_holds_no_thread() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut made = Made::new(&usual());
+    made.config.source_mirrors[0].replacement = format!("https://{}/", listener.local_addr().unwrap());
+    made.config.limits = Limits { clone_seconds: 3600, ..Limits::default() };
+    // Who waits gives up once git has come through to the server.
+    tokio::select! {
+        answer = made.resolve("org.acme:core:1.0", Some("v1"), None) => panic!("{answer:?}"),
+        _ = listener.accept() => {}
+    }
+    // The thread's folder goes with the thread.
+    for _ in 0..200 {
+        if made.files_left() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the thread still waits for the server");
+}
