@@ -53,6 +53,7 @@ impl FromStr for RepositoryId {
 
 /// What a repository answered.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one at a time is held, and most are files")]
 pub enum Input {
     /// The file lies here, immutable, with these digests (they have been verified).
     Found {

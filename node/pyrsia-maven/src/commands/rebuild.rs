@@ -17,8 +17,8 @@ use pyrsia_api_types::{
     ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SourceDocument, SpecReport, Timings,
 };
 use pyrsia_rebuilds::{
-    Assessment, FileOutcome, Rebuilt, ReferenceFile, StoreBlobs, assess, check_inputs, pom_chain, provenance,
-    record_and_replay, references, resolve,
+    Assessment, FileOutcome, PomChainError, Rebuilt, ReferenceFile, StoreBlobs, assess, check_inputs, pom_chain,
+    provenance, record_and_replay, references, resolve,
 };
 
 use crate::cli::{Global, RebuildArgs};
@@ -166,7 +166,13 @@ async fn source(
             maven_layout::scm::canonical(raw).map_err(|error| no_source(format!("--source {raw}: {error}")))?
         }
         None => {
-            let chain = pom_chain(inputs, &args.coordinates).await.map_err(|error| no_source(error.to_string()))?;
+            let chain = pom_chain(inputs, &args.coordinates).await.map_err(|error| match error {
+                // That an upstream is down says nothing about the source.
+                PomChainError::Input(InputError::Unavailable { .. }) => {
+                    CommandError::new(Exit::Failed, format!("{error}; try again later"))
+                }
+                error => no_source(error.to_string()),
+            })?;
             chain.repository.ok_or_else(|| {
                 no_source(format!("the POMs of {} name no git repository; name it with --source", args.coordinates))
             })?
