@@ -257,8 +257,11 @@ impl Driver {
                 self.shared.poke();
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })) => {
-                tracing::debug!(%peer, %error, "a connection is dead");
-                self.swarm.close_connection(connection);
+                // A program without ping is none of ours, but no dead connection either.
+                if !matches!(error, ping::Failure::Unsupported) {
+                    tracing::debug!(%peer, %error, "a connection is dead");
+                    self.swarm.close_connection(connection);
+                }
             }
             _ => {}
         }

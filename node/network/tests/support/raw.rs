@@ -62,6 +62,7 @@ pub struct Raw {
     swarm: tokio::task::JoinHandle<()>,
     pub address: Multiaddr,
     dial: tokio::sync::mpsc::Sender<Multiaddr>,
+    connected: tokio::sync::watch::Receiver<u32>,
 }
 
 impl Drop for Raw {
@@ -90,20 +91,27 @@ impl Raw {
                 break address;
             }
         };
+        let connections = tokio::sync::watch::Sender::new(0u32);
+        let connected = connections.subscribe();
         let (dial, mut dials) = tokio::sync::mpsc::channel::<Multiaddr>(1);
         let swarm = tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    _ = swarm.select_next_some() => {}
+                    event = swarm.select_next_some() => {
+                        if let libp2p::swarm::SwarmEvent::ConnectionEstablished { .. } = event {
+                            connections.send_modify(|connections| *connections += 1);
+                        }
+                    }
                     Some(address) = dials.recv() => swarm.dial(address).unwrap(),
                 }
             }
         });
-        Self { me, control, hellos, swarm, address, dial }
+        Self { me, control, hellos, swarm, address, dial, connected }
     }
 
-    pub async fn dial(&self, address: &str) {
+    pub async fn dial(&mut self, address: &str) {
         self.dial.send(address.parse().unwrap()).await.unwrap();
+        self.connected.wait_for(|connections| *connections > 0).await.unwrap();
     }
 
     pub fn accept(&mut self, protocol: &'static str) -> IncomingStreams {
@@ -133,7 +141,10 @@ impl Raw {
         let _ = stream.write_all(body).await;
         let _ = stream.flush().await;
         let mut head = [0; 4];
-        stream.read_exact(&mut head).await.ok()?;
+        if let Err(error) = stream.read_exact(&mut head).await {
+            eprintln!("no answer to the greeting: {error}");
+            return None;
+        }
         let mut answer = vec![0; u32::from_be_bytes(head) as usize];
         stream.read_exact(&mut answer).await.ok()?;
         Some(answer)
