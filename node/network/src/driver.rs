@@ -1,6 +1,6 @@
 //! The loop that owns the swarm. It decides nothing by itself: the schedule, the table and the book do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub(crate) struct Driver {
     pub dials: HashMap<ConnectionId, Target>,
     /// Peers that misbehaved, and until when they are refused.
     pub refused: HashMap<PeerId, Instant>,
+    /// The nodes that the newest records name.
+    pub admitted: HashSet<PeerId>,
     pub own: Option<Own>,
     pub external: Vec<Multiaddr>,
     /// The addresses that it listens on.
@@ -92,12 +94,7 @@ impl Driver {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         for peer in to_tell {
-            // Marks it as told, so that the next turn of the loop does not do this again.
-            let mut inner = lock(&self.shared.inner);
-            let version = inner.book.version();
-            inner.table.telling(&peer, version, now);
-            drop(inner);
-            self.shared.spawn(crate::greet::greet(self.shared.clone(), peer));
+            self.greet(peer);
         }
         let swarm = &self.swarm;
         for dial in self.schedule.due(now, |peer| swarm.is_connected(peer)) {
@@ -113,17 +110,23 @@ impl Driver {
             return;
         }
         self.book_seen = inner.book.version();
+        let mut named = HashSet::new();
         for (position, record) in inner.book.all() {
             let Some(peer) = inner.book.peer(position) else { continue };
             if peer == self.shared.me {
                 continue;
             }
-            self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
+            named.insert(peer);
             let addresses = record.content.addresses.iter().filter_map(|text| address::dialable(text)).collect();
             self.schedule.set_member(position, peer, addresses, now);
         }
         let records: Vec<AuthorityRecord> = inner.book.all().map(|(_, record)| record.clone()).collect();
         drop(inner);
+        // Authorities are let in whatever the limits say, but only those of the newest records.
+        let limits = &mut self.swarm.behaviour_mut().limits;
+        self.admitted.difference(&named).for_each(|peer| limits.remove_peer_id(peer));
+        named.difference(&self.admitted).for_each(|peer| limits.bypass_peer_id(peer));
+        self.admitted = named;
         self.remembered.send_if_modified(|remembered| {
             let changed = remembered.records != records;
             remembered.records = records;
@@ -256,12 +259,12 @@ impl Driver {
                 lock(&self.shared.inner).table.set_agent(&peer_id, &info.agent_version);
                 self.shared.poke();
             }
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) })) => {
-                // A program without ping is none of ours, but no dead connection either.
-                if !matches!(error, ping::Failure::Unsupported) {
-                    tracing::debug!(%peer, %error, "a connection is dead");
-                    self.swarm.close_connection(connection);
-                }
+            // A program without ping is none of ours, but no dead connection either.
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(error) }))
+                if !matches!(error, ping::Failure::Unsupported) =>
+            {
+                tracing::debug!(%peer, %error, "a connection is dead");
+                self.swarm.close_connection(connection);
             }
             _ => {}
         }
@@ -287,8 +290,13 @@ impl Driver {
         } else if self.refused.get(&peer).is_some_and(|until| *until > now) {
             let _ = self.swarm.disconnect_peer_id(peer);
         } else if outbound {
-            self.shared.spawn(crate::greet::greet(self.shared.clone(), peer));
+            self.greet(peer);
         }
+    }
+
+    fn greet(&self, peer: PeerId) {
+        lock(&self.shared.inner).table.begin(&peer);
+        self.shared.spawn(crate::greet::greet(self.shared.clone(), peer));
     }
 
     /// Publishes the list of peers if it changed.

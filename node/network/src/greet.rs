@@ -39,8 +39,14 @@ impl From<io::Error> for Failure {
 
 /// Greets a connected peer. Ends the connections with it when that does not work.
 pub(crate) async fn greet(shared: Arc<Shared>, peer: PeerId) {
+    attempts(&shared, peer).await;
+    lock(&shared.inner).table.end(&peer);
+    shared.poke();
+}
+
+async fn attempts(shared: &Arc<Shared>, peer: PeerId) {
     for attempt in 1..=ATTEMPTS {
-        let exchange = timeout(EXCHANGE_TIME, exchange(&shared, peer));
+        let exchange = timeout(EXCHANGE_TIME, exchange(shared, peer));
         match exchange.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
             Ok(()) => return,
             Err(Failure::Broken(error)) => {
@@ -48,7 +54,6 @@ pub(crate) async fn greet(shared: Arc<Shared>, peer: PeerId) {
                     return;
                 }
                 tracing::debug!(%peer, %error, attempt, "greeting failed");
-                lock(&shared.inner).table.not_told(&peer);
                 sleep(ATTEMPT_PAUSE * attempt).await;
             }
             Err(Failure::Theirs(why)) => {
@@ -56,7 +61,7 @@ pub(crate) async fn greet(shared: Arc<Shared>, peer: PeerId) {
                 let rest = if why == Goodbye::Full { LONGEST_PAUSE } else { LONG_REST };
                 return shared.command(Command::Disconnect { peer, rest, refuse: false }).await;
             }
-            Err(Failure::Ours(why)) => return turn_away(&shared, peer, why).await,
+            Err(Failure::Ours(why)) => return turn_away(shared, peer, why).await,
         }
     }
     shared.command(Command::Disconnect { peer, rest: Duration::ZERO, refuse: false }).await;

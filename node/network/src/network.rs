@@ -1,6 +1,6 @@
 //! The handle of a running network.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -164,6 +164,7 @@ impl Network {
             schedule: Schedule::default(),
             dials: HashMap::new(),
             refused: HashMap::new(),
+            admitted: HashSet::new(),
             own,
             external,
             listening,

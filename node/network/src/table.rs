@@ -41,11 +41,17 @@ pub(crate) struct Entry {
     /// The version of the book that it was told last, and when.
     told: u64,
     told_at: Instant,
+    /// Greetings of this node that are under way.
+    greetings: u32,
     hellos: u32,
     hellos_since: Instant,
 }
 
 impl Entry {
+    fn is_behind(&self, version: u64) -> bool {
+        self.greeted.is_some() && self.told < version && self.greetings == 0
+    }
+
     fn is_wanted(&self) -> bool {
         self.connections.iter().any(|connection| connection.outbound)
     }
@@ -98,6 +104,7 @@ impl Table {
             since_clock: clock,
             told: 0,
             told_at: now,
+            greetings: 0,
             hellos: 0,
             hellos_since: now,
         });
@@ -179,16 +186,23 @@ impl Table {
         }
     }
 
-    /// Telling the peer failed.
-    pub fn not_told(&mut self, peer: &PeerId) {
+    /// A greeting of this node's begins; until it ends, there is no other.
+    pub fn begin(&mut self, peer: &PeerId) {
         if let Some(entry) = self.peers.get_mut(peer) {
-            entry.told = 0;
+            entry.greetings += 1;
+        }
+    }
+
+    /// It ended.
+    pub fn end(&mut self, peer: &PeerId) {
+        if let Some(entry) = self.peers.get_mut(peer) {
+            entry.greetings = entry.greetings.saturating_sub(1);
         }
     }
 
     /// The peers that are to be told of the newest book now.
     pub fn to_tell(&self, version: u64, now: Instant) -> Vec<PeerId> {
-        let old = self.peers.iter().filter(|(_, entry)| entry.greeted.is_some() && entry.told < version);
+        let old = self.peers.iter().filter(|(_, entry)| entry.is_behind(version));
         old.filter(|(_, entry)| now - entry.told_at >= TELL_PAUSE).map(|(peer, _)| *peer).collect()
     }
 
@@ -207,7 +221,7 @@ impl Table {
     pub fn next(&self, version: u64) -> Option<Instant> {
         let times = self.peers.values().filter_map(|entry| match entry.greeted {
             None => Some(entry.since + GREETING_TIME),
-            Some(_) if entry.told < version => Some(entry.told_at + TELL_PAUSE),
+            Some(_) if entry.is_behind(version) => Some(entry.told_at + TELL_PAUSE),
             Some(_) => None,
         });
         times.min()
@@ -288,6 +302,9 @@ mod tests {
         assert_eq!(table.overdue(now + GREETING_TIME), []);
         assert_eq!((table.to_tell(1, now + TELL_PAUSE), table.next(1)), (vec![], None));
         assert_eq!((table.to_tell(2, now), table.next(2)), (vec![], Some(now + TELL_PAUSE)));
+        table.begin(&peer(1));
+        assert_eq!((table.to_tell(2, now + TELL_PAUSE), table.next(2)), (vec![], None));
+        table.end(&peer(1));
         assert_eq!(table.to_tell(2, now + TELL_PAUSE), [peer(1)]);
     }
 

@@ -1,4 +1,5 @@
 //! Finding each other: through one bootstrap, after restarts, and not at all across networks.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

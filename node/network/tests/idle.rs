@@ -1,4 +1,5 @@
 //! A network in which nothing happens.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -56,9 +57,9 @@ async fn an_idle_connection_carries_nothing_at_all_between_its_pings() {
     second.send(0, Channel::Consensus, Bytes::from_static(b"x"));
     within(first.receive(Channel::Consensus)).await;
     within(second.receive(Channel::Consensus)).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(1000)).await;
     let before = bytes.load(Ordering::SeqCst);
     assert!(before > 0);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(bytes.load(Ordering::SeqCst) - before, 0);
 }

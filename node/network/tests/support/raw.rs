@@ -62,7 +62,8 @@ pub struct Raw {
     swarm: tokio::task::JoinHandle<()>,
     pub address: Multiaddr,
     dial: tokio::sync::mpsc::Sender<Multiaddr>,
-    connected: tokio::sync::watch::Receiver<u32>,
+    /// Connections made, and closed.
+    connected: tokio::sync::watch::Receiver<(u32, u32)>,
 }
 
 impl Drop for Raw {
@@ -91,7 +92,7 @@ impl Raw {
                 break address;
             }
         };
-        let connections = tokio::sync::watch::Sender::new(0u32);
+        let connections = tokio::sync::watch::Sender::new((0, 0));
         let connected = connections.subscribe();
         let (dial, mut dials) = tokio::sync::mpsc::channel::<Multiaddr>(1);
         let swarm = tokio::spawn(async move {
@@ -99,7 +100,10 @@ impl Raw {
                 tokio::select! {
                     event = swarm.select_next_some() => {
                         if let libp2p::swarm::SwarmEvent::ConnectionEstablished { .. } = event {
-                            connections.send_modify(|connections| *connections += 1);
+                            connections.send_modify(|connections| connections.0 += 1);
+                        }
+                        if let libp2p::swarm::SwarmEvent::ConnectionClosed { .. } = event {
+                            connections.send_modify(|connections| connections.1 += 1);
                         }
                     }
                     Some(address) = dials.recv() => swarm.dial(address).unwrap(),
@@ -111,7 +115,12 @@ impl Raw {
 
     pub async fn dial(&mut self, address: &str) {
         self.dial.send(address.parse().unwrap()).await.unwrap();
-        self.connected.wait_for(|connections| *connections > 0).await.unwrap();
+        self.connected.wait_for(|connections| connections.0 > 0).await.unwrap();
+    }
+
+    /// Waits until a connection was closed.
+    pub async fn closed(&mut self) {
+        self.connected.wait_for(|connections| connections.1 > 0).await.unwrap();
     }
 
     pub fn accept(&mut self, protocol: &'static str) -> IncomingStreams {
