@@ -12,7 +12,7 @@ use java_builder::{JavaBuilder, JavaBuilderConfig, SourceMirror};
 use pyrsia_blobs::BlobStore;
 use pyrsia_consensus::{ConsensusOrderer, Incoming, Membership, Resume, Transport};
 use pyrsia_http::{App, GuardConfig, Router, Token, router};
-use pyrsia_rebuilds::{Board, Entries, Intake, Patience, Steps, Worker, sweep};
+use pyrsia_rebuilds::{Board, Entries, Intake, NoPeers, Patience, Steps, Worker, sweep};
 use pyrsia_replica::Replica;
 use pyrsia_repository::{
     Files, GroupPattern, LedgerSource, LedgerView, Parts, Policies, Policy, Repository, RepositoryConfig,
@@ -302,6 +302,7 @@ async fn rebuilding(
         entries: entries.clone(),
         builder: builder.clone(),
         inputs: inputs.clone(),
+        peers: Arc::new(NoPeers),
         images: images.clone(),
         blobs: blobs.clone(),
         board: board.clone(),

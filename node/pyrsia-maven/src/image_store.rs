@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use java_builder::{Engine, ImageConfig, build_image, recipe};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
-use pyrsia_rebuilds::Images;
+use pyrsia_rebuilds::{Images, OwnImage};
 use serde::{Deserialize, Serialize};
 
 use crate::data_dir::write_atomically;
@@ -146,5 +146,10 @@ impl Images for ImageStore {
             Some(known) => self.load(&known).await.map_err(|error| format!("{error:#}")),
             None => Err(format!("this node does not hold builder image {image}")),
         }
+    }
+
+    async fn made(&self) -> Result<Vec<OwnImage>, String> {
+        let known = self.list().map_err(|error| format!("{error:#}"))?;
+        Ok(known.into_iter().map(|known| OwnImage { image: known.digest, name: known.config.name }).collect())
     }
 }

@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use build_spec::{Builder, Inputs, Source, SourceRequest, Specification};
 use maven_layout::{CanonicalRepository, Coordinates};
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{
-    BuildRequest, CommitId, EntryBody, ImageProposal, Mode, PublisherSignature, RoundState, Stage, State,
-};
+use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, Mode, PublisherSignature, RoundState, Stage, State};
 use tokio::sync::Semaphore;
 
 use crate::board::{Board, FailureKind};
@@ -32,6 +30,18 @@ pub trait Images: Send + Sync {
 
     /// Makes the engine hold the image, so that a build can run in it.
     async fn ensure(&self, image: &Sha256) -> Result<(), String>;
+
+    /// The images that this node has made from recipes so far. Makes none.
+    async fn made(&self) -> Result<Vec<OwnImage>, String>;
+}
+
+/// An image that this node made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnImage {
+    /// The network's digest of it.
+    pub image: Sha256,
+    /// The recipe's name, `jdk17`: the same for everybody, since a proposal is known by its content.
+    pub name: String,
 }
 
 /// What somebody wants rebuilt.
@@ -69,15 +79,15 @@ pub enum SubmissionError {
 }
 
 /// A build that ends before its round.
-struct Failure(FailureKind, String);
+pub(crate) struct Failure(pub(crate) FailureKind, pub(crate) String);
 
 /// Takes submissions.
 pub struct Intake {
     builder: Arc<dyn Builder>,
     inputs: Arc<dyn Inputs>,
-    images: Arc<dyn Images>,
-    entries: Arc<Entries>,
-    board: Arc<Board>,
+    pub(crate) images: Arc<dyn Images>,
+    pub(crate) entries: Arc<Entries>,
+    pub(crate) board: Arc<Board>,
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     unsigned: Mutex<BTreeMap<String, BuildRequest>>,
@@ -165,8 +175,7 @@ impl Intake {
             let text = format!("{free}: run `pyrsia-maven approve --spec FILE` on each authority that agrees with it");
             return Err(Failure(FailureKind::Refused, text));
         }
-        let image = self.images.for_jdk(specification.jdk).await.map_err(internal)?;
-        self.approve_own_image(&state, image, specification.jdk).await?;
+        let image = self.image(id, specification.jdk).await?;
         // The workers find the specification by its digest, as they will find it at a peer one day.
         self.entries.keep_specification(&specification).map_err(internal)?;
         let mut coordinates = submission.coordinates.clone();
@@ -292,26 +301,6 @@ impl Intake {
             (Mode::Upstream, Some(given), _) => Ok((given.clone(), "given")),
             (_, _, Some(committed)) => Ok((committed.clone(), "pyrsia.toml at the commit")),
             (Mode::Upstream, None, None) => Ok((Specification::default_maven(&self.default_maven), "default")),
-        }
-    }
-
-    /// An image that this machine made from its own recipe is one that this authority approves.
-    async fn approve_own_image(&self, state: &State, image: Sha256, jdk: u32) -> Result<(), Failure> {
-        match state.image(&image) {
-            Some(record) if record.allowed => return Ok(()),
-            Some(_) => {
-                let text =
-                    format!("image {image} was disallowed by the network; make another, or have it allowed again");
-                return Err(Failure(FailureKind::Refused, text));
-            }
-            None => {}
-        }
-        let proposal = ImageProposal::allow(image, format!("jdk{jdk}"));
-        match self.entries.submit(EntryBody::ImageProposal(proposal)).await {
-            // Another build may have proposed it in the meantime.
-            Err(_) if self.entries.state().is_image_approved(&image) => Ok(()),
-            Err(text) => Err(Failure(FailureKind::Refused, text)),
-            Ok(()) => Ok(()),
         }
     }
 }
