@@ -209,7 +209,7 @@ impl Board {
     /// Sets the stage; an event is written when it changes.
     pub fn stage(&self, id: &str, stage: &'static str) {
         let changed = match self.lock().slots.get_mut(id) {
-            Some(slot) if slot.build.stage != stage => {
+            Some(slot) if slot.build.stage != stage && !slot.build.done => {
                 slot.build.stage = stage;
                 true
             }

@@ -12,6 +12,8 @@ pub struct Local {
     pub attempt: u32,
     /// The stage that was last seen, and when it was first seen (Unix seconds).
     pub entered: Option<(Stage, u64)>,
+    /// Since when a quorum has committed in the present stage.
+    pub quorum_since: Option<u64>,
     /// A task is at work on this round, for this attempt.
     pub running: Option<u32>,
     /// A timeout of the present stage is on its way into the ledger.
@@ -44,6 +46,10 @@ impl Local {
             self.waits = 0;
             self.not_before = 0;
             self.timing_out = false;
+            self.quorum_since = None;
+        }
+        if round.stage == Stage::Committing && round.commitments.len() >= round.committee.quorum() {
+            self.quorum_since.get_or_insert(now);
         }
     }
 
@@ -131,7 +137,11 @@ pub fn decide(round: &Round, me: &PublicKey, local: &Local, now: u64, patience: 
         // limits of its own) or waits for its turn, and gives up when its tries are used up.
         let over = match round.committee.size() {
             1 => local.running.is_none() && local.tries >= patience.tries,
-            _ => now.saturating_sub(since) >= limit,
+            _ => {
+                let stragglers =
+                    local.quorum_since.is_some_and(|since| now.saturating_sub(since) >= patience.straggler_s);
+                now.saturating_sub(since) >= limit || stragglers
+            }
         };
         (over && !local.timing_out && !round.timeouts.contains(me)).then_some(Action::Timeout(stage))
     };
@@ -326,6 +336,24 @@ mod tests {
         assert_eq!(ledger.round().stage, Stage::Revealing);
         assert_eq!(ledger.decide(1, &result, 1), Some(Action::Reveal));
         assert_eq!(ledger.decide(1, &Local { rejected: true, ..Local::default() }, 1), None);
+    }
+
+    #[test]
+    fn stragglers_are_not_waited_for_as_long_as_all_are() {
+        let mut ledger = Ledger::of(4);
+        ledger.record();
+        let patience = Patience::default();
+        let mut local = Local { result: true, ..Local::default() };
+        ledger.commit(0);
+        ledger.commit(1);
+        local.follow(ledger.round(), 100);
+        assert_eq!(local.quorum_since, None);
+        ledger.commit(2);
+        local.follow(ledger.round(), 200);
+        local.follow(ledger.round(), 300);
+        let next = |now| decide(ledger.round(), &ledger.keys[0].public(), &local, now, &patience);
+        assert_eq!(next(200 + patience.straggler_s - 1), None);
+        assert_eq!(next(200 + patience.straggler_s), Some(Action::Timeout(RoundStage::Commit)));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct Patience {
     pub record_s: u64,
     /// For all to commit.
     pub commit_s: u64,
+    /// For the last ones to commit, once a quorum has. A result that comes later still counts beside timely equal ones, so
+    /// one dead authority need not cost every round the whole of `commit_s`.
+    pub straggler_s: u64,
     /// For all to reveal.
     pub reveal_s: u64,
     /// Tries after a fault of the engine or of an upstream, before this authority gives up.
@@ -27,7 +30,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { record_s: 3600, commit_s: 3600, reveal_s: 300, tries: 3, retry_s: 5 }
+        Self { record_s: 3600, commit_s: 3600, straggler_s: 900, reveal_s: 300, tries: 3, retry_s: 5 }
     }
 }
 
@@ -59,6 +62,7 @@ pub struct PatienceError {
 struct Raw {
     record_s: u64,
     commit_s: u64,
+    straggler_s: u64,
     reveal_s: u64,
     tries: u32,
     retry_s: u64,
@@ -66,8 +70,8 @@ struct Raw {
 
 impl Default for Raw {
     fn default() -> Self {
-        let Patience { record_s, commit_s, reveal_s, tries, retry_s } = Patience::default();
-        Self { record_s, commit_s, reveal_s, tries, retry_s }
+        let Patience { record_s, commit_s, straggler_s, reveal_s, tries, retry_s } = Patience::default();
+        Self { record_s, commit_s, straggler_s, reveal_s, tries, retry_s }
     }
 }
 
@@ -78,6 +82,7 @@ impl TryFrom<Raw> for Patience {
         for (field, value, max) in [
             ("record_s", raw.record_s, MAX_SECONDS),
             ("commit_s", raw.commit_s, MAX_SECONDS),
+            ("straggler_s", raw.straggler_s, MAX_SECONDS),
             ("reveal_s", raw.reveal_s, MAX_SECONDS),
             ("tries", raw.tries.into(), MAX_TRIES.into()),
             ("retry_s", raw.retry_s, MAX_SECONDS),
@@ -86,8 +91,8 @@ impl TryFrom<Raw> for Patience {
                 return Err(PatienceError { field, max, value });
             }
         }
-        let Raw { record_s, commit_s, reveal_s, tries, retry_s } = raw;
-        Ok(Self { record_s, commit_s, reveal_s, tries, retry_s })
+        let Raw { record_s, commit_s, straggler_s, reveal_s, tries, retry_s } = raw;
+        Ok(Self { record_s, commit_s, straggler_s, reveal_s, tries, retry_s })
     }
 }
 

@@ -36,7 +36,7 @@ pub const GOOD: &[u8] = b"the jar that its source makes";
 
 /// Times that let a test end soon.
 pub fn short() -> Patience {
-    Patience { record_s: 3, commit_s: 4, reveal_s: 3, tries: 2, retry_s: 1 }
+    Patience { record_s: 3, commit_s: 8, straggler_s: 2, reveal_s: 3, tries: 2, retry_s: 1 }
 }
 
 fn pom() -> Vec<u8> {
@@ -244,7 +244,6 @@ impl Inputs for Upstream {
     async fn get(&self, _repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
         let Some(bytes) = self.files.get(path.as_str()) else { return Ok(Input::Absent) };
         let file = self.folder.join(path.as_str().replace('/', "_"));
-        std::fs::write(&file, bytes).unwrap();
         Ok(Input::Found { file, digests: FileDigests::of(bytes) })
     }
 }
@@ -317,8 +316,10 @@ impl Node {
             (DEP.to_owned(), b"a dependency".to_vec()),
             (LIST.to_owned(), list(script.versions)),
         ]);
-        let upstream = folder.join("upstream");
-        std::fs::create_dir_all(&upstream).unwrap();
+        let upstream = tempfile::tempdir_in(&folder).unwrap().keep();
+        for (path, bytes) in &files {
+            std::fs::write(upstream.join(path.replace('/', "_")), bytes).unwrap();
+        }
         let builder =
             Scripted { script, blobs: self.blobs.clone(), folder: folder.clone(), archives: AtomicU64::new(0) };
         (Arc::new(builder), Arc::new(Upstream { files, folder: upstream }))

@@ -153,24 +153,15 @@ async fn a_planted_input_passes_the_turn_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_recorder_is_passed_over_and_one_that_joins_late_finds_the_verdict() {
     let mut net = Net::of(3).await;
-    // The fourth has not started: find a position at which it would be its turn.
-    let (mut round, mut recorder) = net.open(Mode::Upstream).await;
-    if recorder != 3 {
-        // One of the three starts no worker instead; with the fourth absent a quorum would be missing.
-        net.join().await;
-    }
-    for (index, node) in net.nodes.iter().enumerate() {
-        if index != recorder {
-            node.work(Script::default(), short());
-        }
-    }
-    let closed = net.nodes[(recorder + 1) % 3].closed(round).await;
+    let (round, recorder) = net.open(Mode::Upstream).await;
+    assert_eq!(recorder, 3, "it is the turn of the one that has not started");
+    net.nodes.iter().for_each(|node| node.work(Script::default(), short()));
+    let closed = net.nodes[0].closed(round).await;
     assert_eq!((closed.attempt, closed.attestations.len()), (1, 3));
-    if net.nodes.len() < 4 {
-        net.join().await;
-    }
-    (round, recorder) = (closed.key, recorder.min(3));
-    let late = &net.nodes[recorder];
+    let story = wait_done(&net.nodes[1], &round.to_string()[..16]).await;
+    assert!(story.contains("no longer waits for the recorder") && story.contains("(2 of 3)"), "{story}");
+    net.join().await;
+    let late = &net.nodes[3];
     late.work(Script::default(), short());
     assert_eq!(late.closed(round).await.stage, Stage::Closed(RoundState::Decided(VerdictState::Identical)));
     assert_eq!(late.verdict(RELEASE).state, VerdictState::Identical);
@@ -207,4 +198,26 @@ async fn a_recorder_without_an_engine_says_so_in_its_turn() {
     assert_eq!((closed.attempt, net.nodes[0].verdict(RELEASE).state), (1, VerdictState::Identical));
     assert!(closed.record_failures.contains_key(&net.nodes[recorder].me()));
     assert_eq!(closed.attestations.len(), 3, "without an engine it has nothing to show");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abandoned_round_leaves_nothing_behind() {
+    let net = Net::of(4).await;
+    let (round, recorder) = net.open(Mode::Upstream).await;
+    for node in &net.nodes {
+        let unable = Some("no container engine".to_owned());
+        node.work(Script { unable, ..Script::default() }, pyrsia_rebuilds::Patience { tries: 1, ..patient() });
+    }
+    let closed = net.nodes[0].closed(round).await;
+    assert_eq!((closed.stage, closed.record_failures.len()), (Stage::Closed(RoundState::Abandoned), 4));
+    let story = wait_done(&net.nodes[1], &round.to_string()[..16]).await;
+    assert!(story.contains("could not record"), "{story}");
+    let first = &net.nodes[recorder];
+    for _ in 0..200 {
+        if first.entries.saying("recorded", &round, 0).unwrap().is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("what the recorder had to say is still kept");
 }
