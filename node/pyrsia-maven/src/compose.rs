@@ -179,14 +179,17 @@ pub async fn compose(context: &Context) -> anyhow::Result<Node> {
     };
     let (sender, batches) = mpsc::channel(BATCHES);
     let membership = Membership::of_genesis(&genesis, keys.consensus.clone())?;
-    let consensus = ConsensusOrderer::start(
-        context.config.consensus.clone(),
+    let consensus = ConsensusOrderer::start(pyrsia_consensus::Start {
+        config: context.config.consensus.clone(),
+        cut: pyrsia_consensus::Cut::of(&genesis.constants),
         membership,
-        &data.join("consensus"),
-        Arc::new(Solitary),
-        sender,
+        dir: data.join("consensus"),
+        transport: Arc::new(Solitary),
+        batches: sender,
         resume,
-    )
+        // A lost directory costs a network of one a session number, whether this is true or not.
+        founding: resume.after.is_none(),
+    })
     .await?;
     let consensus = Arc::new(consensus);
     handle.set_orderer(consensus.clone());
@@ -318,7 +321,7 @@ impl Node {
     /// Serves until `stop` is cancelled or a part fails. Returns when everything has ended.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
-        let replica = tokio::spawn(self.replica.run(self.batches));
+        let replica = tokio::spawn(self.replica.run(self.batches, mpsc::channel(1).1));
         let (builder, mut worker) = match self.worker {
             Some((worker, builder)) => (Some(builder), tokio::spawn(worker.run(stop.clone()))),
             None => (None, tokio::spawn(std::future::pending())),
