@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const BATCHES: u64 = 40;
+const BATCHES: u64 = 24;
 
 fn key(n: u8) -> AuthorityKey {
     AuthorityKey::from_seed(&[n + 1; 32])
@@ -49,10 +49,12 @@ fn genesis() -> Genesis {
     }
 }
 
+type Letter = (usize, Vec<u8>);
+
 /// Cosignatures in memory.
 struct Post {
-    inboxes: Vec<mpsc::Sender<(usize, Vec<u8>)>>,
-    outlets: Vec<Mutex<mpsc::Receiver<(usize, Vec<u8>)>>>,
+    inboxes: Vec<mpsc::Sender<Letter>>,
+    outlets: Vec<Mutex<mpsc::Receiver<Letter>>>,
 }
 
 struct Mail {

@@ -122,9 +122,8 @@ impl LedgerStore {
     /// Errors of SQLite.
     pub fn block_headers(&self, from_height: u64, max: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         self.db.read(|db| {
-            let mut query = db.prepare_cached(
-                "SELECT log_size, bytes FROM blocks WHERE height >= ?1 ORDER BY height LIMIT ?2",
-            )?;
+            let mut query =
+                db.prepare_cached("SELECT log_size, bytes FROM blocks WHERE height >= ?1 ORDER BY height LIMIT ?2")?;
             collect(query.query((bound(from_height), rows(max)))?, |row| Ok((uint(row, 0)?, row.get(1)?)))
         })
     }
@@ -156,7 +155,9 @@ impl LedgerStore {
                 "SELECT session, batch_index, digest FROM batches WHERE (session, batch_index) > (?1, ?2)
                  ORDER BY session, batch_index LIMIT 1",
             )?;
-            first(query.query((bound(session), bound(index)))?, |row| Ok((uint(row, 0)?, uint(row, 1)?, sha256(row, 2)?)))
+            first(query.query((bound(session), bound(index)))?, |row| {
+                Ok((uint(row, 0)?, uint(row, 1)?, sha256(row, 2)?))
+            })
         })
     }
 
