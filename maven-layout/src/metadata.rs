@@ -6,6 +6,7 @@
 //!
 //! Writing is a function of the value alone: sorted, the same bytes everywhere, no clock.
 
+mod excess;
 mod read;
 mod write;
 
@@ -16,6 +17,7 @@ use crate::text::{text_order, text_type};
 use crate::version::{self, Version};
 use crate::xml::XmlError;
 
+pub use excess::excess;
 pub use read::parse;
 pub use write::write;
 

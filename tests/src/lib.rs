@@ -13,10 +13,12 @@
 //! program's outer face.
 
 pub mod clients;
+pub mod devnet;
 pub mod engine;
 pub mod http;
 pub mod node;
 pub mod places;
 pub mod process;
+pub mod scripted;
 pub mod sources;
 pub mod upstream;

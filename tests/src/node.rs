@@ -36,6 +36,18 @@ impl Node {
         Node { folder: Some(folder), arguments, child, url }
     }
 
+    /// The same for a node that first joins a network by its genesis and one address of it.
+    pub fn start_joined<S: AsRef<str>>(name: &str, network: &Path, bootstrap: &str, arguments: &[S]) -> Self {
+        let folder = places::scratch(name);
+        let mut join = program();
+        join.arg("--data-dir").arg(folder.path().join("data")).args(["network", "join"]).arg(network);
+        join.args(["--bootstrap", bootstrap, "--listen-peers", "/ip4/127.0.0.1/tcp/0"]);
+        process::run(&mut join, COMMAND).expect(0);
+        let arguments: Vec<String> = arguments.iter().map(|text| text.as_ref().to_owned()).collect();
+        let (child, url) = launch(folder.path(), &arguments);
+        Node { folder: Some(folder), arguments, child, url }
+    }
+
     /// The node's address, without a slash at its end.
     pub fn url(&self) -> &str {
         &self.url
@@ -132,7 +144,12 @@ impl Drop for Node {
 
 /// The program, without what the caller's environment would set in it.
 pub fn program() -> Command {
-    let mut command = Command::new(places::program());
+    program_at(&places::program())
+}
+
+/// Another program with the same command line.
+pub fn program_at(path: &Path) -> Command {
+    let mut command = Command::new(path);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PYRSIA_") {
             command.env_remove(name);

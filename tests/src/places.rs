@@ -18,6 +18,16 @@ pub fn program() -> PathBuf {
     path
 }
 
+/// The program with a scripted builder, beside the test binary's profile folder or named by `PYRSIA_SCRIPTED_BIN`.
+pub fn scripted_program() -> PathBuf {
+    if let Some(path) = std::env::var_os("PYRSIA_SCRIPTED_BIN") {
+        return PathBuf::from(path);
+    }
+    let path = profile_folder().join("scripted-node");
+    assert!(path.is_file(), "{} is missing: run `cargo build --release --workspace` first", path.display());
+    path
+}
+
 /// The folder of the builder images shared by all tests: `PYRSIA_IMAGE_CACHE`, or `.dev/images` of the checkout.
 pub fn image_cache() -> PathBuf {
     std::env::var_os("PYRSIA_IMAGE_CACHE").map_or_else(|| root().join(".dev/images"), PathBuf::from)

@@ -107,6 +107,25 @@ pub fn terminate(id: u32) {
     let _ = Command::new("kill").arg("-TERM").arg(id.to_string()).status();
 }
 
+/// Kills a process, by its id.
+pub fn kill(id: u32) {
+    let _ = Command::new("kill").arg("-KILL").arg(id.to_string()).status();
+}
+
+/// Whether a process is there and has not ended.
+pub fn is_running(id: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// Writes a file that only its owner can read.
+pub fn private_file(path: &Path, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file =
+        std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path).expect("a new file");
+    std::io::Write::write_all(&mut file, text.as_bytes()).expect("a written file");
+}
+
 /// The last `lines` lines of a text.
 pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();

@@ -1,6 +1,8 @@
 //! The cross-process tests. One file for each promise; [`chain`], [`rebuild`],
 //! [`clients`], [`restart`] and [`dev_script`] need a Docker engine.
 
+mod agreement;
+mod attacks;
 mod bench;
 mod chain;
 mod clients;

@@ -119,6 +119,80 @@ fn merges_snapshots_by_the_newer_build() {
     assert_eq!(merged, newer);
 }
 
+fn listing(versions: &[&str], more: &str) -> String {
+    let versions: String = versions.iter().map(|version| format!("<version>{version}</version>")).collect();
+    format!(
+        "<metadata><groupId>g</groupId><artifactId>a</artifactId><versioning>{more}<versions>{versions}</versions>\
+         </versioning></metadata>"
+    )
+}
+
+#[test]
+fn an_older_list_is_vouched_for_and_a_longer_one_is_not() {
+    let own =
+        listing(&["1", "2", "3"], "<latest>3</latest><release>3</release><lastUpdated>20261122072715</lastUpdated>");
+    let says = |claimed: &str| excess(claimed.as_bytes(), own.as_bytes()).unwrap();
+    for vouched in [
+        own.clone(),
+        listing(&["1", "2"], "<latest>2</latest><release>2</release><lastUpdated>20250101000000</lastUpdated>"),
+        listing(&["1"], "<release>3</release>"),
+        listing(&[], ""),
+    ] {
+        assert_eq!(says(&vouched), None, "{vouched}");
+    }
+    for (claimed, about) in [
+        (listing(&["1", "4"], ""), "version 4"),
+        (listing(&["1"], "<release>2</release>"), "release is 2"),
+        (listing(&["1"], "<latest>9</latest>"), "latest is 9"),
+        (listing(&["1", "../2"], ""), "<version>../2"),
+        (listing(&["1"], "<release>a b</release>"), "<release>a b"),
+        (
+            listing(&["1"], "<snapshot><timestamp>20261122.072715</timestamp><buildNumber>2</buildNumber></snapshot>"),
+            "snapshot",
+        ),
+        (own.replace(">g<", ">h<"), "group h"),
+        (own.replace("<artifactId>a</artifactId>", ""), "no artifact"),
+        (own.replace("</metadata>", "<extra>x</extra></metadata>"), "<extra>x"),
+        (
+            own.replace("</metadata>", "<versioning><versions><version>9</version></versions></versioning></metadata>"),
+            "<versioning>",
+        ),
+        (own.replace("</metadata>", ""), "cannot be read"),
+    ] {
+        let found = says(&claimed);
+        assert!(found.as_deref().is_some_and(|text| text.contains(about)), "{claimed}: {found:?}");
+    }
+    assert!(
+        excess(own.as_bytes(), b"no xml").is_err(),
+        "an own document that cannot be read says nothing about others"
+    );
+}
+
+#[test]
+fn what_is_odd_in_the_own_document_too_is_vouched_for() {
+    let own = listing(&["1", "2", "a b"], "");
+    assert_eq!(excess(listing(&["1", "a b"], "").as_bytes(), own.as_bytes()).unwrap(), None);
+}
+
+#[test]
+fn plugin_prefixes_may_be_missing_and_never_lead_elsewhere() {
+    let plugins = |list: &[(&str, &str)]| {
+        let list: String = list
+            .iter()
+            .map(|(prefix, artifact)| {
+                format!("<plugin><prefix>{prefix}</prefix><artifactId>{artifact}</artifactId></plugin>")
+            })
+            .collect();
+        format!("<metadata><plugins>{list}</plugins></metadata>")
+    };
+    let own = plugins(&[("x", "x-plugin"), ("y", "y-plugin")]);
+    let says = |claimed: String| excess(claimed.as_bytes(), own.as_bytes()).unwrap();
+    assert_eq!(says(plugins(&[("y", "y-plugin")])), None);
+    assert!(says(plugins(&[("x", "evil")])).unwrap().contains("evil"));
+    assert!(says(plugins(&[("z", "y-plugin")])).unwrap().contains("prefix z"));
+    assert!(says(plugins(&[("x", "../evil")])).is_some());
+}
+
 fn metadata() -> impl Strategy<Value = Metadata> {
     let version =
         || "[0-9]{1,2}(\\.[0-9]{1,2}){0,2}(-rc1|-SNAPSHOT)?".prop_map(|text| text.parse::<Version>().unwrap());

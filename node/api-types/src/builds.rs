@@ -27,7 +27,7 @@ pub struct PublisherProof {
 /// `POST /api/v1/builds`: please rebuild this.
 ///
 /// What is left out is inferred by the node (source from the release's own POM chain, commit from the tag, specification
-/// from the source). A native request needs the publisher's proof.
+/// from the source). A native request waits for the publisher's signature, which is posted by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildSubmission {
@@ -48,15 +48,6 @@ pub struct BuildSubmission {
     /// The specification as TOML text.
     #[serde(default)]
     pub specification: Option<String>,
-    /// Digest of the builder image, when the specification leaves a choice.
-    #[serde(default)]
-    pub image: Option<String>,
-    /// The maintainer's signature, for native requests.
-    #[serde(default)]
-    pub publisher: Option<PublisherProof>,
-    /// Open a new round even when a verdict exists (it still needs a changed key).
-    #[serde(default)]
-    pub again: bool,
 }
 
 /// Answer to a submission (202).
@@ -173,7 +164,6 @@ mod tests {
         let submission: BuildSubmission = serde_json::from_str(r#"{"coordinates":["a:b:1"]}"#).unwrap();
         assert_eq!(submission.coordinates, ["a:b:1"]);
         assert_eq!(submission.mode, None);
-        assert!(!submission.again);
     }
 
     #[test]

@@ -37,9 +37,12 @@ pub struct FileStory {
     pub comparison: Option<String>,
     /// Normalisers under which the files are equal.
     pub normalisers: Vec<String>,
-    /// Names of the authorities that agree.
+    /// Names of the authorities whose agreement is the verdict.
     pub agreed_by: Vec<String>,
-    /// Those that found something else.
+    /// Names of those that showed the same once it was decided: on record, not counted.
+    #[serde(default)]
+    pub agreed_later: Vec<String>,
+    /// Those that found something else, before or after.
     pub dissent: Vec<Dissent>,
 }
 

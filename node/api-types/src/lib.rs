@@ -29,7 +29,8 @@ pub use log::{LogLeaf, LogPage};
 pub use problem::Problem;
 pub use rebuild::{ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SpecReport, Timings};
 pub use requests::{
-    Accepted, BlockSubmission, ImageApproval, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission,
+    Accepted, BlockSubmission, ImageApproval, ImageFetch, ImageFetched, NamespaceSubmission, SpecificationApproval,
+    WithdrawalSubmission,
 };
 pub use status::{
     BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,

@@ -42,6 +42,27 @@ pub struct ImageApproval {
     pub description: String,
 }
 
+/// `POST /api/v1/images/fetch`: get a builder image from peers. Asked again until it is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageFetch {
+    /// The network's own digest of the image.
+    pub image: String,
+}
+
+/// The answer to an [`ImageFetch`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFetched {
+    /// The network's own digest of the image.
+    pub image: String,
+    /// Whether it is here; else it is on its way.
+    pub here: bool,
+    /// Name of its recipe, once it is here.
+    pub name: Option<String>,
+    /// Size of its layer in bytes, once it is here.
+    pub layer_bytes: Option<u64>,
+}
+
 /// `POST /api/v1/specifications/approve`: builds may follow this specification, although it is not a structured one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,6 @@
 //! The units of a session on disk, and the marker that says that this member has signed units in it.
 //!
-//! Layout of the directory: `lock`; `voted/<session>`, the marker, which names a generation; `backups/<session>.<generation>`,
+//! Layout of the directory: `lock`; `standing` (below); `voted/<session>`, the marker, which names a generation; `backups/<session>.<generation>`,
 //! the units as [`frames`]; `pending` (see `journal`).
 //!
 //! Each start of a session copies the intact units of the generation that the marker names to a file of the next
@@ -10,13 +10,18 @@
 //! **A marker without the file it names, or with a file damaged elsewhere than at its end, means that units may be lost
 //! that others have seen.** Going on would sign a second unit for the same round, so such a session is
 //! [`Opened::Lost`]: it is never entered again. What then happens is decided in `supervisor`.
+//!
+//! `standing` says that the directory is complete: which session was the newest that was marked, and before which one this
+//! member must not sign because an earlier directory was lost. A session without a marker that is newer than both was never
+//! voted in. A directory without this file is new, or it is what came in the place of a lost one; only who made the key can
+//! tell the two apart ([`crate::Start::founding`]).
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_util::io::AsyncWrite;
@@ -27,13 +32,22 @@ use crate::error::{ConsensusError, IoContext as _};
 use crate::frames;
 
 const HEADER: &[u8] = b"pyrsia-maven consensus backup 1\n";
+const STANDING: &[u8] = b"pyrsia-maven consensus standing 1\n";
 const MARKER: &[u8] = b"pyrsia-maven consensus voted 1\n";
 
 /// The directory of an orderer. One process at a time.
 pub(crate) struct Dir {
     path: PathBuf,
+    standing: Mutex<Standing>,
     /// Locked while it is open.
     _lock: File,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Standing {
+    newest_voted: Option<u64>,
+    not_before: u64,
 }
 
 /// The backup of a session, opened.
@@ -70,7 +84,76 @@ impl Dir {
             }
             Err(fs::TryLockError::Error(source)) => return Err(source).at("lock", &lock_path),
         }
-        Ok(Arc::new(Self { path: path.to_owned(), _lock: lock }))
+        Ok(Arc::new(Self { path: path.to_owned(), standing: Mutex::default(), _lock: lock }))
+    }
+
+    /// Reads what the directory knows of this member's past; to be called before any session is opened. `founding`: this
+    /// member's key was never used before this directory was made. `newest_known`: a session that the network is known to
+    /// have reached.
+    pub(crate) fn settle(&self, founding: bool, newest_known: u64) -> Result<(), ConsensusError> {
+        let path = self.standing_path();
+        let stored = match fs::read(&path) {
+            Ok(bytes) => standing_from(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).at("read", &path),
+        };
+        if let Some(stored) = stored {
+            *self.standing() = stored;
+            return Ok(());
+        }
+        let marked = self.newest_marker()?;
+        let standing = if founding && marked.is_none() {
+            Standing::default()
+        } else {
+            let newest = newest_known.max(marked.unwrap_or(0));
+            tracing::warn!(consensus.session = newest, "the consensus directory is not the one of this member's past");
+            Standing { newest_voted: marked, not_before: newest.saturating_add(1) }
+        };
+        self.write_standing(standing)
+    }
+
+    /// The first session in which this member may sign.
+    pub(crate) fn not_before(&self) -> u64 {
+        self.standing().not_before
+    }
+
+    /// No session up to this one may be signed in. On disk when this returns.
+    pub(crate) fn sit_out_until_after(&self, session: u64) -> Result<(), ConsensusError> {
+        let standing = *self.standing();
+        let not_before = session.saturating_add(1);
+        if standing.not_before >= not_before {
+            return Ok(());
+        }
+        self.write_standing(Standing { not_before, ..standing })
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing_path(&self) -> PathBuf {
+        self.path.join("standing")
+    }
+
+    fn write_standing(&self, standing: Standing) -> Result<(), ConsensusError> {
+        let mut content = STANDING.to_vec();
+        // 0 for none: one more than the session otherwise.
+        let voted = standing.newest_voted.map_or(0, |session| session.saturating_add(1));
+        content.extend_from_slice(&voted.to_le_bytes());
+        content.extend_from_slice(&standing.not_before.to_le_bytes());
+        write_framed(&self.path.join("standing.new"), &self.standing_path(), &content)?;
+        self.sync_folder(".")?;
+        *self.standing() = standing;
+        Ok(())
+    }
+
+    fn newest_marker(&self) -> Result<Option<u64>, ConsensusError> {
+        let folder = self.path.join("voted");
+        let mut newest = None;
+        for entry in fs::read_dir(&folder).at("list", &folder)? {
+            newest = newest.max(session_of(&entry.at("list", &folder)?.path()));
+        }
+        Ok(newest)
     }
 
     /// Where the journal of pending entries lies.
@@ -87,14 +170,18 @@ impl Dir {
     }
 
     /// Opens the backup of `session` and marks the session as voted in.
-    ///
-    /// `was_seen`: the ledger holds batches of this session, so that without a marker the whole directory is missing.
-    pub(crate) fn open_session(self: &Arc<Self>, session: u64, was_seen: bool) -> Result<Opened, ConsensusError> {
+    pub(crate) fn open_session(self: &Arc<Self>, session: u64) -> Result<Opened, ConsensusError> {
+        let standing = *self.standing();
+        if session < standing.not_before {
+            let reason = format!(
+                "what this member signed up to session {} is lost; it takes part again in a later one",
+                standing.not_before - 1
+            );
+            return Ok(Opened::Lost { reason });
+        }
         let (units, generation) = match self.read_marker(session)? {
-            Marker::Absent if was_seen => {
-                return Ok(Opened::Lost {
-                    reason: "the ledger holds batches of the session, but its marker and backup are gone".to_owned(),
-                });
+            Marker::Absent if standing.newest_voted.is_some_and(|newest| session <= newest) => {
+                return Ok(Opened::Lost { reason: "the marker and the backup of the session are gone".to_owned() });
             }
             Marker::Absent => (Vec::new(), 0),
             Marker::Damaged => {
@@ -106,6 +193,10 @@ impl Dir {
             },
         };
         let writer = self.start_generation(session, generation, &units)?;
+        if standing.newest_voted.is_none_or(|newest| newest < session) {
+            // After the marker: a crash in between leaves a session that is entered again, and nothing was signed yet.
+            self.write_standing(Standing { newest_voted: Some(session), ..standing })?;
+        }
         Ok(Opened::Ready { count: units.len(), units: units.concat(), writer })
     }
 
@@ -217,13 +308,7 @@ impl Dir {
         let mut content = MARKER.to_vec();
         content.extend_from_slice(&session.to_le_bytes());
         content.extend_from_slice(&generation.to_le_bytes());
-        let mut framed = Vec::new();
-        // The content has a fixed length, far below a frame's.
-        let _ = frames::append(&mut framed, &content);
-        let mut file = File::create(&temporary).at("create", &temporary)?;
-        file.write_all(&framed).at("write", &temporary)?;
-        file.sync_all().at("sync", &temporary)?;
-        fs::rename(&temporary, &path).at("rename", &path)?;
+        write_framed(&temporary, &path, &content)?;
         self.sync_folder("voted")
     }
 
@@ -231,6 +316,29 @@ impl Dir {
         let folder = self.path.join(folder);
         File::open(&folder).and_then(|file| file.sync_all()).at("sync", &folder)
     }
+}
+
+/// Puts a small file in the place of another one, in one step. The folder is not synced.
+fn write_framed(temporary: &Path, path: &Path, content: &[u8]) -> Result<(), ConsensusError> {
+    let mut framed = Vec::new();
+    // The content has a fixed length, far below a frame's.
+    let _ = frames::append(&mut framed, content);
+    let mut file = File::create(temporary).at("create", temporary)?;
+    file.write_all(&framed).at("write", temporary)?;
+    file.sync_all().at("sync", temporary)?;
+    fs::rename(temporary, path).at("rename", path)
+}
+
+fn standing_from(bytes: &[u8]) -> Option<Standing> {
+    let frames = frames::read(bytes).ok()?;
+    let [content] = frames.contents.as_slice() else {
+        return None;
+    };
+    let (voted, not_before) = content.strip_prefix(STANDING)?.split_first_chunk::<8>()?;
+    Some(Standing {
+        newest_voted: u64::from_le_bytes(*voted).checked_sub(1),
+        not_before: u64::from_le_bytes(not_before.try_into().ok()?),
+    })
 }
 
 enum Marker {
@@ -364,7 +472,7 @@ mod tests {
         let mut expected = Vec::new();
         for restart in 0..4u8 {
             let dir = Dir::open(temp.path()).unwrap();
-            let (units, mut writer) = ready(dir.open_session(3, restart > 0).unwrap());
+            let (units, mut writer) = ready(dir.open_session(3).unwrap());
             assert_eq!(units, expected);
             // What AlephBFT does after loading: it saves everything again.
             for unit in expected.chunks(4) {
@@ -383,7 +491,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         {
             let dir = Dir::open(temp.path()).unwrap();
-            let (_, mut writer) = ready(dir.open_session(0, false).unwrap());
+            let (_, mut writer) = ready(dir.open_session(0).unwrap());
             write(&mut writer, &[1; 100]).await;
             write(&mut writer, &[2; 100]).await;
         }
@@ -392,12 +500,12 @@ mod tests {
         fs::write(&path, &bytes[..bytes.len() - 13]).unwrap();
         {
             let dir = Dir::open(temp.path()).unwrap();
-            let (units, mut writer) = ready(dir.open_session(0, true).unwrap());
+            let (units, mut writer) = ready(dir.open_session(0).unwrap());
             assert_eq!(units, vec![1; 100]);
             write(&mut writer, &[3; 100]).await;
         }
         let dir = Dir::open(temp.path()).unwrap();
-        let (units, _) = ready(dir.open_session(0, true).unwrap());
+        let (units, _) = ready(dir.open_session(0).unwrap());
         assert_eq!(units, [[1; 100], [3; 100]].concat());
     }
 
@@ -406,14 +514,14 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         {
             let dir = Dir::open(temp.path()).unwrap();
-            let (_, mut writer) = ready(dir.open_session(0, false).unwrap());
+            let (_, mut writer) = ready(dir.open_session(0).unwrap());
             write(&mut writer, &[1; 100]).await;
         }
         fs::remove_file(only_backup(temp.path())).unwrap();
         let dir = Dir::open(temp.path()).unwrap();
-        assert!(is_lost(&dir.open_session(0, false).unwrap()));
-        assert!(is_lost(&dir.open_session(0, false).unwrap()));
-        assert!(!is_lost(&dir.open_session(1, false).unwrap()));
+        assert!(is_lost(&dir.open_session(0).unwrap()));
+        assert!(is_lost(&dir.open_session(0).unwrap()));
+        assert!(!is_lost(&dir.open_session(1).unwrap()));
     }
 
     #[tokio::test]
@@ -421,7 +529,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         {
             let dir = Dir::open(temp.path()).unwrap();
-            let (_, mut writer) = ready(dir.open_session(0, false).unwrap());
+            let (_, mut writer) = ready(dir.open_session(0).unwrap());
             write(&mut writer, &[1; 100]).await;
             write(&mut writer, &[2; 100]).await;
         }
@@ -431,15 +539,52 @@ mod tests {
         bytes[middle] ^= 1;
         fs::write(&path, bytes).unwrap();
         let dir = Dir::open(temp.path()).unwrap();
-        assert!(is_lost(&dir.open_session(0, false).unwrap()));
+        assert!(is_lost(&dir.open_session(0).unwrap()));
     }
 
     #[test]
-    fn a_wiped_directory_is_noticed_when_the_ledger_has_batches_of_the_session() {
+    fn a_directory_without_its_past_keeps_out_of_every_session_that_may_have_been_voted_in() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
-        assert!(is_lost(&dir.open_session(5, true).unwrap()));
-        assert!(!is_lost(&dir.open_session(5, false).unwrap()));
+        dir.settle(false, 5).unwrap();
+        assert!(is_lost(&dir.open_session(5).unwrap()));
+        dir.sit_out_until_after(7).unwrap();
+        dir.sit_out_until_after(6).unwrap();
+        drop(dir);
+        // Said once, it stays, whatever is claimed later.
+        let dir = Dir::open(temp.path()).unwrap();
+        dir.settle(true, 0).unwrap();
+        assert_eq!(dir.not_before(), 8);
+        assert!(is_lost(&dir.open_session(7).unwrap()));
+        assert!(!is_lost(&dir.open_session(8).unwrap()));
+    }
+
+    #[test]
+    fn a_complete_directory_knows_which_sessions_were_never_voted_in() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        dir.settle(true, 0).unwrap();
+        ready(dir.open_session(2).unwrap());
+        drop(dir);
+        fs::remove_dir_all(temp.path().join("voted")).unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        dir.settle(false, 9).unwrap();
+        assert!(is_lost(&dir.open_session(2).unwrap()), "its marker is gone");
+        assert!(!is_lost(&dir.open_session(9).unwrap()), "the ledger is far ahead, but this is a new session here");
+    }
+
+    #[test]
+    fn a_damaged_standing_counts_as_a_lost_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        dir.settle(true, 0).unwrap();
+        ready(dir.open_session(3).unwrap());
+        drop(dir);
+        fs::write(temp.path().join("standing"), b"garbage").unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        // Even for who claims to be new: there is a marker.
+        dir.settle(true, 1).unwrap();
+        assert_eq!(dir.not_before(), 4);
     }
 
     #[test]
@@ -448,11 +593,11 @@ mod tests {
         let dir = Dir::open(temp.path()).unwrap();
         // Crash after the backup of generation 0 was begun and before the marker named it.
         fs::write(dir.backup_path(0, 0), b"garbage").unwrap();
-        let (units, _) = ready(dir.open_session(0, false).unwrap());
+        let (units, _) = ready(dir.open_session(0).unwrap());
         assert!(units.is_empty());
         // Crash after generation 1 was begun: the marker still names 0.
         fs::write(dir.backup_path(0, 1), b"garbage").unwrap();
-        let (units, _) = ready(dir.open_session(0, true).unwrap());
+        let (units, _) = ready(dir.open_session(0).unwrap());
         assert!(units.is_empty());
     }
 
@@ -470,7 +615,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
         for session in 0..3 {
-            ready(dir.open_session(session, false).unwrap());
+            ready(dir.open_session(session).unwrap());
         }
         dir.remove_sessions_before(2).unwrap();
         only_backup(temp.path());

@@ -26,6 +26,9 @@ const STALE_AFTER: Duration = Duration::from_secs(60);
 const STALE_PACE: Duration = Duration::from_secs(30);
 /// Others' entries that are remembered at most.
 const MAX_FOREIGN: usize = 4096;
+/// A member that sits out believes others that they are in a session this far beyond the ledger's, not more: one of them may
+/// lie, and would keep it out for ever.
+const BELIEVED_AHEAD: u64 = 2;
 /// Bytes of agreed entries that the receiver has not taken, from which on nothing new is proposed.
 const MAX_BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
@@ -79,6 +82,15 @@ pub(crate) struct Core {
     last_progress: Option<Instant>,
     last_stale_unit: Option<Instant>,
     backlog_bytes: usize,
+    sitting_out: Option<SittingOut>,
+}
+
+/// What is heard while this member takes no part.
+#[derive(Debug)]
+struct SittingOut {
+    /// Members whose first word came.
+    heard: Vec<bool>,
+    newest: u64,
 }
 
 impl Core {
@@ -97,7 +109,34 @@ impl Core {
             last_progress: None,
             last_stale_unit: None,
             backlog_bytes: 0,
+            sitting_out: None,
         }
+    }
+
+    /// This member takes no part in the active session, or takes part again.
+    pub(crate) fn sit_out(&mut self, sits_out: bool) {
+        if !sits_out {
+            self.sitting_out = None;
+        } else if self.sitting_out.is_none() {
+            self.sitting_out = Some(SittingOut { heard: vec![false; self.peers.len()], newest: self.active });
+        }
+    }
+
+    /// While this member sits out: the newest session that another one was in when it was first heard.
+    pub(crate) fn newest_heard(&self) -> Option<u64> {
+        self.sitting_out.as_ref().map(|sitting| sitting.newest)
+    }
+
+    /// The ledger has batches of `session`, which came from elsewhere: leaves all sessions before it for good.
+    pub(crate) fn jump(&mut self, session: u64, now: Instant) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        if session > self.active {
+            self.active = session;
+            self.held = self.held.split_off(&session);
+            self.turn_to_active();
+            self.take_held(now, &mut outcomes);
+        }
+        outcomes
     }
 
     /// The session that this member takes part in.
@@ -152,25 +191,37 @@ impl Core {
         }
     }
 
-    /// A hint of member `from` came.
-    pub(crate) fn hint(&mut self, from: usize, hint: Hint, now: Instant) {
+    /// A hint of member `from` came. True when [`Core::newest_heard`] has changed.
+    pub(crate) fn hint(&mut self, from: usize, hint: Hint, now: Instant) -> bool {
         if from == self.me {
-            return;
+            return false;
         }
         if let Some(peer) = self.peers.get_mut(from) {
             peer.session = hint.session;
             peer.working_until = hint.working.then_some(now + HINT_LEASE);
         }
+        let Some(sitting) = &mut self.sitting_out else {
+            return false;
+        };
+        let is_first = sitting.heard.get_mut(from).is_some_and(|heard| !std::mem::replace(heard, true));
+        let believed = hint.session.min(self.active.saturating_add(BELIEVED_AHEAD));
+        let is_newer = is_first && believed > sitting.newest;
+        if is_newer {
+            sitting.newest = believed;
+        }
+        is_newer
     }
 
     /// What to tell the others.
     pub(crate) fn own_hint(&self, now: Instant) -> Hint {
-        Hint { session: self.active, working: self.pool.len() > 0 || self.has_fresh_foreign(now) || self.is_behind() }
+        let has_reason = self.pool.len() > 0 || self.has_fresh_foreign(now) || self.is_behind();
+        // Who sits out does not keep the others awake with what it cannot propose.
+        Hint { session: self.active, working: has_reason && self.sitting_out.is_none() }
     }
 
     /// True while units may be created for any reason.
     pub(crate) fn is_awake(&self, now: Instant) -> bool {
-        self.own_hint(now).working || self.is_hinted(now, u64::MAX)
+        self.sitting_out.is_none() && (self.own_hint(now).working || self.is_hinted(now, u64::MAX))
     }
 
     /// May session `session` create a unit?
@@ -224,16 +275,21 @@ impl Core {
             return outcomes;
         }
         self.take(step, now, &mut outcomes);
+        self.take_held(now, &mut outcomes);
+        outcomes
+    }
+
+    /// Takes what was final in a session before it became the active one.
+    fn take_held(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
         while let Some(steps) = self.held.remove(&self.active) {
             let of = self.active;
             for step in steps {
-                self.take(step, now, &mut outcomes);
+                self.take(step, now, outcomes);
             }
             if self.active == of {
                 break;
             }
         }
-        outcomes
     }
 
     fn take(&mut self, step: Step, now: Instant, outcomes: &mut Vec<Outcome>) {
@@ -244,9 +300,12 @@ impl Core {
                 own.push(name);
             }
         }
-        if let Some(batch) = step.batch {
+        let last = step.batches.len().saturating_sub(1);
+        for (number, batch) in step.batches.into_iter().enumerate() {
             self.last_progress = Some(now);
             self.backlog_bytes += batch_bytes(&batch);
+            // Struck off the journal when all of them have been handed over.
+            let own = if number == last { std::mem::take(&mut own) } else { Vec::new() };
             outcomes.push(Outcome::Batch { batch, own });
         }
         if step.near_cut {
@@ -255,12 +314,16 @@ impl Core {
         if step.cut {
             outcomes.push(Outcome::Finished(self.active));
             self.active += 1;
-            self.pool.start_over();
-            self.foreign.clear();
-            // The finished session's order is still needed: AlephBFT goes on there for the sake of others.
-            let oldest = self.active.saturating_sub(1);
-            self.orders = self.orders.split_off(&oldest);
+            self.turn_to_active();
         }
+    }
+
+    fn turn_to_active(&mut self) {
+        self.pool.start_over();
+        self.foreign.clear();
+        // A finished session's order is still needed: AlephBFT goes on there for the sake of others.
+        let oldest = self.active.saturating_sub(1);
+        self.orders = self.orders.split_off(&oldest);
     }
 
     /// The receiver took a batch.
@@ -443,5 +506,44 @@ mod tests {
         assert_eq!(core.decide(0, now), Decision::Wait(None));
         core.delivered(bytes);
         assert_eq!(core.decide(0, now), Decision::Propose(payload(b"a")));
+    }
+
+    #[test]
+    fn a_jump_leaves_old_sessions_and_takes_what_the_new_one_has_brought_already() {
+        let (mut core, now) = core(4);
+        submit(&mut core, b"a");
+        assert_eq!(core.decide(0, now), Decision::Propose(payload(b"a")));
+        core.on_batch(1, vec![payload(b"dropped")], now);
+        assert_eq!(core.on_batch(2, vec![payload(b"b")], now), vec![]);
+        let outcomes = core.jump(2, now);
+        assert!(matches!(&outcomes[..], [Outcome::Batch { batch, .. }] if (batch.session, batch.index) == (2, 0)));
+        assert_eq!((core.active(), core.active_batches()), (2, 1));
+        assert_eq!(core.decide(2, now), Decision::Propose(payload(b"a")), "proposed again");
+        assert_eq!(
+            core.on_batch(0, vec![payload(b"a")], now),
+            vec![],
+            "what the old one still brings is not handed over"
+        );
+        assert_eq!(core.jump(1, now), vec![], "never back");
+        assert_eq!(core.active(), 2);
+    }
+
+    #[test]
+    fn who_sits_out_wakes_nobody_and_remembers_the_first_word_of_each() {
+        let (mut core, now) = core(4);
+        submit(&mut core, b"a");
+        core.sit_out(true);
+        for peer in 1..4 {
+            core.hint(peer, Hint { session: 1, working: true }, now);
+        }
+        assert_eq!(core.newest_heard(), Some(1));
+        assert!(!core.hint(1, Hint { session: 2, working: true }, now), "a later word of the same member");
+        assert_eq!(core.own_hint(now), DONE);
+        assert!(!core.is_awake(now));
+        core.sit_out(false);
+        assert_eq!(core.newest_heard(), None);
+        core.sit_out(true);
+        assert!(core.hint(3, Hint { session: u64::MAX, working: false }, now));
+        assert_eq!(core.newest_heard(), Some(BELIEVED_AHEAD), "a liar is believed so far");
     }
 }

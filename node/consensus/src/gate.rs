@@ -17,11 +17,13 @@ pub(crate) struct Shared {
     pub(crate) gates: Notify,
     /// Rings when the others may have to be told something.
     pub(crate) hints: Notify,
+    /// Rings when a member that sits out has heard of a newer session.
+    pub(crate) heard: Notify,
 }
 
 impl Shared {
     pub(crate) fn new(core: Core) -> Arc<Self> {
-        Arc::new(Self { core: Mutex::new(core), gates: Notify::new(), hints: Notify::new() })
+        Arc::new(Self { core: Mutex::new(core), gates: Notify::new(), hints: Notify::new(), heard: Notify::new() })
     }
 
     /// The state, for reading and short computations.

@@ -4,6 +4,11 @@
 //! [`pyrsia_replica::OrderedBatch`]es, the same on every member. Work is divided into *sessions*; a session is cut
 //! after an agreed number of batches or of bytes, whichever comes first, and the next one goes on.
 //!
+//! Sessions that this member did not take part in come to the ledger by another way (certified blocks from other nodes).
+//! Whoever takes those says how far the ledger is ([`ConsensusOrderer::ledger_at`]), and this member goes on in the session
+//! that the ledger is in: **never in a later one**, whose batches would leave a gap, and never in one in which it may have
+//! signed units that it no longer has.
+//!
 //! Contract with whoever receives the batches:
 //! - after a restart every batch of the session at the resume position is handed over **again**, from its first one:
 //!   the receiver must be idempotent on `(session, index)` and should assert that the content is what it stored;
@@ -21,8 +26,8 @@
 //!   by the length of a session;
 //! - the end of a session that this crate did not ask for is a fault: it is reported and nothing more is taken.
 //!
-//! What is not here: networking (see [`Transport`]), entries' meaning, catching up with sessions that this member did
-//! not take part in (the replica's follower does that from certificates), changes of the committee (the composition
+//! What is not here: networking (see [`Transport`]), entries' meaning, catching up (the replica takes certified
+//! blocks), changes of the committee (the composition
 //! root starts an orderer for each committee).
 
 mod backup;
@@ -48,7 +53,8 @@ mod wire;
 pub use config::ConsensusConfig;
 pub use error::ConsensusError;
 pub use keychain::Membership;
-pub use orderer::{ConsensusOrderer, Resume};
+pub use orderer::{ConsensusOrderer, Resume, Start};
+pub use session::Cut;
 pub use supervisor::{Condition, Status};
 pub use transport::{Incoming, Transport};
 pub use types::{MAX_ENTRY_BYTES, MAX_MEMBERS, MAX_MESSAGE_BYTES};

@@ -27,6 +27,8 @@ const REBROADCAST: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 /// What one session runs on.
 pub(crate) struct Parts {
     pub(crate) session: u64,
+    /// Batches of a session.
+    pub(crate) batches: u64,
     pub(crate) units: Vec<u8>,
     pub(crate) writer: BackupWriter,
     pub(crate) gate: Gate,
@@ -56,7 +58,7 @@ pub(crate) fn start(
     ended: impl FnOnce() + Send + 'static,
 ) -> Option<Running> {
     let delay = config.unit_creation_delay();
-    let max_round = Round::try_from(config.session_batches + ROUNDS_AFTER_CUT).ok()?;
+    let max_round = Round::try_from(parts.batches + ROUNDS_AFTER_CUT).ok()?;
     let aleph_config = create_config(
         NodeCount(membership.size()),
         NodeIndex(membership.me()),

@@ -1,7 +1,7 @@
 //! The public face: start, submit, stop.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,48 +40,70 @@ pub struct Resume {
     pub after: Option<u64>,
 }
 
+/// What an orderer is started with.
+pub struct Start {
+    /// The section of the configuration.
+    pub config: ConsensusConfig,
+    /// Where sessions are cut, the same for all members: [`Cut::of`] the network's constants.
+    pub cut: Cut,
+    /// The committee, and this member's place and key.
+    pub membership: Membership,
+    /// The directory for files of this crate.
+    pub dir: PathBuf,
+    /// The network to the other members.
+    pub transport: Arc<dyn Transport>,
+    /// Where batches go. The receiver must store each one before it takes the next: sessions' backups are removed on the
+    /// strength of that.
+    pub batches: mpsc::Sender<OrderedBatch>,
+    /// What the receiver has stored; all batches of that session come again.
+    pub resume: Resume,
+    /// **This member's consensus key has never signed anything**, so that an empty `dir` is a new one and not what is left
+    /// of a lost one. Looked at only when `dir` is empty. A member that says so wrongly may sign two units for one round,
+    /// for which the others exclude it; one that does not say so although it is true sits a session out. In a new network
+    /// where nobody says so, nothing ever happens.
+    ///
+    /// Whoever makes the key can know: write a file beside it when the key is made, pass true while the file is there, and
+    /// remove it when [`ConsensusOrderer::start`] has returned. A key that is restored from a copy must come without it.
+    pub founding: bool,
+}
+
 /// Orders entries by AlephBFT. See the crate's documentation for the contract.
 ///
 /// Dropping it stops everything at once, as a crash would: it can be started again on the same directory.
 pub struct ConsensusOrderer {
     shared: Arc<Shared>,
     journal: Arc<Mutex<Journal>>,
+    ledger: watch::Sender<Resume>,
     status: watch::Receiver<Status>,
     tasks: Vec<AbortHandle>,
     tracker: TaskTracker,
 }
 
 impl ConsensusOrderer {
-    /// Starts taking part, as the member and in the committee of `membership`, with files in `dir`.
+    /// Starts taking part.
     ///
-    /// Batches go to `batches`, whose receiver must store each one before it takes the next: sessions' backups are
-    /// removed on the strength of that. `resume` is what the receiver has stored; all batches of that session come
-    /// again.
+    /// A directory that is neither complete nor new (see [`Start::founding`]) makes a member of a larger network sit out
+    /// until the ledger shows a later session than any that is known to be reached: [`Condition::SittingOut`]. So let the
+    /// ledger catch up with other nodes **before** the start; afterwards [`ConsensusOrderer::ledger_at`].
     ///
     /// The first entry of a process takes about five seconds in a network of one, and when a member is down: AlephBFT
     /// waits that long for the others' word on this member's newest unit.
     ///
     /// Errors: configuration and committee that cannot work, a directory that another orderer uses, files that cannot
-    /// be read or written. A lost backup is none: see [`Condition::SittingOut`].
-    pub async fn start(
-        config: ConsensusConfig,
-        membership: Membership,
-        dir: &Path,
-        transport: Arc<dyn Transport>,
-        batches: mpsc::Sender<OrderedBatch>,
-        resume: Resume,
-    ) -> Result<Self, ConsensusError> {
+    /// be read or written. A lost backup is none.
+    pub async fn start(start: Start) -> Result<Self, ConsensusError> {
+        let Start { config, cut, membership, dir, transport, batches, resume, founding } = start;
         config.check()?;
-        let dir = open_dir(dir).await?;
+        let dir = open_dir(&dir).await?;
         let journal = {
             let dir = Arc::clone(&dir);
             blocking(move || {
+                dir.settle(founding, resume.session)?;
                 dir.remove_sessions_before(resume.session)?;
                 Journal::open(&dir)
             })
             .await?
         };
-        let cut = Cut { batches: config.session_batches, bytes: config.session_bytes };
         let (me, size) = (membership.me(), membership.size());
         let mut core = Core::new(me, size, cut, config.max_pending, resume.session);
         for (name, entry) in journal.pending() {
@@ -91,6 +113,7 @@ impl ConsensusOrderer {
         let journal = Arc::new(Mutex::new(journal));
         let (outcomes, outcomes_out) = mpsc::unbounded_channel();
         let (ended, ended_out) = mpsc::unbounded_channel();
+        let (ledger, ledger_out) = watch::channel(resume);
         let (status, status_out) = watch::channel(Status {
             session: resume.session,
             batches: 0,
@@ -102,6 +125,7 @@ impl ConsensusOrderer {
         let outlet = Outlet::new(Arc::clone(&transport), me, size);
         let mut supervisor = Supervisor {
             config,
+            cut,
             membership,
             dir,
             journal: Arc::clone(&journal),
@@ -112,12 +136,13 @@ impl ConsensusOrderer {
             batches,
             outcomes,
             ended,
+            ledger: ledger_out,
             status,
             running: BTreeMap::new(),
             lost: BTreeMap::new(),
             disposal: Disposal::default(),
         };
-        supervisor.start_active(resume.after.is_some()).await?;
+        supervisor.start_active().await?;
         let mut tasks = vec![tracker.spawn(supervisor.run(outcomes_out, ended_out)).abort_handle()];
         if size > 1 {
             let routed = Arc::clone(&shared);
@@ -125,12 +150,26 @@ impl ConsensusOrderer {
             tasks.push(tracker.spawn(routing).abort_handle());
             tasks.push(tracker.spawn(tell_others(Arc::clone(&shared), outlet)).abort_handle());
         }
-        Ok(Self { shared, journal, status: status_out, tasks, tracker })
+        Ok(Self { shared, journal, ledger, status: status_out, tasks, tracker })
     }
 
     /// What this orderer is doing; changes can be awaited.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Says that the ledger has stored everything up to this batch, which came from other nodes. If that is beyond the
+    /// session that this member takes part in, it leaves that one and enters the later one, from whose first batch on
+    /// everything is then handed over; a member that sits out takes part again if it may. Does not wait; what has become of
+    /// it shows in [`ConsensusOrderer::status`]. Positions that were passed already mean nothing.
+    pub fn ledger_at(&self, resume: Resume) {
+        self.ledger.send_if_modified(|known| {
+            let is_newer = resume.session > known.session;
+            if is_newer {
+                *known = resume;
+            }
+            is_newer
+        });
     }
 
     /// Number of this member's entries that are not final.

@@ -118,7 +118,9 @@ impl Router {
             match Envelope::from_bytes(&incoming.message) {
                 Some(Envelope::Session { session, message }) => self.deliver(session, message),
                 Some(Envelope::Hint(hint)) => {
-                    shared.change(|core| core.hint(incoming.from, hint, Instant::now()));
+                    if shared.change(|core| core.hint(incoming.from, hint, Instant::now())) {
+                        shared.heard.notify_one();
+                    }
                 }
                 None => tracing::debug!(
                     consensus.from = incoming.from,

@@ -9,21 +9,32 @@ use pyrsia_replica::OrderedBatch;
 
 use crate::types::{EntryName, Payload, is_entry_size};
 
-/// Where sessions are cut.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cut {
-    /// Number of batches of a session.
-    pub(crate) batches: u64,
-    /// Bytes of entries with which a session ends.
-    pub(crate) bytes: u64,
+/// Most bytes of entries in an ordered batch. AlephBFT's batches have no bound below a session's; what a node hands to
+/// another has one, and a block is made of one ordered batch.
+pub(crate) const MAX_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Where sessions are cut. The same for all members of a network: see [`pyrsia_ledger::Constants`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// A session is cut after this many batches, empty ones included.
+    pub batches: u64,
+    /// A session is cut by the batch with which its entries reach this many bytes.
+    pub bytes: u64,
+}
+
+impl Cut {
+    /// The cut of a network.
+    pub fn of(constants: &pyrsia_ledger::Constants) -> Self {
+        Self { batches: constants.session_batches.into(), bytes: constants.session_bytes.into() }
+    }
 }
 
 /// What one batch of AlephBFT brought.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// The batch to hand over; none when nothing is in it.
-    pub(crate) batch: Option<OrderedBatch>,
-    /// Names of the entries in the batch.
+    /// The batches to hand over; none when nothing is in it, more than one when it is longer than [`MAX_BATCH_BYTES`].
+    pub(crate) batches: Vec<OrderedBatch>,
+    /// Names of the entries in the batches.
     pub(crate) names: Vec<EntryName>,
     /// The session comes near to its cut: time to start the next one (its start may take five seconds). Said once.
     pub(crate) near_cut: bool,
@@ -63,10 +74,8 @@ impl SessionOrder {
         if self.cut {
             return Step::default();
         }
-        let index = self.next_index;
-        self.next_index += 1;
         let mut step = Step::default();
-        let mut entries = Vec::new();
+        let mut bytes = 0;
         for entry in payloads.into_iter().flat_map(|payload| payload.0) {
             // Cannot come from an honest member, and honest members pass no such unit on; counted as nothing.
             if !is_entry_size(entry.len()) {
@@ -76,11 +85,17 @@ impl SessionOrder {
             step.names.push(name);
             self.seen.insert(name);
             self.bytes = self.bytes.saturating_add(entry.len() as u64);
-            entries.push(entry);
+            bytes += entry.len();
+            match step.batches.last_mut() {
+                Some(batch) if bytes <= MAX_BATCH_BYTES => batch.entries.push(entry),
+                _ => {
+                    bytes = entry.len();
+                    let index = self.next_index + step.batches.len() as u64;
+                    step.batches.push(OrderedBatch { session: self.session, index, entries: vec![entry] });
+                }
+            }
         }
-        if !entries.is_empty() {
-            step.batch = Some(OrderedBatch { session: self.session, index, entries });
-        }
+        self.next_index += step.batches.len().max(1) as u64;
         self.cut = self.next_index >= self.limits.batches || self.bytes >= self.limits.bytes;
         step.cut = self.cut;
         if !self.near_cut {
@@ -108,8 +123,8 @@ mod tests {
         assert_eq!(order.on_batch(Vec::new()), Step::default());
         let step = order.on_batch(vec![payload(&[b"a"]), payload(&[b"b", b"c"])]);
         assert_eq!(
-            step.batch,
-            Some(OrderedBatch { session: 2, index: 1, entries: vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()] })
+            step.batches,
+            [OrderedBatch { session: 2, index: 1, entries: vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()] }]
         );
     }
 
@@ -118,7 +133,7 @@ mod tests {
         let mut order = SessionOrder::new(0, CUT);
         order.on_batch(vec![payload(&[b"a"])]);
         let step = order.on_batch(vec![payload(&[b"a", b"b"])]);
-        assert_eq!(step.batch.unwrap().entries, vec![b"a".to_vec(), b"b".to_vec()]);
+        assert_eq!(step.batches[0].entries, vec![b"a".to_vec(), b"b".to_vec()]);
         assert_eq!(step.names, vec![EntryName::of(b"a"), EntryName::of(b"b")]);
         assert!(order.contains(&EntryName::of(b"b")));
     }
@@ -139,6 +154,19 @@ mod tests {
         let mut order = SessionOrder::new(0, CUT);
         let step = order.on_batch(vec![payload(&[&[1; 60], &[2; 60]])]);
         assert!(step.cut && step.near_cut);
-        assert_eq!(step.batch.unwrap().entries.len(), 2);
+        assert_eq!(step.batches[0].entries.len(), 2);
+    }
+
+    #[test]
+    fn a_long_batch_becomes_several_that_fit_a_block() {
+        let mut order = SessionOrder::new(0, Cut { batches: 100, bytes: u64::MAX });
+        let payloads: Vec<_> = (0..80u8).map(|n| payload(&[&[n; 16 * 1024], &[n; 16 * 1024]])).collect();
+        let step = order.on_batch(payloads.clone());
+        let indices: Vec<_> = step.batches.iter().map(|batch| batch.index).collect();
+        assert_eq!(indices, [0, 1, 2]);
+        assert!(step.batches.iter().all(|batch| batch.entries.iter().map(Vec::len).sum::<usize>() <= MAX_BATCH_BYTES));
+        let entries: Vec<_> = step.batches.into_iter().flat_map(|batch| batch.entries).collect();
+        assert_eq!(entries, payloads.into_iter().flat_map(|payload| payload.0).collect::<Vec<_>>());
+        assert_eq!(order.on_batch(vec![payload(&[b"a"])]).batches[0].index, 3);
     }
 }

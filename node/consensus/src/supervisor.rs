@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyrsia_replica::OrderedBatch;
 use tokio::sync::{mpsc, watch};
@@ -17,7 +17,9 @@ use crate::journal::Journal;
 use crate::keychain::Membership;
 use crate::lifecycle::{self, Parts, Running};
 use crate::network::{Outlet, SessionNetwork};
+use crate::orderer::Resume;
 use crate::router::Router;
+use crate::session::Cut;
 use crate::types::EntryName;
 
 /// Own entries that wait longer than this are worth a warning: too few members are up, or this one was excluded because
@@ -29,8 +31,8 @@ const OVERDUE_AFTER: Duration = Duration::from_secs(60);
 pub enum Condition {
     /// It takes part.
     Running,
-    /// It signed units in this session that it no longer has, and must not sign others. It takes part again when it is
-    /// started with a resume position in a later session, that is after the ledger was caught up from other nodes.
+    /// It may have signed units in this session that it no longer has, and must not sign others. It takes part again by
+    /// itself when [`crate::ConsensusOrderer::ledger_at`] says that the ledger was caught up with a later session.
     SittingOut {
         /// Number of the session.
         session: u64,
@@ -59,6 +61,7 @@ pub struct Status {
 
 pub(crate) struct Supervisor {
     pub(crate) config: ConsensusConfig,
+    pub(crate) cut: Cut,
     pub(crate) membership: Membership,
     pub(crate) dir: Arc<Dir>,
     pub(crate) journal: Arc<Mutex<Journal>>,
@@ -69,6 +72,7 @@ pub(crate) struct Supervisor {
     pub(crate) batches: mpsc::Sender<OrderedBatch>,
     pub(crate) outcomes: mpsc::UnboundedSender<Outcome>,
     pub(crate) ended: mpsc::UnboundedSender<u64>,
+    pub(crate) ledger: watch::Receiver<Resume>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) running: BTreeMap<u64, Running>,
     /// Sessions that must not be entered.
@@ -80,32 +84,82 @@ impl Supervisor {
     /// Starts the active session. In a network of one, sessions whose backup is lost are left out: what this member
     /// signed there was seen by nobody else, but batches of it may be in the ledger, under numbers that must not come
     /// again with other content. So the next session, which has none, is begun.
-    pub(crate) async fn start_active(&mut self, was_seen: bool) -> Result<(), ConsensusError> {
-        let mut was_seen = was_seen;
+    pub(crate) async fn start_active(&mut self) -> Result<(), ConsensusError> {
         loop {
             let session = self.shared.core().active();
-            self.ensure_started(session, was_seen).await?;
-            let Some(reason) = self.lost.get(&session) else {
+            self.ensure_started(session).await?;
+            let Some(reason) = self.lost.get(&session).cloned() else {
+                self.shared.change(|core| core.sit_out(false));
+                self.status.send_if_modified(|status| {
+                    let sat_out = matches!(status.condition, Condition::SittingOut { .. });
+                    if sat_out {
+                        status.condition = Condition::Running;
+                    }
+                    sat_out
+                });
                 return Ok(());
             };
             if self.membership.size() > 1 {
                 tracing::error!(consensus.session = session, reason, "sitting the consensus session out");
-                let condition = Condition::SittingOut { session, reason: reason.clone() };
+                self.shared.change(|core| core.sit_out(true));
+                let condition = Condition::SittingOut { session, reason };
                 self.status.send_modify(|status| status.condition = condition);
                 return Ok(());
             }
             tracing::warn!(consensus.session = session, reason, "going on with the next consensus session");
             self.shared.change(|core| core.skip_active());
-            was_seen = false;
         }
     }
 
-    async fn ensure_started(&mut self, session: u64, was_seen: bool) -> Result<(), ConsensusError> {
+    /// Remembers what was heard of newer sessions while sitting out because a directory was lost: this member may have
+    /// been in them too.
+    async fn remember_heard(&mut self) -> Result<(), ConsensusError> {
+        let (active, heard) = {
+            let core = self.shared.core();
+            (core.active(), core.newest_heard())
+        };
+        let Some(heard) = heard.filter(|_| self.dir.not_before() > active) else {
+            return Ok(());
+        };
+        let dir = Arc::clone(&self.dir);
+        blocking(move || dir.sit_out_until_after(heard)).await
+    }
+
+    /// The ledger has batches up to here, by whatever way they came.
+    async fn on_ledger(&mut self, resume: Resume) -> Result<(), ConsensusError> {
+        let session = resume.session;
+        if session <= self.shared.core().active() {
+            return Ok(());
+        }
+        self.remember_heard().await?;
+        tracing::info!(consensus.session = session, "the ledger is in a later session: entering it");
+        let outcomes = self.outcomes.clone();
+        self.shared.change(|core| {
+            for outcome in core.jump(session, Instant::now()) {
+                // The receiver is this supervisor's own.
+                let _ = outcomes.send(outcome);
+            }
+        });
+        for old in self.running.keys().copied().collect::<BTreeSet<_>>() {
+            if old < session {
+                self.router.close(old);
+                self.running.remove(&old);
+            }
+        }
+        self.lost.retain(|lost, _| *lost >= session);
+        self.start_active().await?;
+        let dir = Arc::clone(&self.dir);
+        blocking(move || dir.remove_sessions_before(session)).await?;
+        self.publish_progress();
+        Ok(())
+    }
+
+    async fn ensure_started(&mut self, session: u64) -> Result<(), ConsensusError> {
         if self.running.contains_key(&session) || self.lost.contains_key(&session) {
             return Ok(());
         }
         let dir = Arc::clone(&self.dir);
-        let opened = blocking(move || dir.open_session(session, was_seen)).await?;
+        let opened = blocking(move || dir.open_session(session)).await?;
         let (units, count, writer) = match opened {
             Opened::Ready { units, count, writer } => (units, count, writer),
             Opened::Lost { reason } => {
@@ -117,6 +171,7 @@ impl Supervisor {
         let shared = Arc::clone(&self.shared);
         let parts = Parts {
             session,
+            batches: self.cut.batches,
             units,
             writer,
             gate: Gate { session, shared: Arc::clone(&shared) },
@@ -166,6 +221,17 @@ impl Supervisor {
                         self.fail(format!("consensus session {session} ended by itself"));
                     }
                 }
+                Ok(()) = self.ledger.changed() => {
+                    let resume = *self.ledger.borrow_and_update();
+                    if let Err(error) = self.on_ledger(resume).await {
+                        self.fail(chain(&error));
+                    }
+                }
+                () = self.shared.heard.notified() => {
+                    if let Err(error) = self.remember_heard().await {
+                        self.fail(chain(&error));
+                    }
+                }
                 _ = overdue.tick() => {
                     let waiting = self.shared.core().pending();
                     let is_overdue = waiting > 0 && !own_progress;
@@ -198,7 +264,10 @@ impl Supervisor {
                 self.strike_off(own).await;
             }
             Outcome::StartEarly(session) => {
-                self.ensure_started(session, false).await.map_err(|error| chain(&error))?;
+                // The ledger may have overtaken it meanwhile.
+                if session >= self.shared.core().active() {
+                    self.ensure_started(session).await.map_err(|error| chain(&error))?;
+                }
             }
             Outcome::Finished(session) => self.on_finished(session).await.map_err(|error| chain(&error))?,
         }
@@ -216,7 +285,7 @@ impl Supervisor {
                 self.running.remove(&old);
             }
         }
-        self.start_active(false).await?;
+        self.start_active().await?;
         self.disposal.finished.push_back((session, self.disposal.sent));
         if let Some(before) = self.disposal.due(session, self.batches.max_capacity() as u64) {
             let dir = Arc::clone(&self.dir);

@@ -7,20 +7,25 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::{Member, assert_idle, batches_of, config, entry};
+use common::{Member, assert_idle, batches_of, config, cut, entry};
 use pyrsia_consensus::testing::MemoryNetwork;
-use pyrsia_consensus::{Condition, ConsensusConfig, Resume};
+use pyrsia_consensus::{Condition, ConsensusConfig, Cut, Resume};
 use pyrsia_replica::{OrderedBatch, SubmitError};
 use tempfile::TempDir;
 
 struct Network {
     memory: MemoryNetwork,
     temp: TempDir,
-    config: ConsensusConfig,
+    config: (ConsensusConfig, Cut),
 }
 
 impl Network {
     fn new(config: ConsensusConfig) -> Self {
+        Self::cut_at(config, cut())
+    }
+
+    fn cut_at(config: ConsensusConfig, cut: Cut) -> Self {
+        let config = (config, cut);
         Self { memory: MemoryNetwork::new(4), temp: tempfile::tempdir().unwrap(), config }
     }
 
@@ -138,7 +143,7 @@ async fn a_partition_heals_soon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_cut_at_the_same_place_by_all() {
     let network =
-        Network::new(ConsensusConfig { unit_creation_delay_ms: 20, session_batches: 30, ..ConsensusConfig::default() });
+        Network::cut_at(ConsensusConfig { unit_creation_delay_ms: 20, ..config() }, Cut { batches: 30, ..cut() });
     let mut members = network.members().await;
     let mut sessions = 0;
     for number in 0..24 {
@@ -167,11 +172,14 @@ async fn who_lost_its_backup_sits_the_session_out() {
     members[0].orderer.submit_bytes(entry(2)).await.unwrap();
     ordered_by_all(&mut members, 1).await;
     assert_idle(&mut fourth, Duration::from_secs(1)).await;
+    // Caught up with a later session from elsewhere, it takes part again: at once, and so after a restart.
+    let later = Resume { session: 1, after: Some(0) };
+    fourth.orderer.ledger_at(later);
+    let mut status = fourth.orderer.status();
+    status.wait_for(|status| status.condition == Condition::Running && status.session == 1).await.unwrap();
+    fourth.orderer.submit_bytes(entry(3)).await.unwrap();
     fourth.orderer.shutdown().await;
-
-    // Caught up with a later session from elsewhere, it takes part again.
-    let resume = Resume { session: 1, after: None };
-    let fourth = network.member(3, resume).await;
+    let fourth = network.member(3, later).await;
     assert_eq!(fourth.orderer.status().borrow().condition, Condition::Running);
     members.push(fourth);
     stop(members).await;

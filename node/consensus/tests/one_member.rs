@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{Member, assert_idle, batches_of, config, entry};
+use common::{Member, assert_idle, batches_of, config, cut, entry};
 use pyrsia_consensus::testing::MemoryNetwork;
-use pyrsia_consensus::{Condition, ConsensusConfig, Resume};
+use pyrsia_consensus::{Condition, ConsensusConfig, Cut, Resume};
 use pyrsia_replica::{OrderedBatch, SubmitError};
 
 async fn start(dir: &Path, config: ConsensusConfig, resume: Resume) -> Member {
-    Member::start(1, 0, &MemoryNetwork::new(1), dir, config, resume).await
+    Member::start(1, 0, &MemoryNetwork::new(1), dir, (config, cut()), resume).await
 }
 
 fn entries(batches: &[OrderedBatch]) -> Vec<Vec<u8>> {
@@ -121,7 +121,8 @@ async fn a_lost_backup_ends_the_session_and_the_next_one_goes_on() {
 async fn a_wiped_directory_never_reuses_the_number_of_a_stored_batch() {
     let temp = tempfile::tempdir().unwrap();
     let resume = Resume { session: 4, after: Some(17) };
-    let mut member = start(temp.path(), config(), resume).await;
+    let parts = (config(), cut());
+    let mut member = Member::start_as(1, 0, &MemoryNetwork::new(1), temp.path(), parts, resume, false).await;
     member.orderer.submit_bytes(entry(0)).await.unwrap();
     assert_eq!(member.next_batch().await.session, 5);
     member.orderer.shutdown().await;
@@ -130,8 +131,10 @@ async fn a_wiped_directory_never_reuses_the_number_of_a_stored_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_follow_each_other_without_loss() {
     let temp = tempfile::tempdir().unwrap();
-    let config = ConsensusConfig { unit_creation_delay_ms: 5, session_batches: 100, ..ConsensusConfig::default() };
-    let mut member = start(temp.path(), config.clone(), Resume::default()).await;
+    let config = ConsensusConfig { unit_creation_delay_ms: 5, ..ConsensusConfig::default() };
+    let parts = (config, Cut { batches: 100, ..cut() });
+    let network = MemoryNetwork::new(1);
+    let mut member = Member::start(1, 0, &network, temp.path(), parts.clone(), Resume::default()).await;
     let all: Vec<_> = (0..60).map(entry).collect();
     let mut got = Vec::new();
     for entry in &all {
@@ -147,7 +150,7 @@ async fn sessions_follow_each_other_without_loss() {
     let stored = got.last().unwrap().clone();
     member.orderer.shutdown().await;
     let resume = Resume { session: stored.session, after: Some(stored.index) };
-    let mut member = start(temp.path(), config, resume).await;
+    let mut member = Member::start(1, 0, &network, temp.path(), parts, resume).await;
     member.orderer.submit_bytes(entry(500)).await.unwrap();
     let of_session: Vec<_> = got.iter().filter(|batch| batch.session == stored.session).cloned().collect();
     let after = batches_of(&mut member, of_session.len() + 1).await;

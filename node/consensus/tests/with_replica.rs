@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::config;
+use common::{config, cut};
 use pyrsia_consensus::testing::MemoryNetwork;
-use pyrsia_consensus::{ConsensusOrderer, Membership, Resume};
+use pyrsia_consensus::{ConsensusOrderer, Membership, Resume, Start};
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{Authority, AuthorityKey, ConsensusKey, Constants, EntryBody, Genesis, ImageProposal, SignedEntry};
 use pyrsia_replica::{Replica, ReplicaError, ReplicaHandle, SubmissionOutcome};
@@ -55,19 +55,21 @@ impl Node {
             .unwrap()
             .map_or(Resume::default(), |(session, index)| Resume { session, after: Some(index) });
         let (batches, ordered) = mpsc::channel(16);
-        let orderer = ConsensusOrderer::start(
-            config(),
-            Membership::of_genesis(&genesis(members), consensus_key(me)).unwrap(),
-            &dir.join("consensus"),
-            network.transport(me.into()),
+        let orderer = ConsensusOrderer::start(Start {
+            config: config(),
+            cut: cut(),
+            membership: Membership::of_genesis(&genesis(members), consensus_key(me)).unwrap(),
+            dir: dir.join("consensus"),
+            transport: network.transport(me.into()),
             batches,
             resume,
-        )
+            founding: true,
+        })
         .await
         .unwrap();
         let orderer = Arc::new(orderer);
         assert!(handle.set_orderer(Arc::clone(&orderer) as _));
-        Self { handle, orderer, running: tokio::spawn(replica.run(ordered)) }
+        Self { handle, orderer, running: tokio::spawn(replica.run(ordered, mpsc::channel(1).1)) }
     }
 
     async fn propose(&self, members: u8, n: u8, text: &str) -> SubmissionOutcome {

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use maven_layout::Coordinates;
 use pyrsia_api_types::{
-    BlockSubmission, BuildSubmission, ImageApproval, NamespaceSubmission, Problem, PublisherProof,
+    BlockSubmission, BuildSubmission, ImageApproval, ImageFetch, NamespaceSubmission, Problem, PublisherProof,
     SpecificationApproval, WithdrawalSubmission,
 };
 use serde::Deserialize;
@@ -186,6 +186,10 @@ pub(crate) async fn submit_namespace(
 
 pub(crate) async fn approve_image(State(shared): State<Shared>, Body(approval): Body<ImageApproval>) -> Answered {
     json(StatusCode::ACCEPTED, &shared.control.approve_image(approval).await?)
+}
+
+pub(crate) async fn fetch_image(State(shared): State<Shared>, Body(wanted): Body<ImageFetch>) -> Answered {
+    json(StatusCode::OK, &shared.control.fetch_image(wanted).await?)
 }
 
 pub(crate) async fn withdraw(State(shared): State<Shared>, Body(submission): Body<WithdrawalSubmission>) -> Answered {

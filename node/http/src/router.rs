@@ -63,6 +63,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/builds/{id}/signature", post(api::sign_build))
         .route("/api/v1/specifications/approve", post(api::approve_specification))
         .route("/api/v1/images/approve", post(api::approve_image))
+        .route("/api/v1/images/fetch", post(api::fetch_image))
         .route("/api/v1/withdrawals", post(api::withdraw))
         .route("/api/v1/blocks", post(api::block))
         .route("/log/checkpoint", get(log::checkpoint))

@@ -96,6 +96,7 @@ pub(crate) fn verdict() -> VerdictStory {
             comparison: None,
             normalisers: vec![NASTY.into()],
             agreed_by: vec![NASTY.into()],
+            agreed_later: vec![NASTY.into()],
             dissent: vec![Dissent { authority: NASTY.into(), sha256: Some(NASTY.into()) }],
         }],
         log_index: Some(3),
@@ -245,6 +246,11 @@ impl NodeControl for TableNode {
 
     async fn approve_image(&self, approval: ImageApproval) -> Result<Accepted, ViewError> {
         self.called(format!("image {}", approval.image))
+    }
+
+    async fn fetch_image(&self, wanted: ImageFetch) -> Result<ImageFetched, ViewError> {
+        self.called(format!("fetch image {}", wanted.image))?;
+        Ok(ImageFetched { image: wanted.image, here: false, name: None, layer_bytes: None })
     }
 
     async fn withdraw(&self, submission: WithdrawalSubmission) -> Result<Accepted, ViewError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use maven_layout::Coordinates;
 use pyrsia_api_types::{
     Accepted, BlockSubmission, Build, BuildAccepted, BuildEvents, BuildList, BuildSubmission, FileMatches,
-    ImageApproval, Inspection, LogPage, NamespaceSubmission, PeerList, PublisherProof, SpecificationApproval, Status,
-    WithdrawalSubmission,
+    ImageApproval, ImageFetch, ImageFetched, Inspection, LogPage, NamespaceSubmission, PeerList, PublisherProof,
+    SpecificationApproval, Status, WithdrawalSubmission,
 };
 use pyrsia_digest::Sha256;
 
@@ -110,6 +110,9 @@ pub trait NodeControl: Send + Sync {
 
     /// Approves a builder image.
     async fn approve_image(&self, approval: ImageApproval) -> Result<Accepted, ViewError>;
+
+    /// Gets a builder image from peers; answers within a minute, whether it is here by then or not.
+    async fn fetch_image(&self, wanted: ImageFetch) -> Result<ImageFetched, ViewError>;
 
     /// Approves a specification that is not a structured one.
     async fn approve_specification(&self, approval: SpecificationApproval) -> Result<Accepted, ViewError>;

@@ -12,9 +12,9 @@ const MAX_BLOCK_BYTES: usize = 1024;
 /// Header of a block. Blocks form a hash chain; there is none for an empty batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Block {
-    /// Position in the chain, from 0.
+    /// Position in the chain, from 1.
     pub height: u64,
-    /// Hash of the block before it; all zero for the first one.
+    /// Hash of the block before it; the network id for the first one.
     pub prev_hash: Sha256,
     /// Session of the ordering protocol.
     pub session: u64,

@@ -115,10 +115,11 @@ pub struct VerifiedCheckpoint {
     pub size: u64,
     /// Merkle root.
     pub root: Sha256,
-    /// Earliest time among the cosignatures, in seconds since 1970.
-    pub oldest: u64,
-    /// Latest time among the cosignatures, in seconds since 1970.
-    pub newest: u64,
+    /// A quorum said so then or later (seconds since 1970): of the cosignatures' times the q-th newest. Members that are
+    /// down do not make it older, and fewer than q liars do not make it younger than the honest ones of a quorum say.
+    pub quorum_time: u64,
+    /// A member that is honest, if at most f lie, said so then or later: the (f+1)-th newest time.
+    pub honest_time: u64,
 }
 
 impl Checkpoint {
@@ -233,17 +234,24 @@ impl Certificate {
         if actual < quorum {
             return Err(CertificateError::Quorum { actual, quorum });
         }
-        let (mut oldest, mut newest) = (u64::MAX, 0);
+        let mut times = Vec::with_capacity(self.cosignatures.len());
         for cosignature in &self.cosignatures {
             let name = &cosignature.name;
             let member = committee.by_name(name).ok_or_else(|| CertificateError::NotMember { name: name.clone() })?;
             if !self.checkpoint.verify_cosignature(cosignature, &member.authority_key) {
                 return Err(CertificateError::Signature { name: name.clone() });
             }
-            oldest = oldest.min(cosignature.time);
-            newest = newest.max(cosignature.time);
+            times.push(cosignature.time);
         }
-        Ok(VerifiedCheckpoint { size: self.checkpoint.size, root: self.checkpoint.root, oldest, newest })
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        // There are at least as many times as the quorum, and the quorum is more than the number of liars.
+        let at = |place: usize| times.get(place).copied().unwrap_or_default();
+        Ok(VerifiedCheckpoint {
+            size: self.checkpoint.size,
+            root: self.checkpoint.root,
+            quorum_time: at(quorum - 1),
+            honest_time: at(committee.faulty()),
+        })
     }
 }
 

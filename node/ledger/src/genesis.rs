@@ -81,6 +81,11 @@ pub struct Constants {
     pub max_open_proposals_per_authority: u32,
     /// Attempts of one opening of a round before it is abandoned (1 to 1000).
     pub max_attempts: u32,
+    /// A session of the ordering protocol is cut after this many batches, empty ones included (4 to 20000).
+    pub session_batches: u32,
+    /// A session of the ordering protocol is cut by the batch with which its entries reach this many bytes (1 KiB to
+    /// 16 MiB).
+    pub session_bytes: u32,
 }
 
 impl Default for Constants {
@@ -90,6 +95,8 @@ impl Default for Constants {
             max_open_rounds_per_authority: 64,
             max_open_proposals_per_authority: 64,
             max_attempts: 8,
+            session_batches: 500,
+            session_bytes: 8 * 1024 * 1024,
         }
     }
 }
@@ -120,9 +127,11 @@ impl Genesis {
         check_name(&self.name)?;
         check_authorities(&self.authorities)?;
         let constants = &self.constants;
-        check_constant("max_open_rounds_per_authority", constants.max_open_rounds_per_authority, 65_536)?;
-        check_constant("max_open_proposals_per_authority", constants.max_open_proposals_per_authority, 65_536)?;
-        check_constant("max_attempts", constants.max_attempts, 1000)
+        check_constant("max_open_rounds_per_authority", constants.max_open_rounds_per_authority, 1, 65_536)?;
+        check_constant("max_open_proposals_per_authority", constants.max_open_proposals_per_authority, 1, 65_536)?;
+        check_constant("max_attempts", constants.max_attempts, 1, 1000)?;
+        check_constant("session_batches", constants.session_batches, 4, 20_000)?;
+        check_constant("session_bytes", constants.session_bytes, 1024, 16 * 1024 * 1024)
     }
 
     /// The first committee.
@@ -131,8 +140,8 @@ impl Genesis {
     }
 }
 
-fn check_constant(name: &'static str, value: u32, max: u32) -> Result<(), GenesisError> {
-    if (1..=max).contains(&value) { Ok(()) } else { Err(GenesisError::Constant { name, min: 1, max }) }
+fn check_constant(name: &'static str, value: u32, min: u32, max: u32) -> Result<(), GenesisError> {
+    if (min..=max).contains(&value) { Ok(()) } else { Err(GenesisError::Constant { name, min, max }) }
 }
 
 fn check_name(name: &str) -> Result<(), GenesisError> {
@@ -272,6 +281,9 @@ mod tests {
         let mut zero = genesis(vec![authority("a", 1)]);
         zero.constants.max_attempts = 0;
         assert!(matches!(zero.check(), Err(GenesisError::Constant { name: "max_attempts", .. })));
+        let mut short = genesis(vec![authority("a", 1)]);
+        short.constants.session_batches = 3;
+        assert!(matches!(short.check(), Err(GenesisError::Constant { name: "session_batches", min: 4, .. })));
         assert_eq!(genesis(vec![authority("a", 1)]).check(), Ok(()));
     }
 }

@@ -129,7 +129,8 @@ pub struct VerifiedReceipt {
     pub log_size: u64,
     /// Root of that log.
     pub log_root: Sha256,
-    /// A quorum had logged the verdict by this time, in seconds since 1970: the latest of its cosignatures.
+    /// A quorum had logged the verdict by this time, in seconds since 1970: the latest of its cosignatures' times but f, since
+    /// so many may lie.
     pub time: u64,
     /// The committee that certified it: to be pinned.
     pub pin: Pin,
@@ -193,13 +194,13 @@ impl Receipt {
             return Err(ReceiptError::Outputs);
         }
         let bytes = Leaf::Verdict(leaf);
-        let newest = check_leaf(&network, &committee, &self.certificate, self.verdict.index, &bytes, &self.proof)?;
+        let time = check_leaf(&network, &committee, &self.certificate, self.verdict.index, &bytes, &self.proof)?;
         Ok(VerifiedReceipt {
             verdict: self.verdict.clone(),
             index: self.verdict.index,
             log_size: self.certificate.checkpoint.size,
             log_root: self.certificate.checkpoint.root,
-            time: newest,
+            time,
             pin: Pin { epoch: committee.epoch, committee_hash: committee.hash() },
         })
     }
@@ -223,7 +224,7 @@ fn is_pinned(pin: &Pin, committee: &Committee) -> bool {
     pin.epoch == committee.epoch && pin.committee_hash == committee.hash()
 }
 
-/// Checks the certificate, its number of cosignatures and the inclusion of a leaf; returns the latest time.
+/// Checks the certificate, its number of cosignatures and the inclusion of a leaf; returns its time.
 fn check_leaf(
     network: &NetworkId,
     committee: &Committee,
@@ -238,5 +239,5 @@ fn check_leaf(
         return Err(ReceiptError::NotExactlyQuorum { actual, quorum });
     }
     verify_inclusion(&verified.root, verified.size, index, &leaf.hash(), proof)?;
-    Ok(verified.newest)
+    Ok(verified.honest_time)
 }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use java_builder::JavaBuilderConfig;
 use pyrsia_consensus::ConsensusConfig;
+use pyrsia_network::NetworkConfig;
+use pyrsia_rebuilds::Patience;
 use serde::{Deserialize, Serialize};
 
 /// Where the file lies when `--config` is not given.
@@ -29,6 +31,10 @@ pub struct Config {
     pub builder: BuilderConfig,
     /// Agreeing on the order of entries.
     pub consensus: ConsensusConfig,
+    /// Peers.
+    pub network: NetworkConfig,
+    /// How long this authority waits for the others.
+    pub rounds: Patience,
 }
 
 /// Section `[node]`.

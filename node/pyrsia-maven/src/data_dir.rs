@@ -3,7 +3,8 @@
 //! ```text
 //! lock            held by the one process that uses the directory
 //! network.json    the genesis of this node's network
-//! keys/           0600: authority.key consensus.key publisher.key (32 bytes as hexadecimal), api.token
+//! keys/           0600: authority.key consensus.key node.key publisher.key (32 bytes as hexadecimal), api.token
+//! nodes/          notes about nodes of this user elsewhere (see `known_nodes`)
 //! ledger.db       the truth;   index.db   derived
 //! blobs/          files by digest;   images/  builder images;   rebuild/  the cache of `rebuild`
 //! ```
@@ -126,7 +127,8 @@ impl DataDir {
     }
 }
 
-fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
+/// Reads a secret; none without the file. A file that others may read is an error.
+pub fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -151,7 +153,7 @@ fn parse_secret(text: &str) -> anyhow::Result<[u8; 32]> {
 }
 
 /// Writes a file that only its owner may read: whole, or not at all.
-fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+pub fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()
         .create(true)
@@ -168,7 +170,7 @@ fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Makes a rename survive a power cut.
-fn sync_folder(path: &Path) -> anyhow::Result<()> {
+pub fn sync_folder(path: &Path) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all().with_context(|| format!("cannot write {}", folder.display()))
 }

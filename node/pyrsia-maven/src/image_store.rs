@@ -1,17 +1,20 @@
 //! Builder images that this machine has made: layers as blobs, one small document per name.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use java_builder::{Engine, ImageConfig, build_image, recipe};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
-use pyrsia_rebuilds::Images;
+use pyrsia_rebuilds::{Images, OwnImage};
 use serde::{Deserialize, Serialize};
 
 use crate::data_dir::write_atomically;
+
+/// Largest layer that is taken from a peer, in bytes.
+const MAX_LAYER: u64 = 4 << 30;
 
 /// An image that has been made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,18 @@ pub struct ImageStore {
     engine: Option<String>,
     loading: tokio::sync::Mutex<()>,
     making: tokio::sync::Mutex<()>,
+    fetching: tokio::sync::Mutex<()>,
+    peers: OnceLock<Arc<dyn ImagePeers>>,
+}
+
+/// Where images come from that this machine has not made.
+#[async_trait]
+pub trait ImagePeers: Send + Sync {
+    /// What somebody says an image is made of. Not verified.
+    async fn describe(&self, image: &Sha256) -> Option<KnownImage>;
+
+    /// Puts the layer into `blobs`; its bytes are those of its SHA-256.
+    async fn layer(&self, image: &KnownImage, blobs: &BlobStore) -> anyhow::Result<()>;
 }
 
 impl ImageStore {
@@ -46,6 +61,8 @@ impl ImageStore {
             engine,
             loading: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+            peers: OnceLock::new(),
         }))
     }
 
@@ -69,6 +86,49 @@ impl ImageStore {
             return Ok(None);
         }
         Ok(Some(read(&path)?).filter(|image| self.blobs.has(&image.layer)))
+    }
+
+    /// The image with this digest, if it and its layer are here.
+    pub fn by_digest(&self, digest: &Sha256) -> anyhow::Result<Option<KnownImage>> {
+        let known = self.list()?.into_iter().find(|known| known.digest == *digest);
+        Ok(known.filter(|image| self.blobs.has(&image.layer)))
+    }
+
+    /// Where the layers are.
+    pub fn blobs(&self) -> &BlobStore {
+        &self.blobs
+    }
+
+    /// Says whom to ask for images that are not here.
+    pub fn set_peers(&self, peers: Arc<dyn ImagePeers>) {
+        // The first one stays: a node has one network.
+        let _ = self.peers.set(peers);
+    }
+
+    /// The image with this digest, got from peers if it is not here.
+    pub async fn find_or_fetch(&self, image: &Sha256) -> anyhow::Result<KnownImage> {
+        match self.by_digest(image)? {
+            Some(known) => Ok(known),
+            None => self.fetched(image).await,
+        }
+    }
+
+    /// Gets an image that others have made: what its digest covers is checked before anything is kept.
+    async fn fetched(&self, image: &Sha256) -> anyhow::Result<KnownImage> {
+        let peers = self.peers.get().with_context(|| format!("this node does not hold builder image {image}"))?;
+        let _one = self.fetching.lock().await;
+        if let Some(known) = self.by_digest(image)? {
+            return Ok(known);
+        }
+        let known = peers.describe(image).await.with_context(|| format!("no peer knows builder image {image}"))?;
+        anyhow::ensure!(known.config.digest(&known.layer) == *image, "a peer describes another image than {image}");
+        // The digest covers layer and configuration, not this number.
+        anyhow::ensure!(known.layer_bytes <= MAX_LAYER, "a layer of {} bytes is too large", known.layer_bytes);
+        peers.layer(&known, &self.blobs).await?;
+        let json = serde_json::to_vec_pretty(&known)?;
+        // Not under the recipe's name: that is for what this machine made itself.
+        write_atomically(&self.dir.join(format!("{image}.json")), &json)?;
+        Ok(known)
     }
 
     /// Makes an image from its recipe.
@@ -141,10 +201,84 @@ impl Images for ImageStore {
     }
 
     async fn ensure(&self, image: &Sha256) -> Result<(), String> {
+        let plain = |error: anyhow::Error| format!("{error:#}");
+        let known = self.find_or_fetch(image).await.map_err(plain)?;
+        self.load(&known).await.map_err(plain)
+    }
+
+    async fn made(&self) -> Result<Vec<OwnImage>, String> {
         let known = self.list().map_err(|error| format!("{error:#}"))?;
-        match known.into_iter().find(|known| known.digest == *image) {
-            Some(known) => self.load(&known).await.map_err(|error| format!("{error:#}")),
-            None => Err(format!("this node does not hold builder image {image}")),
+        // What came from peers lies under its digest: others' work is no reason to vouch for it.
+        let own = |image: &KnownImage| {
+            let made = self.find(&image.config.name);
+            matches!(made, Ok(Some(made)) if made.digest == image.digest)
+        };
+        let known = known.into_iter().filter(own);
+        Ok(known.map(|known| OwnImage { image: known.digest, name: known.config.name }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(layer: &[u8]) -> KnownImage {
+        let config = ImageConfig {
+            name: "jdk17".to_owned(),
+            jdk: 17,
+            os: "linux".to_owned(),
+            architecture: "amd64".to_owned(),
+            java_home: "/usr/lib/jvm/java-17".to_owned(),
+        };
+        let layer_digest = Sha256::of(layer);
+        KnownImage {
+            digest: config.digest(&layer_digest),
+            layer: layer_digest,
+            layer_bytes: layer.len() as u64,
+            config,
         }
+    }
+
+    /// A peer with one image, which describes it as the test says.
+    struct Peer(KnownImage);
+
+    #[async_trait]
+    impl ImagePeers for Peer {
+        async fn describe(&self, _image: &Sha256) -> Option<KnownImage> {
+            Some(self.0.clone())
+        }
+
+        async fn layer(&self, _image: &KnownImage, blobs: &BlobStore) -> anyhow::Result<()> {
+            blobs.put_bytes(b"theirs")?;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_image_of_others_is_used_and_not_vouched_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ImageStore::open(folder.path(), None).unwrap();
+        let own = image(b"own");
+        store.blobs.put_bytes(b"own").unwrap();
+        std::fs::write(folder.path().join("jdk17.json"), serde_json::to_vec(&own).unwrap()).unwrap();
+        let theirs = image(b"theirs");
+        store.set_peers(Arc::new(Peer(theirs.clone())));
+        assert_eq!(store.find_or_fetch(&theirs.digest).await.unwrap(), theirs);
+        assert_eq!(store.list().unwrap().len(), 2);
+        let made: Vec<Sha256> = store.made().await.unwrap().into_iter().map(|made| made.image).collect();
+        assert_eq!(made, [own.digest]);
+        assert!(
+            store.find_or_fetch(&Sha256::of(b"another")).await.is_err(),
+            "a description that its digest contradicts"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_layer_without_end_is_not_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ImageStore::open(folder.path(), None).unwrap();
+        let endless = KnownImage { layer_bytes: u64::MAX, ..image(b"theirs") };
+        store.set_peers(Arc::new(Peer(endless.clone())));
+        assert!(store.find_or_fetch(&endless.digest).await.unwrap_err().to_string().contains("too large"));
     }
 }

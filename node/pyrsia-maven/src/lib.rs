@@ -10,6 +10,7 @@
 //!
 //! What is not here: any rule of the ledger, of the repository or of a build.
 
+pub mod builders;
 mod cli;
 mod client;
 mod clock;
@@ -21,18 +22,26 @@ mod data_dir;
 pub mod exit;
 mod image_store;
 mod inputs;
+mod known_nodes;
 mod network_file;
 mod no_ledger;
+mod peering;
 mod service;
 mod terminal;
 mod upstream;
 
+use builders::MakeBuilders;
 use clap::Parser as _;
-use cli::{Cli, Command, ConfigCommand, NetworkCommand};
+use cli::{AuthorityCommand, Cli, Command, ConfigCommand, NetworkCommand};
 use exit::Exit;
 
-/// Parses the command line, runs the command, says what went wrong.
+/// The program, with containers to build in.
 pub fn main() -> Exit {
+    run(builders::docker)
+}
+
+/// Parses the command line, runs the command, says what went wrong. Nodes that it starts build with what `builders` makes.
+pub fn run(builders: MakeBuilders) -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -55,7 +64,7 @@ pub fn main() -> Exit {
             return Exit::Failed;
         }
     };
-    let result = runtime.block_on(dispatch(&cli));
+    let result = runtime.block_on(dispatch(&cli, builders));
     // A blocked read of standard input must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match result {
@@ -72,10 +81,10 @@ pub fn main() -> Exit {
     }
 }
 
-async fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
+async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match &cli.command {
-        Command::Node(args) => commands::node::run(global, args).await,
+        Command::Node(args) => commands::node::run(global, args, builders).await,
         Command::Build(args) => commands::build::run(global, args).await,
         Command::Rebuild(args) => commands::rebuild::run(global, args).await,
         Command::Verify(args) => commands::verify::run(global, args).await,
@@ -91,6 +100,11 @@ async fn dispatch(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Withdraw(args) => commands::governance::withdraw(global, args).await,
         Command::Block(args) => commands::governance::block(global, args).await,
         Command::Network(NetworkCommand::Show) => commands::network::show(global).await,
+        Command::Network(NetworkCommand::Init(args)) => commands::network::init(args),
+        Command::Network(NetworkCommand::Join(args)) => commands::network::join(global, args),
+        Command::Authority(AuthorityCommand::Show { name }) => commands::network::authority(global, name),
+        Command::Devnet(command) => commands::devnet::run(global, command).await,
+        Command::Peers => commands::peers::run(global).await,
         Command::Config(ConfigCommand::Show) => commands::network::config(global),
         Command::Doctor => commands::doctor::run(global).await,
         Command::Completions { shell } => Ok(commands::network::completions(*shell)),

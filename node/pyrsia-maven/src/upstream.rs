@@ -28,17 +28,29 @@ pub async fn find(configured: Option<&str>, own: Option<SocketAddr>) -> anyhow::
     let (url, found) = match configured {
         Some(NONE) => return Ok(None),
         Some(url) => (url.to_owned(), "configuration".to_owned()),
-        None => match tokio::task::spawn_blocking(move || search(own)).await? {
-            Ok(found) => (found.url, found.how),
-            Err(error @ FindError::NotFound { .. }) => {
-                tracing::warn!("{error}; serving without an upstream");
-                return Ok(None);
-            }
-            Err(error) => return Err(error).context("Maven's own configuration names no usable upstream"),
+        None => match of_maven(own).await? {
+            Some(found) => (found.url, found.how),
+            None => return Ok(None),
         },
     };
     let origin = HttpOrigin::new("central", &url, HttpConfig::default())?;
     Ok(Some(Upstream { url: origin.base_url(), origin: Arc::new(origin), found }))
+}
+
+/// The address that Maven would use on this machine, whoever is to use it; `own` is passed over, as by [`find`].
+pub async fn address(own: Option<SocketAddr>) -> anyhow::Result<Option<String>> {
+    Ok(of_maven(own).await?.map(|found| found.url))
+}
+
+async fn of_maven(own: Option<SocketAddr>) -> anyhow::Result<Option<FoundUpstream>> {
+    match tokio::task::spawn_blocking(move || search(own)).await? {
+        Ok(found) => Ok(Some(found)),
+        Err(error @ FindError::NotFound { .. }) => {
+            tracing::warn!("{error}; serving without an upstream");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("Maven's own configuration names no usable upstream"),
+    }
 }
 
 fn search(own: Option<SocketAddr>) -> Result<FoundUpstream, FindError> {

@@ -12,6 +12,10 @@ use tokio::sync::watch;
 const MAX_BUILDS: usize = 256;
 /// Events that are remembered of one build; the oldest make room.
 const MAX_EVENTS: usize = 4_000;
+/// Events that stay of a finished build once others have been opened after it.
+const MAX_OLD_EVENTS: usize = 500;
+/// Finished builds that keep all their events.
+const FRESH: usize = 32;
 /// Longest text of an event, in characters.
 const MAX_TEXT: usize = 1_000;
 
@@ -117,6 +121,18 @@ struct Inner {
     opened: u64,
 }
 
+impl Inner {
+    /// Old stories shrink to their ends.
+    fn trim(&mut self) {
+        let before = self.opened.saturating_sub(FRESH as u64);
+        for slot in self.slots.values_mut().filter(|slot| slot.build.done && slot.order <= before) {
+            let excess = slot.events.len().saturating_sub(MAX_OLD_EVENTS);
+            slot.events.drain(..excess);
+            slot.events.shrink_to_fit();
+        }
+    }
+}
+
 /// The board.
 pub struct Board {
     inner: Mutex<Inner>,
@@ -152,6 +168,7 @@ impl Board {
                 inner.by_round.retain(|_, owner| *owner != id);
             }
         }
+        inner.trim();
         inner.opened += 1;
         let build = BoardBuild {
             id: id.to_owned(),
@@ -175,6 +192,7 @@ impl Board {
         let id = short_name(round);
         self.open(&id, coordinates);
         self.set_round(&id, *round);
+        self.stage(&id, "requested");
         id
     }
 
@@ -191,7 +209,7 @@ impl Board {
     /// Sets the stage; an event is written when it changes.
     pub fn stage(&self, id: &str, stage: &'static str) {
         let changed = match self.lock().slots.get_mut(id) {
-            Some(slot) if slot.build.stage != stage => {
+            Some(slot) if slot.build.stage != stage && !slot.build.done => {
                 slot.build.stage = stage;
                 true
             }
@@ -277,6 +295,12 @@ impl Board {
                 }
             }
         }
+    }
+
+    /// Rounds of builds that are not done.
+    pub fn unfinished(&self) -> Vec<RoundKey> {
+        let inner = self.lock();
+        inner.slots.values().filter(|slot| !slot.build.done).filter_map(|slot| slot.build.round).collect()
     }
 
     /// A build by its id, or by the beginning (at least 8 characters) of its round's key.
@@ -410,6 +434,21 @@ mod tests {
         assert!(board.find("running").is_some());
         assert!(board.find("b0").is_none());
         assert!(board.list().len() <= MAX_BUILDS);
+    }
+
+    #[test]
+    fn old_stories_shrink_to_their_ends() {
+        let board = board();
+        board.open("old", &[]);
+        (0..MAX_EVENTS).for_each(|number| board.event("old", "log", &number.to_string()));
+        board.close("old", "org.acme:lib:1 identical");
+        for number in 0..=FRESH {
+            assert_eq!(board.events("old", 0).unwrap().0.len(), MAX_EVENTS);
+            board.open(&format!("b{number}"), &[]);
+        }
+        let (events, next, done) = board.events("old", 0).unwrap();
+        assert_eq!((events.len(), next, done), (MAX_OLD_EVENTS, MAX_EVENTS as u64 + 1, true));
+        assert_eq!(events.last().unwrap().text, "org.acme:lib:1 identical");
     }
 
     #[test]

@@ -1,28 +1,9 @@
 //! What this authority should do next about one round: a function of the ledger, of what it has done, and of a clock
 //! that it is given.
 
-use pyrsia_ledger::{PublicKey, Round, RoundStage, Stage};
+use pyrsia_ledger::{PublicKey, Round, RoundStage, RoundState, Stage};
 
-/// Times and limits, in seconds. An authority's own business: they decide when it gives up, never what counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// For the recorder to record.
-    pub record_s: u64,
-    /// For all to commit.
-    pub commit_s: u64,
-    /// For all to reveal.
-    pub reveal_s: u64,
-    /// Tries after a fault of the engine or of an upstream, before this authority abstains.
-    pub tries: u32,
-    /// Pause after the first failed try; doubles with each.
-    pub retry_s: u64,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { record_s: 3600, commit_s: 3600, reveal_s: 300, tries: 3, retry_s: 5 }
-    }
-}
+use crate::patience::Patience;
 
 /// What this authority remembers about one attempt of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +12,8 @@ pub struct Local {
     pub attempt: u32,
     /// The stage that was last seen, and when it was first seen (Unix seconds).
     pub entered: Option<(Stage, u64)>,
+    /// Since when a quorum has committed in the present stage.
+    pub quorum_since: Option<u64>,
     /// A task is at work on this round, for this attempt.
     pub running: Option<u32>,
     /// A timeout of the present stage is on its way into the ledger.
@@ -43,8 +26,12 @@ pub struct Local {
     pub result: bool,
     /// Failed tries of the present step.
     pub tries: u32,
+    /// How often the present step found that others have to bring something first.
+    pub waits: u32,
     /// No next try before this time.
     pub not_before: u64,
+    /// What the last failed try said.
+    pub trouble: String,
 }
 
 impl Local {
@@ -56,16 +43,36 @@ impl Local {
         if self.entered.is_none_or(|(stage, _)| stage != round.stage) {
             self.entered = Some((round.stage, now));
             self.tries = 0;
+            self.waits = 0;
             self.not_before = 0;
             self.timing_out = false;
+            self.quorum_since = None;
+        }
+        if round.stage == Stage::Committing && round.commitments.len() >= round.committee.quorum() {
+            self.quorum_since.get_or_insert(now);
         }
     }
 
+    /// Notes that a step worked: the next one has all its tries.
+    pub fn worked(&mut self) {
+        self.tries = 0;
+        self.waits = 0;
+        self.not_before = 0;
+        self.trouble.clear();
+    }
+
     /// Notes a failed try.
-    pub fn failed_try(&mut self, now: u64, patience: &Patience) {
-        let pause = patience.retry_s.saturating_mul(1 << self.tries.min(10));
-        self.tries += 1;
-        self.not_before = now.saturating_add(pause);
+    pub fn failed_try(&mut self, now: u64, patience: &Patience, trouble: &str) {
+        self.not_before = now.saturating_add(patience.pause(self.tries));
+        self.tries = self.tries.saturating_add(1);
+        trouble.clone_into(&mut self.trouble);
+    }
+
+    /// Notes that others have to bring something first: no try is used up.
+    pub fn wait(&mut self, now: u64, patience: &Patience, trouble: &str) {
+        self.not_before = now.saturating_add(patience.wait(self.waits));
+        self.waits = self.waits.saturating_add(1);
+        trouble.clone_into(&mut self.trouble);
     }
 }
 
@@ -74,6 +81,8 @@ impl Local {
 pub enum Action {
     /// Record the inputs and replay them.
     Record,
+    /// End the own turn to record, since all tries have failed: the next recorder need not wait for a clock.
+    GiveUp,
     /// Say what the record gave (again, if it was said before and did not arrive).
     SayRecorded,
     /// Check the manifest against own sources and replay.
@@ -88,10 +97,33 @@ pub enum Action {
     Timeout(RoundStage),
 }
 
+/// Whether a result that is on disk is still to be shown though the round is decided: **no dissent is lost** because
+/// others were faster.
+pub fn owes_result(round: &Round, me: &PublicKey, local: &Local) -> bool {
+    matches!(round.stage, Stage::Closed(RoundState::Decided(_)))
+        && round.inputs.is_some()
+        && round.committee.contains(me)
+        && !round.attestations.contains_key(me)
+        && !round.has_equivocated(me)
+        && local.result
+}
+
+/// Whether a task that was started in `attempt` has become idle: the round has gone on without it, or ended in a way that
+/// takes no more results.
+pub fn is_idle(round: &Round, attempt: u32) -> bool {
+    let takes_results = round.stage.is_open() || matches!(round.stage, Stage::Closed(RoundState::Decided(_)));
+    round.attempt != attempt || !takes_results
+}
+
 /// The next thing to do, if there is one.
 pub fn decide(round: &Round, me: &PublicKey, local: &Local, now: u64, patience: &Patience) -> Option<Action> {
-    if !round.stage.is_open() || !round.committee.contains(me) {
+    if !round.committee.contains(me) {
         return None;
+    }
+    let may_try = local.tries < patience.tries && now >= local.not_before;
+    if !round.stage.is_open() {
+        let show = may_try && local.running.is_none() && owes_result(round, me, local);
+        return show.then_some(Action::Reveal);
     }
     let timeout = || {
         let stage = round.stage.timeout_stage()?;
@@ -105,23 +137,27 @@ pub fn decide(round: &Round, me: &PublicKey, local: &Local, now: u64, patience: 
         // limits of its own) or waits for its turn, and gives up when its tries are used up.
         let over = match round.committee.size() {
             1 => local.running.is_none() && local.tries >= patience.tries,
-            _ => now.saturating_sub(since) >= limit,
+            _ => {
+                let stragglers =
+                    local.quorum_since.is_some_and(|since| now.saturating_sub(since) >= patience.straggler_s);
+                now.saturating_sub(since) >= limit || stragglers
+            }
         };
         (over && !local.timing_out && !round.timeouts.contains(me)).then_some(Action::Timeout(stage))
     };
     if local.running.is_some() {
         return timeout();
     }
-    let may_try = local.tries < patience.tries && now >= local.not_before;
     let work = match round.stage {
         Stage::Recording if round.recorder() != *me => None,
         Stage::Recording if local.recorded => may_try.then_some(Action::SayRecorded),
+        Stage::Recording if local.tries >= patience.tries => Some(Action::GiveUp),
         Stage::Recording => may_try.then_some(Action::Record),
         Stage::Committing if round.commitments.contains_key(me) || round.rejections.contains(me) => None,
         Stage::Committing if local.result => may_try.then_some(Action::Commit),
         Stage::Committing if local.rejected => may_try.then_some(Action::SayRejected),
         Stage::Committing => may_try.then_some(Action::Replay),
-        Stage::Revealing if round.attestations.contains_key(me) || round.equivocations.contains_key(me) => None,
+        Stage::Revealing if round.attestations.contains_key(me) || round.has_equivocated(me) => None,
         Stage::Revealing if local.result => may_try.then_some(Action::Reveal),
         // A late result still counts once enough timely ones equal it.
         Stage::Revealing if local.rejected => None,
@@ -220,12 +256,44 @@ mod tests {
         }
 
         fn commit(&mut self, by: usize) {
-            let result = pyrsia_ledger::RoundResult::Void { reason: pyrsia_ledger::VoidReason::InputEqualsOutput };
+            let result = Self::result(by);
             let me = self.keys[by].public();
             let attempt = self.round().attempt;
             let hash = commitment_hash(&self.state.network_id(), &self.key, attempt, &me, &[7; 32], &result);
             let commitment = pyrsia_ledger::Commitment { round: self.key, attempt, hash };
             self.say(by, EntryBody::Commitment(commitment));
+        }
+
+        fn reveal(&mut self, by: usize) {
+            let attempt = self.round().attempt;
+            let attestation =
+                pyrsia_ledger::Attestation { round: self.key, attempt, salt: [7; 32], result: Self::result(by) };
+            self.say(by, EntryBody::Attestation(attestation));
+        }
+
+        /// Authority 3 found something else than the others.
+        fn result(by: usize) -> pyrsia_ledger::RoundResult {
+            use pyrsia_ledger::{BuiltResult, FileResult, Outcome, RoundResult};
+            let digest = Sha256::of(if by == 3 { b"other" } else { b"bytes" });
+            let file = |name: &str| FileResult {
+                coordinates: "org.acme:lib:1".parse().unwrap(),
+                name: name.to_owned(),
+                reference: Some(Sha256::of(b"bytes")),
+                outcome: if by == 3 { Outcome::Different } else { Outcome::Identical },
+                digest: Some(digest),
+                normalised: None,
+                normalisers: vec![],
+            };
+            RoundResult::Built(BuiltResult {
+                files: vec![file("lib-1.jar"), file("lib-1.pom")],
+                outputs_root: Sha256::of(b"outputs"),
+                source_tree: Sha256::of(b"tree"),
+                canonical_scm: Some("https://git.example/acme/lib".parse().unwrap()),
+                pom_chain: vec![],
+                byproducts: None,
+                provenance: None,
+                mirrored_source: false,
+            })
         }
     }
 
@@ -271,6 +339,79 @@ mod tests {
     }
 
     #[test]
+    fn stragglers_are_not_waited_for_as_long_as_all_are() {
+        let mut ledger = Ledger::of(4);
+        ledger.record();
+        let patience = Patience::default();
+        let mut local = Local { result: true, ..Local::default() };
+        ledger.commit(0);
+        ledger.commit(1);
+        local.follow(ledger.round(), 100);
+        assert_eq!(local.quorum_since, None);
+        ledger.commit(2);
+        local.follow(ledger.round(), 200);
+        local.follow(ledger.round(), 300);
+        let next = |now| decide(ledger.round(), &ledger.keys[0].public(), &local, now, &patience);
+        assert_eq!(next(200 + patience.straggler_s - 1), None);
+        assert_eq!(next(200 + patience.straggler_s), Some(Action::Timeout(RoundStage::Commit)));
+    }
+
+    #[test]
+    fn a_result_that_comes_after_the_verdict_is_shown_all_the_same() {
+        let mut ledger = Ledger::of(4);
+        ledger.record();
+        (0..4).for_each(|by| ledger.commit(by));
+        (0..3).for_each(|by| ledger.reveal(by));
+        assert!(!ledger.round().stage.is_open());
+        let result = Local { result: true, ..Local::default() };
+        assert_eq!(ledger.decide(3, &result, 1), Some(Action::Reveal));
+        assert_eq!(ledger.decide(3, &Local::default(), 1), None, "nothing is built for a round that is over");
+        assert_eq!(ledger.decide(0, &result, 1), None);
+        assert!(!is_idle(ledger.round(), 0), "a replay under way may end");
+        ledger.reveal(3);
+        assert_eq!(ledger.decide(3, &result, 1), None);
+    }
+
+    #[test]
+    fn a_recorder_without_an_engine_gives_its_turn_away() {
+        let ledger = Ledger::of(4);
+        let recorder = ledger.index_of(&ledger.round().recorder());
+        let patience = Patience::default();
+        let mut local = Local::default();
+        local.follow(ledger.round(), 0);
+        let next = |local: &Local| decide(ledger.round(), &ledger.keys[recorder].public(), local, 500, &patience);
+        for _ in 0..patience.tries {
+            assert_eq!(next(&local), Some(Action::Record));
+            local.failed_try(1, &patience, "no engine");
+        }
+        assert_eq!(next(&local), Some(Action::GiveUp));
+        assert_eq!(local.trouble, "no engine");
+        local.worked();
+        local.recorded = true;
+        assert_eq!(next(&local), Some(Action::SayRecorded));
+    }
+
+    #[test]
+    fn waiting_for_others_uses_no_try_up() {
+        let mut ledger = Ledger::of(4);
+        ledger.record();
+        let patience = Patience::default();
+        let mut local = Local::default();
+        local.follow(ledger.round(), 0);
+        for _ in 0..20 {
+            local.wait(10, &patience, "the manifest is at no peer");
+        }
+        let next = |now| decide(ledger.round(), &ledger.keys[1].public(), &local, now, &patience);
+        assert_eq!(next(10 + patience.wait(19) - 1), None);
+        assert_eq!(next(10 + patience.wait(19)), Some(Action::Replay));
+        // It waits until its clock says that the stage takes too long; a task under way does not keep the clock.
+        assert_eq!(next(10 + patience.commit_s), Some(Action::Replay));
+        let waiting = Local { running: Some(0), ..local.clone() };
+        let next = decide(ledger.round(), &ledger.keys[1].public(), &waiting, patience.commit_s, &patience);
+        assert_eq!(next, Some(Action::Timeout(RoundStage::Commit)));
+    }
+
+    #[test]
     fn a_rejection_is_said_instead_of_a_commitment() {
         let mut ledger = Ledger::of(4);
         ledger.record();
@@ -287,12 +428,12 @@ mod tests {
         let patience = Patience::default();
         let mut local = Local::default();
         local.follow(ledger.round(), 0);
-        local.failed_try(10, &patience);
+        local.failed_try(10, &patience, "no engine");
         let next = |local: &Local, now| decide(ledger.round(), &ledger.keys[0].public(), local, now, &patience);
         assert_eq!(next(&local, 10), None);
         assert_eq!(next(&local, 10 + patience.retry_s), Some(Action::Replay));
         for _ in 1..patience.tries {
-            local.failed_try(20, &patience);
+            local.failed_try(20, &patience, "no engine");
         }
         // Nobody else can go on for a committee of one, so it ends its own round instead of waiting for its clock.
         assert_eq!(next(&local, 21), Some(Action::Timeout(RoundStage::Commit)));
@@ -303,6 +444,7 @@ mod tests {
         let mut ledger = Ledger::of(4);
         ledger.record();
         let mut local = Local { result: true, tries: 2, running: Some(0), ..Local::default() };
+        assert!(!is_idle(ledger.round(), 0));
         local.follow(ledger.round(), 5);
         assert!(local.result);
         for by in 0..3 {
@@ -314,6 +456,7 @@ mod tests {
             ledger.say(by, EntryBody::Timeout(timeout));
         }
         assert_eq!(ledger.round().attempt, 1);
+        assert!(is_idle(ledger.round(), 0), "what was begun for the attempt before is of no use");
         local.follow(ledger.round(), 9);
         let expected = Local { attempt: 1, running: Some(0), entered: Some((Stage::Recording, 9)), ..Local::default() };
         assert_eq!(local, expected);

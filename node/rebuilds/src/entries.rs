@@ -12,6 +12,17 @@ use pyrsia_store::LedgerStore;
 /// How long a submitter waits for the authorities to agree on the order.
 const AGREEMENT: Duration = Duration::from_secs(120);
 
+/// Why an entry is not in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSaid {
+    /// The rules refuse it; saying it again is idle unless the ledger moves.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no agreement yet; it may still come.
+    #[error("{0}")]
+    Unsettled(String),
+}
+
 /// The authority of this node.
 pub struct Entries {
     network: NetworkId,
@@ -59,14 +70,22 @@ impl Entries {
 
     /// Signs, submits, and waits until the ledger has taken or refused it. The error is the ledger's reason.
     pub async fn submit(&self, body: EntryBody) -> Result<(), String> {
+        self.say(body).await.map_err(|error| error.to_string())
+    }
+
+    /// As [`Entries::submit`], telling a refusal from an agreement that is still to come.
+    pub async fn say(&self, body: EntryBody) -> Result<(), NotSaid> {
         let kind = body.kind();
-        let entry = SignedEntry::sign(body, &self.network, &self.key).map_err(|error| format!("{kind}: {error}"))?;
+        let entry = SignedEntry::sign(body, &self.network, &self.key)
+            .map_err(|error| NotSaid::Refused(format!("{kind}: {error}")))?;
         match tokio::time::timeout(AGREEMENT, self.replica.submit_and_wait(entry)).await {
             Ok(Ok(SubmissionOutcome::Accepted { .. })) => Ok(()),
-            Ok(Ok(SubmissionOutcome::Refused(refused))) => Err(format!("{kind}: the ledger refused it: {refused}")),
-            Ok(Err(error)) => Err(format!("{kind}: {error}")),
+            Ok(Ok(SubmissionOutcome::Refused(refused))) => {
+                Err(NotSaid::Refused(format!("{kind}: the ledger refused it: {refused}")))
+            }
+            Ok(Err(error)) => Err(NotSaid::Unsettled(format!("{kind}: {error}"))),
             // The entry is durable and goes on being proposed; whoever asked may ask again.
-            Err(_) => Err(format!("{kind}: no agreement within {} s", AGREEMENT.as_secs())),
+            Err(_) => Err(NotSaid::Unsettled(format!("{kind}: no agreement within {} s", AGREEMENT.as_secs()))),
         }
     }
 
@@ -112,6 +131,15 @@ impl Entries {
     pub fn saying(&self, slot: &str, round: &RoundKey, attempt: u32) -> Result<Option<EntryBody>, String> {
         let Some(bytes) = self.get(&format!("{slot}/{round}/{attempt}"))? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Drops what was kept for one attempt of a round that is over. Nothing of it can be said any more.
+    pub fn forget(&self, round: &RoundKey, attempt: u32, slots: &[&str]) {
+        for slot in slots.iter().chain(&["result"]) {
+            if let Err(error) = self.store.delete_private(format!("{slot}/{round}/{attempt}").as_bytes()) {
+                tracing::warn!(%error, %round, "what a round kept could not be dropped");
+            }
+        }
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), String> {

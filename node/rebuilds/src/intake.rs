@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use build_spec::{Builder, Inputs, Source, SourceRequest, Specification};
 use maven_layout::{CanonicalRepository, Coordinates};
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{
-    BuildRequest, CommitId, EntryBody, ImageProposal, Mode, PublisherSignature, RoundState, Stage, State,
-};
+use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, Mode, PublisherSignature, RoundState, Stage, State};
 use tokio::sync::Semaphore;
 
 use crate::board::{Board, FailureKind};
@@ -24,6 +22,9 @@ const PREPARING: usize = 2;
 /// Requests that wait or are prepared; further ones are refused.
 const MAX_WAITING: usize = 64;
 
+/// Requests that wait for their publisher's signature; further ones are refused.
+const MAX_UNSIGNED: usize = 256;
+
 /// Builder images of this machine.
 #[async_trait]
 pub trait Images: Send + Sync {
@@ -32,6 +33,18 @@ pub trait Images: Send + Sync {
 
     /// Makes the engine hold the image, so that a build can run in it.
     async fn ensure(&self, image: &Sha256) -> Result<(), String>;
+
+    /// The images that this node has made from recipes so far. Makes none.
+    async fn made(&self) -> Result<Vec<OwnImage>, String>;
+}
+
+/// An image that this node made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnImage {
+    /// The network's digest of it.
+    pub image: Sha256,
+    /// The recipe's name, `jdk17`: the same for everybody, since a proposal is known by its content.
+    pub name: String,
 }
 
 /// What somebody wants rebuilt.
@@ -69,15 +82,15 @@ pub enum SubmissionError {
 }
 
 /// A build that ends before its round.
-struct Failure(FailureKind, String);
+pub(crate) struct Failure(pub(crate) FailureKind, pub(crate) String);
 
 /// Takes submissions.
 pub struct Intake {
     builder: Arc<dyn Builder>,
     inputs: Arc<dyn Inputs>,
-    images: Arc<dyn Images>,
-    entries: Arc<Entries>,
-    board: Arc<Board>,
+    pub(crate) images: Arc<dyn Images>,
+    pub(crate) entries: Arc<Entries>,
+    pub(crate) board: Arc<Board>,
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     unsigned: Mutex<BTreeMap<String, BuildRequest>>,
@@ -127,17 +140,26 @@ impl Intake {
     }
 
     /// Takes the publisher's signature over a native request and sends it on.
-    pub async fn sign(&self, id: &str, signature: PublisherSignature) -> Result<(), SubmissionError> {
+    pub async fn sign(self: &Arc<Self>, id: &str, signature: PublisherSignature) -> Result<(), SubmissionError> {
         let request = self.unsigned().get(id).cloned();
         let mut request = request.ok_or_else(|| SubmissionError::NotWaiting(id.to_owned()))?;
         request.publisher = Some(signature);
         if !request.verify_publisher(self.entries.network()) {
             return Err(SubmissionError::Signature);
         }
-        self.unsigned().remove(id);
-        if let Err(Failure(kind, text)) = self.request(id, request).await {
-            self.board.fail(id, kind, &text);
+        if self.unsigned().remove(id).is_none() {
+            // It came twice, and the first one is on its way.
+            return Ok(());
         }
+        // A task of its own: whoever sent the signature may leave, and the build goes on.
+        let (intake, id) = (Arc::clone(self), id.to_owned());
+        let requested = tokio::spawn(async move {
+            if let Err(Failure(kind, text)) = intake.request(&id, request).await {
+                intake.board.fail(&id, kind, &text);
+            }
+        });
+        // It ends early only when the whole node does.
+        let _ = requested.await;
         Ok(())
     }
 
@@ -165,8 +187,7 @@ impl Intake {
             let text = format!("{free}: run `pyrsia-maven approve --spec FILE` on each authority that agrees with it");
             return Err(Failure(FailureKind::Refused, text));
         }
-        let image = self.images.for_jdk(specification.jdk).await.map_err(internal)?;
-        self.approve_own_image(&state, image, specification.jdk).await?;
+        let image = self.image(id, specification.jdk).await?;
         // The workers find the specification by its digest, as they will find it at a peer one day.
         self.entries.keep_specification(&specification).map_err(internal)?;
         let mut coordinates = submission.coordinates.clone();
@@ -189,7 +210,14 @@ impl Intake {
         request.reopening = reopening(&state, &request);
         if mode == Mode::Native {
             self.board.event(id, "source", "waiting for the publisher's signature");
-            self.unsigned().insert(id.to_owned(), request.clone());
+            {
+                let mut unsigned = self.unsigned();
+                if unsigned.len() >= MAX_UNSIGNED {
+                    let text = format!("{MAX_UNSIGNED} builds wait for their publishers already");
+                    return Err(Failure(FailureKind::Refused, text));
+                }
+                unsigned.insert(id.to_owned(), request.clone());
+            }
             self.board.await_signature(id, request);
             return Ok(());
         }
@@ -222,32 +250,66 @@ impl Intake {
         submission: &Submission,
     ) -> Result<CanonicalRepository, Failure> {
         let no_source = |text: String| Failure(FailureKind::Source, text);
-        if let Some(repository) = &submission.repository {
-            return Ok(repository.clone());
-        }
         let release = &submission.coordinates[0];
-        let granted = state.namespace_for(&release.group).map(|namespace| namespace.repositories.clone());
-        match (mode, granted.as_deref()) {
-            (_, Some([only])) => Ok(only.clone()),
-            (Mode::Native, Some(several)) => Err(no_source(format!(
-                "the namespace of {} has {} repositories; name one with --source",
-                release.group,
-                several.len()
-            ))),
-            (Mode::Native, None) => Err(no_source(format!(
-                "no namespace covers {}; grant one with `pyrsia-maven namespace grant {} --repository URL`",
-                release.group, release.group
-            ))),
-            (Mode::Upstream, _) => {
-                let chain = pom_chain(&*self.inputs, release).await.map_err(|error| match error {
-                    PomChainError::NoRelease(_) | PomChainError::NoParent { .. } | PomChainError::Pom(..) => {
-                        no_source(error.to_string())
+        let namespace = state.namespace_for(&release.group);
+        match (mode, &submission.repository) {
+            // Before anything is cloned: who asks may be anybody.
+            (Mode::Native, Some(given)) => match namespace {
+                Some(namespace) if namespace.repositories.contains(given) => Ok(given.clone()),
+                _ => Err(no_source(format!(
+                    "the namespace of {} does not name {given} as its repository",
+                    release.group
+                ))),
+            },
+            (Mode::Native, None) => match namespace.map(|namespace| &namespace.repositories[..]) {
+                Some([only]) => Ok(only.clone()),
+                Some(several) => Err(no_source(format!(
+                    "the namespace of {} has {} repositories; name one with --source",
+                    release.group,
+                    several.len()
+                ))),
+                None => Err(no_source(format!(
+                    "no namespace covers {}; grant one with `pyrsia-maven namespace grant {} --repository URL`",
+                    release.group, release.group
+                ))),
+            },
+            (Mode::Upstream, given) => {
+                let named = self.named_by_upstream(release).await?;
+                // Where namespaces give the source, they do so in place of the POMs.
+                let granted = namespace.filter(|namespace| namespace.upstream_source);
+                let granted = granted.map(|namespace| &namespace.repositories[..]).unwrap_or_default();
+                match (given, granted) {
+                    (Some(given), granted) if granted.contains(given) || named.as_ref() == Some(given) => {
+                        Ok(given.clone())
                     }
-                    PomChainError::Input(_) | PomChainError::Read(..) => {
-                        Failure(FailureKind::Internal, error.to_string())
+                    // The ledger would not count what comes from there, and everybody would have worked for nothing.
+                    (Some(given), _) => Err(no_source(format!(
+                        "{given} is not the repository of {release}: {}",
+                        match &named {
+                            Some(named) => format!("its POMs name {named}"),
+                            None => "its POMs name none, and no namespace does".to_owned(),
+                        }
+                    ))),
+                    (None, [only]) => Ok(only.clone()),
+                    (None, _) => {
+                        named.ok_or_else(|| no_source(format!("the POMs of {release} name no git repository")))
                     }
-                })?;
-                chain.repository.ok_or_else(|| no_source(format!("the POMs of {release} name no git repository")))
+                }
+            }
+        }
+    }
+
+    /// The repository that the POMs of an upstream release name. A release that upstream does not have cannot be compared.
+    async fn named_by_upstream(&self, release: &Coordinates) -> Result<Option<CanonicalRepository>, Failure> {
+        match pom_chain(&*self.inputs, release).await {
+            Ok(chain) => Ok(chain.repository),
+            Err(error @ (PomChainError::NoRelease(_) | PomChainError::NoParent { .. } | PomChainError::Pom(..))) => {
+                let text =
+                    format!("no namespace covers {}, so it would have to be on the upstream: {error}", release.group);
+                Err(Failure(FailureKind::Source, text))
+            }
+            Err(error @ (PomChainError::Input(_) | PomChainError::Read(..))) => {
+                Err(Failure(FailureKind::Internal, error.to_string()))
             }
         }
     }
@@ -292,26 +354,6 @@ impl Intake {
             (Mode::Upstream, Some(given), _) => Ok((given.clone(), "given")),
             (_, _, Some(committed)) => Ok((committed.clone(), "pyrsia.toml at the commit")),
             (Mode::Upstream, None, None) => Ok((Specification::default_maven(&self.default_maven), "default")),
-        }
-    }
-
-    /// An image that this machine made from its own recipe is one that this authority approves.
-    async fn approve_own_image(&self, state: &State, image: Sha256, jdk: u32) -> Result<(), Failure> {
-        match state.image(&image) {
-            Some(record) if record.allowed => return Ok(()),
-            Some(_) => {
-                let text =
-                    format!("image {image} was disallowed by the network; make another, or have it allowed again");
-                return Err(Failure(FailureKind::Refused, text));
-            }
-            None => {}
-        }
-        let proposal = ImageProposal::allow(image, format!("jdk{jdk}"));
-        match self.entries.submit(EntryBody::ImageProposal(proposal)).await {
-            // Another build may have proposed it in the meantime.
-            Err(_) if self.entries.state().is_image_approved(&image) => Ok(()),
-            Err(text) => Err(Failure(FailureKind::Refused, text)),
-            Ok(()) => Ok(()),
         }
     }
 }

@@ -5,22 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use build_spec::{
-    BuildError, Builder, Built, Input, InputManifest, InputStatus, Inputs, Job, MAX_MANIFEST_BYTES, Mode, RunId,
-    Source, SourceError, SourceRequest, Specification, ToolFailure,
+    BuildError, Builder, Built, Input, InputManifest, InputStatus, Inputs, Job, Mode, Source, SourceError, ToolFailure,
 };
 use maven_layout::{Coordinates, Extension};
 use pyrsia_blobs::BlobStore;
 use pyrsia_ledger::{
-    Attestation, EntryBody, FailedBuild, Inputs as InputsEntry, InputsFailed, InputsRejected, Mode as LedgerMode,
-    RecordFailure, Round, RoundResult, VoidReason,
+    Attestation, EntryBody, FailedBuild, Inputs as InputsEntry, InputsFailed, InputsRejected, RecordFailure, Round,
+    RoundResult, VoidReason,
 };
 use tokio::sync::Mutex;
 
 use crate::assess::{ReferenceFile, assess};
 use crate::board::Board;
+use crate::check::{Checker, Rules};
 use crate::entries::Entries;
 use crate::intake::Images;
-use crate::pom_chain::{PomChain, PomChainError, pom_chain};
+use crate::peers::PeerBlobs;
+use crate::prepare::{InputsAt, PrepareError, Prepared};
 use crate::provenance;
 use crate::result::{built_result, entry_text, failed_result, record_failure, source_failure};
 use crate::run::{StoreBlobs, check_inputs};
@@ -30,8 +31,8 @@ pub const RECORDED: &str = "recorded";
 /// Slot of a rejection.
 pub const REJECTED: &str = "rejected";
 
-/// Sources that are kept resolved; the oldest make room.
-const MAX_SOURCES: usize = 16;
+/// Most bytes of inputs that this authority takes from somebody else's manifest.
+const MAX_INPUT_BYTES: u64 = 64 << 30;
 
 /// What the steps work with.
 pub struct Steps {
@@ -41,6 +42,8 @@ pub struct Steps {
     pub builder: Arc<dyn Builder>,
     /// Where inputs come from: this authority's own upstream and ledger.
     pub inputs: Arc<dyn Inputs>,
+    /// The other nodes: what the ledger names by digest and is not here comes from them.
+    pub peers: Arc<dyn PeerBlobs>,
     /// Builder images.
     pub images: Arc<dyn Images>,
     /// Where files are kept.
@@ -56,29 +59,18 @@ pub struct Steps {
 /// A step that came to nothing.
 #[derive(Debug)]
 pub enum StepError {
-    /// Trying again may help.
+    /// Trying again may help; so many times.
     Again(String),
+    /// Others have to bring something first (a file, agreement, an engine): to be looked at again until the stage ends.
+    Later(String),
     /// This authority has nothing to say about the round.
     Abstain(String),
-}
-
-/// A job, ready to run, with what is known about the release.
-struct Prepared {
-    job: Job,
-    chain: Option<PomChain>,
-    _folder: tempfile::TempDir,
-}
-
-/// Why a job could not be prepared.
-enum PrepareError {
-    Source(SourceError),
-    Specification(String),
-    Step(StepError),
 }
 
 impl Steps {
     /// Records the inputs and replays them; leaves what the recorder has to say on disk.
     pub async fn record(&self, id: &str, round: &Round) -> Result<(), StepError> {
+        self.builder.available().await.map_err(StepError::Again)?;
         let prepared = match self.prepare(id, round).await {
             Ok(prepared) => prepared,
             Err(PrepareError::Source(SourceError::Local(text))) => return Err(StepError::Again(text)),
@@ -92,7 +84,9 @@ impl Steps {
         };
         self.board.stage(id, "recording");
         let failed = failed_result(&prepared.job, prepared.chain.as_ref());
-        let recorded = match self.builder.record(&prepared.job, self.inputs.clone(), self.board.log(id)).await {
+        let inputs =
+            Arc::new(InputsAt { inputs: self.inputs.clone(), entries: self.entries.clone(), position: round.index });
+        let recorded = match self.builder.record(&prepared.job, inputs, self.board.log(id)).await {
             Ok(recorded) => recorded,
             Err(error) => return self.record_failed(id, round, &error, failed),
         };
@@ -134,24 +128,26 @@ impl Steps {
         let Some(accepted) = &round.inputs else {
             return Err(StepError::Abstain("the round has no manifest".to_owned()));
         };
-        let manifest = self.manifest(accepted)?;
+        // An engine that comes back within the stage is in time; until then this authority has nothing to say.
+        self.builder.available().await.map_err(StepError::Later)?;
+        let mine = round.recorder() == self.entries.me();
+        let manifest = match self.manifest(accepted).await? {
+            Ok(manifest) => manifest,
+            Err(text) if mine => return Err(StepError::Abstain(text)),
+            // Everybody who has these bytes finds the same.
+            Err(text) => return self.reject(id, round, &format!("manifest {}", accepted.manifest), &text),
+        };
+        if manifest.total_bytes() > MAX_INPUT_BYTES {
+            return Err(StepError::Abstain(format!("the inputs have more than {MAX_INPUT_BYTES} bytes")));
+        }
         let prepared = self.prepare(id, round).await.map_err(|error| match error {
             PrepareError::Source(error) => StepError::Again(error.to_string()),
             PrepareError::Specification(text) => StepError::Abstain(text),
             PrepareError::Step(error) => error,
         })?;
         // The recorder's own upstream gave it every line; all others ask theirs.
-        if round.recorder() != self.entries.me()
-            && let Some((line, detail)) = self.contradiction(&manifest, &prepared.job).await?
-        {
-            let body = EntryBody::InputsRejected(InputsRejected {
-                round: round.key,
-                attempt: round.attempt,
-                line: entry_text(&line),
-                detail: entry_text(&detail),
-            });
-            self.board.event(id, "entry", &format!("the manifest is contradicted: {line}: {detail}"));
-            return self.keep(REJECTED, round, &body);
+        if !mine && let Some((line, detail)) = self.checker(round, &prepared.job).contradiction(&manifest).await? {
+            return self.reject(id, round, &line.to_string().replace('\t', " "), &detail);
         }
         match self.replay_manifest(id, &prepared, &manifest).await {
             Ok(result) => {
@@ -170,10 +166,78 @@ impl Steps {
         }
     }
 
-    /// Forgets the source of a round that is over.
-    pub async fn forget(&self, round: &pyrsia_ledger::RoundKey) {
-        if let Some(source) = self.sources.lock().await.remove(round) {
+    fn checker(&self, round: &Round, job: &Job) -> Arc<Checker> {
+        let releases = job.coordinates.iter().chain(&job.source.reactor);
+        Arc::new(Checker {
+            rules: Rules::new(releases, &job.specification, self.entries.state(), round.index),
+            // As a record of this job would have seen them: metadata is cut in the same way.
+            inputs: self.builder.seen_by(job, self.inputs.clone()),
+            blobs: self.blobs.clone(),
+            peers: self.peers.clone(),
+        })
+    }
+
+    fn reject(&self, id: &str, round: &Round, line: &str, detail: &str) -> Result<(), StepError> {
+        let body = EntryBody::InputsRejected(InputsRejected {
+            round: round.key,
+            attempt: round.attempt,
+            line: entry_text(line),
+            detail: entry_text(detail),
+        });
+        self.board.event(id, "entry", &format!("own sources contradict the recorded inputs: {line}: {detail}"));
+        self.keep(REJECTED, round, &body)
+    }
+
+    /// Ends this authority's turn to record, after its last try: the next one need not wait for a clock.
+    pub fn give_up(&self, round: &Round, trouble: &str) -> Result<(), StepError> {
+        self.say_failed(round, RecordFailure::Engine, trouble)
+    }
+
+    /// **An authority speaks for a round only when it holds all of the round's files**: the manifest, what it names, and
+    /// what it is about to commit to. (The source's archive is no file of the round: it can be made again from the
+    /// commit, and its digest is part of the result.)
+    pub async fn holds(&self, round: &Round, result: &RoundResult) -> Result<(), StepError> {
+        let Some(accepted) = &round.inputs else {
+            return Err(StepError::Abstain("the round has no manifest".to_owned()));
+        };
+        let manifest = self.manifest(accepted).await?.map_err(StepError::Abstain)?;
+        let (blobs, result) = (self.blobs.clone(), result.clone());
+        let missing = tokio::task::spawn_blocking(move || {
+            let inputs = manifest.lines().filter_map(|line| match line.status {
+                InputStatus::Found { sha256, size, .. } => Some((sha256, size)),
+                InputStatus::Absent | InputStatus::WithheldSelf => None,
+            });
+            let inputs: Vec<_> = inputs.filter(|(sha256, _)| !blobs.has(sha256)).collect();
+            let made = match &result {
+                RoundResult::Built(built) => {
+                    let files = built.files.iter().filter_map(|file| file.digest);
+                    files.chain(built.provenance).find(|sha256| !blobs.has(sha256))
+                }
+                RoundResult::Failed(_) | RoundResult::Void { .. } => None,
+            };
+            (inputs, made)
+        });
+        let (inputs, made) = missing.await.map_err(|error| StepError::Again(error.to_string()))?;
+        if let Some(lost) = made {
+            return Err(StepError::Abstain(format!("{lost}, which this authority built, is no longer in its store")));
+        }
+        for (sha256, size) in inputs {
+            self.peers.ensure(&sha256, size).await.map_err(StepError::Later)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the source of a round that is over, and what was kept to be said in it.
+    pub async fn forget(&self, round: &Round) {
+        if let Some(source) = self.sources.lock().await.remove(&round.key) {
             let _ = std::fs::remove_file(&source.archive);
+        }
+        let (entries, key) = (self.entries.clone(), round.key);
+        let attempts = round.first_attempt..=round.attempt;
+        let work =
+            move || attempts.into_iter().for_each(|attempt| entries.forget(&key, attempt, &[RECORDED, REJECTED]));
+        if let Err(error) = tokio::task::spawn_blocking(work).await {
+            tracing::warn!(%error, "what a round kept could not be dropped");
         }
     }
 
@@ -218,45 +282,6 @@ impl Steps {
         let mut salt = [0u8; 32];
         getrandom::fill(&mut salt).map_err(|error| StepError::Again(error.to_string()))?;
         self.entries.keep_result(&round.key, round.attempt, &salt, result).map_err(StepError::Again)
-    }
-
-    fn manifest(&self, accepted: &InputsEntry) -> Result<InputManifest, StepError> {
-        let bytes =
-            self.blobs.read_verified(&accepted.manifest).map_err(|error| StepError::Again(error.to_string()))?;
-        if bytes.len() > MAX_MANIFEST_BYTES {
-            return Err(StepError::Abstain("the manifest is too large".to_owned()));
-        }
-        let text = String::from_utf8(bytes).map_err(|error| StepError::Abstain(error.to_string()))?;
-        let manifest = InputManifest::parse(&text).map_err(|error| StepError::Abstain(error.to_string()))?;
-        if manifest.root() != accepted.manifest_root || manifest.len() != accepted.lines as usize {
-            return Err(StepError::Abstain("the manifest is not the one that the entry describes".to_owned()));
-        }
-        Ok(manifest)
-    }
-
-    /// The first line that this authority's own sources contradict.
-    async fn contradiction(&self, manifest: &InputManifest, job: &Job) -> Result<Option<(String, String)>, StepError> {
-        let inputs = self.builder.seen_by(job, self.inputs.clone());
-        for line in manifest.lines() {
-            let mine = match inputs.get(&line.repository, &line.path).await {
-                Ok(mine) => mine,
-                Err(error) => return Err(StepError::Again(error.to_string())),
-            };
-            let detail = match (&line.status, &mine) {
-                (InputStatus::WithheldSelf, _) if is_own(job, line.path.as_str()) => None,
-                (InputStatus::WithheldSelf, _) => Some("withheld, though it is no file of this build".to_owned()),
-                (InputStatus::Absent, Input::Absent) => None,
-                (InputStatus::Absent, Input::Found { .. }) => Some("it is there".to_owned()),
-                (InputStatus::Found { .. }, Input::Absent) => Some("it is not there".to_owned()),
-                (InputStatus::Found { sha256, .. }, Input::Found { digests, .. }) => {
-                    (*sha256 != digests.sha256).then(|| format!("it has SHA-256 {}", digests.sha256))
-                }
-            };
-            if let Some(detail) = detail {
-                return Ok(Some((line.to_string().replace('\t', " "), detail)));
-            }
-        }
-        Ok(None)
     }
 
     async fn replay_manifest(
@@ -308,99 +333,6 @@ impl Steps {
         let digest = Some(provenance.digests.sha256);
         Ok(built_result(job, &assessment, prepared.chain.as_ref(), built.byproducts, digest))
     }
-
-    async fn prepare(&self, id: &str, round: &Round) -> Result<Prepared, PrepareError> {
-        let request = &round.request;
-        let abstain = |text: String| PrepareError::Step(StepError::Abstain(text));
-        let again = |text: String| PrepareError::Step(StepError::Again(text));
-        if request.profile != self.entries.profile().digest() {
-            return Err(abstain("the request names a sandbox profile that this program does not have".to_owned()));
-        }
-        if request.comparator != jar_compare::COMPARATOR_VERSION {
-            return Err(abstain("the request names a comparator that this program does not have".to_owned()));
-        }
-        let source = self.source(id, round).await.map_err(PrepareError::Source)?;
-        let specification = self.specification(round, &source)?;
-        self.images.ensure(&request.image).await.map_err(again)?;
-        let mode = match request.mode {
-            LedgerMode::Native => Mode::Native,
-            LedgerMode::Upstream => Mode::Upstream,
-        };
-        let chain = match mode {
-            Mode::Native => None,
-            Mode::Upstream => Some(self.chain(&request.coordinates[0]).await?),
-        };
-        std::fs::create_dir_all(&self.work_dir).map_err(|error| again(error.to_string()))?;
-        let folder = tempfile::tempdir_in(&self.work_dir).map_err(|error| again(error.to_string()))?;
-        let job = Job {
-            run: RunId::new(&format!("{}-{}", &round.key.to_string()[..12], round.attempt)),
-            coordinates: request.coordinates.clone(),
-            mode,
-            source,
-            specification,
-            image: request.image,
-            profile: self.entries.profile().clone(),
-            work_dir: folder.path().to_owned(),
-        };
-        Ok(Prepared { job, chain, _folder: folder })
-    }
-
-    async fn chain(&self, release: &Coordinates) -> Result<PomChain, PrepareError> {
-        pom_chain(&*self.inputs, release).await.map_err(|error| match error {
-            PomChainError::Input(_) | PomChainError::Read(..) => {
-                PrepareError::Step(StepError::Again(error.to_string()))
-            }
-            _ => PrepareError::Source(SourceError::Local(error.to_string())),
-        })
-    }
-
-    async fn source(&self, id: &str, round: &Round) -> Result<Source, SourceError> {
-        if let Some(source) = self.sources.lock().await.get(&round.key)
-            && source.archive.exists()
-            && source.tag == round.request.tag
-        {
-            return Ok(source.clone());
-        }
-        let request = SourceRequest {
-            coordinates: round.request.coordinates.clone(),
-            repository: round.request.repository.clone(),
-            tag: round.request.tag.clone(),
-            commit: Some(round.request.commit.to_string()),
-        };
-        self.board.event(id, "source", &format!("{} at {}", request.repository, round.request.commit));
-        let source = self.builder.resolve(&request, self.board.log(id)).await?;
-        let mut sources = self.sources.lock().await;
-        while sources.len() >= MAX_SOURCES {
-            if let Some((_, evicted)) = sources.pop_first() {
-                let _ = std::fs::remove_file(&evicted.archive);
-            }
-        }
-        sources.insert(round.key, source.clone());
-        Ok(source)
-    }
-
-    /// **Native: the specification in the commit; upstream: a structured one, or one that a quorum has approved.**
-    fn specification(&self, round: &Round, source: &Source) -> Result<Specification, PrepareError> {
-        let wanted = round.request.specification;
-        let committed = source.specification.clone().filter(|committed| committed.digest() == wanted);
-        match round.request.mode {
-            LedgerMode::Native => committed.ok_or_else(|| {
-                PrepareError::Specification(format!("commit {} does not hold specification {wanted}", source.commit))
-            }),
-            LedgerMode::Upstream => {
-                let kept =
-                    self.entries.specification(&wanted).map_err(|text| PrepareError::Step(StepError::Again(text)))?;
-                let specification = committed
-                    .or(kept)
-                    .ok_or_else(|| PrepareError::Specification(format!("specification {wanted} is not known here")))?;
-                let approved = self.entries.state().is_specification_approved(&wanted);
-                match specification.structured() {
-                    Err(free) if !approved => Err(PrepareError::Specification(free.to_string())),
-                    _ => Ok(specification),
-                }
-            }
-        }
-    }
 }
 
 /// A replay that gave no result.
@@ -423,12 +355,6 @@ impl From<StepError> for ReplayError {
 
 fn manifest_has(manifest: &InputManifest, digest: &pyrsia_digest::Sha256) -> bool {
     manifest.lines().any(|line| matches!(line.status, InputStatus::Found { sha256, .. } if sha256 == *digest))
-}
-
-/// Whether a path belongs to a release of this build or of its reactor.
-fn is_own(job: &Job, path: &str) -> bool {
-    let inside = |release: &Coordinates| path.starts_with(&format!("{}/", release.dir()));
-    job.coordinates.iter().chain(&job.source.reactor).any(inside)
 }
 
 /// Upstream's files of the releases: every name that was built, and the companions that releases usually have.

@@ -26,6 +26,8 @@ pub(crate) struct Chain {
     pub(crate) certifying: Arc<Committee>,
     /// Every change of the committee, in order.
     pub(crate) handovers: Arc<Vec<CommitteeLeaf>>,
+    /// The committee of the beginning.
+    pub(crate) first: Arc<Committee>,
 }
 
 /// What a batch makes of a [`Chain`].
@@ -50,12 +52,27 @@ pub(crate) fn batch_digest(batch: &OrderedBatch) -> Sha256 {
     Sha256::of(&bytes)
 }
 
+/// What stands in the place of [`batch_digest`] for a batch that came with a block from another node: only the accepted
+/// entries are known of it then.
+pub(crate) fn synced_digest(session: u64, index: u64, accepted: &[Vec<u8>]) -> Sha256 {
+    let batch = OrderedBatch { session, index, entries: accepted.to_vec() };
+    Sha256::of(&[b"pyrsia-maven/synced-batch/v1".as_slice(), batch_digest(&batch).as_bytes()].concat())
+}
+
+/// Whether the accepted entries occur in the batch, in their order: whether the batch can have made their block.
+pub(crate) fn is_made_of(accepted: &[Vec<u8>], batch: &OrderedBatch) -> bool {
+    let mut rest = batch.entries.iter();
+    accepted.iter().all(|entry| rest.any(|ordered| ordered == entry))
+}
+
 impl Chain {
     /// The ledger before its first block.
     pub(crate) fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
         let state = State::new(genesis)?;
+        let first = Arc::new(state.committee().clone());
         Ok(Self {
-            certifying: Arc::new(state.committee().clone()),
+            certifying: Arc::clone(&first),
+            first,
             state: Arc::new(state),
             frontier: Frontier::new(),
             block: None,
@@ -66,6 +83,12 @@ impl Chain {
     /// Height of the last block; 0 before the first, which has height 1.
     pub(crate) fn height(&self) -> u64 {
         self.block.as_ref().map_or(0, |block| block.height)
+    }
+
+    /// The committee with this hash, if it is or was in office.
+    pub(crate) fn committee(&self, hash: &Sha256) -> Option<&Committee> {
+        let later = self.handovers.iter().map(|leaf| &leaf.committee);
+        std::iter::once(&*self.first).chain(later).find(|committee| committee.hash() == *hash)
     }
 
     fn prev_hash(&self) -> Sha256 {
@@ -174,7 +197,8 @@ impl Chain {
             nodes,
             frontier_bytes: borsh::to_vec(&frontier).expect("writing to a vector does not fail"),
         };
-        let chain = Self { state: Arc::new(state), frontier, block: Some(block), certifying, handovers };
+        let first = Arc::clone(&self.first);
+        let chain = Self { state: Arc::new(state), frontier, block: Some(block), certifying, handovers, first };
         (chain, record)
     }
 }

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use maven_layout::Coordinates;
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{
-    Block, Certificate, Checkpoint, Cosignature, EntryDigest, Genesis, NetworkId, Receipt, SignedEntry, State,
-};
+use pyrsia_ledger::{Block, Certificate, Checkpoint, EntryDigest, Genesis, NetworkId, Receipt, SignedEntry, State};
 use pyrsia_store::{LeafRecord, LedgerStore, StoreError};
 use tokio::sync::watch;
 
@@ -16,7 +14,9 @@ use crate::error::ReplicaError;
 use crate::orderer::{Orderer, SubmitError};
 use crate::outcomes::{Outcomes, SubmissionOutcome};
 use crate::receipt::{self, ReceiptUnavailable, parse_certificate};
-use crate::signing::{Observed, Signing, SigningStatus};
+use crate::signing::{Certified, Observed, Signing, SigningStatus};
+use crate::sync::{self, BlocksAnswer, BlocksRequest};
+use crate::word::Word;
 
 /// What writer and readers share.
 pub(crate) struct Inner {
@@ -26,6 +26,9 @@ pub(crate) struct Inner {
     network: NetworkId,
     chain: ArcSwap<Chain>,
     size: watch::Sender<u64>,
+    certified: watch::Sender<Certified>,
+    /// Counts this node's new words and certificates.
+    said: watch::Sender<u64>,
     outcomes: Mutex<Outcomes>,
     orderer: OnceLock<Arc<dyn Orderer>>,
 }
@@ -36,6 +39,8 @@ impl Inner {
             network: genesis.network_id(),
             size: watch::Sender::new(chain.frontier.size()),
             chain: ArcSwap::from_pointee(chain),
+            certified: watch::Sender::new(signing.certified()),
+            said: watch::Sender::new(0),
             outcomes: Mutex::default(),
             orderer: OnceLock::new(),
             store,
@@ -58,6 +63,19 @@ impl Inner {
         }
         drop(outcomes);
         self.size.send_if_modified(|known| std::mem::replace(known, size) != size);
+        self.announce();
+    }
+
+    /// Wakes those who wait for a certificate or for this node's word. After the state is published: a certificate is
+    /// never announced for a log that cannot be read yet.
+    pub(crate) fn announce(&self) {
+        let newest = self.signing.certified();
+        self.certified.send_if_modified(|known| {
+            let is_newer = *known < newest;
+            *known = newest.max(*known);
+            is_newer
+        });
+        self.said.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     pub(crate) fn outcomes(&self) -> MutexGuard<'_, Outcomes> {
@@ -116,30 +134,70 @@ impl ReplicaHandle {
 
     /// Cosigns the log as it stands again, with the present time (never an earlier one than before), so that silence can
     /// be told from an eclipse. In a network of one, [`ReplicaHandle::certificate`] is fresh afterwards; in a larger one
-    /// the result is for the other authorities. None when this node does not sign.
-    pub async fn refresh(&self) -> Result<Option<(Checkpoint, Cosignature)>, ReplicaError> {
+    /// [`crate::exchange_cosignatures`] tells the other authorities. None when this node does not sign.
+    pub async fn refresh(&self) -> Result<Option<Word>, ReplicaError> {
         let inner = Arc::clone(&self.inner);
         let refreshed = self
             .inner
             .store
             .run(move |store| {
-                let chain = inner.chain();
-                let cosignature = inner.signing.refresh(store, &chain)?;
-                Ok(cosignature.map(|cosignature| (inner.signing.checkpoint(&chain), cosignature)))
+                let word = inner.signing.refresh(store, &inner.chain())?;
+                inner.announce();
+                Ok(word)
             })
             .await?;
         Ok(refreshed)
     }
 
-    /// Takes another authority's cosigned checkpoint.
-    pub async fn observe(&self, checkpoint: Checkpoint, cosignature: Cosignature) -> Result<Observed, ReplicaError> {
+    /// This node's newest word on the log as it stands. None when it does not sign.
+    pub async fn word(&self) -> Result<Option<Word>, ReplicaError> {
+        let inner = Arc::clone(&self.inner);
+        Ok(self.inner.store.run(move |store| inner.signing.own(store, &inner.chain())).await?)
+    }
+
+    /// Takes another authority's word on the log.
+    pub async fn observe(&self, word: Word) -> Result<Observed, ReplicaError> {
         let inner = Arc::clone(&self.inner);
         let observed = self
             .inner
             .store
-            .run(move |store| inner.signing.observe(store, &inner.chain(), &checkpoint, &cosignature))
+            .run(move |store| {
+                let observed = inner.signing.observe(store, &inner.chain(), &word)?;
+                inner.announce();
+                Ok(observed)
+            })
             .await?;
         Ok(observed)
+    }
+
+    /// Size and time of the newest certificate; changes can be awaited. Whoever is woken finds the certificate, and the
+    /// blocks up to it in [`ReplicaHandle::blocks`].
+    pub fn certified(&self) -> watch::Receiver<Certified> {
+        self.inner.certified.subscribe()
+    }
+
+    /// Changes, perhaps needlessly, whenever [`ReplicaHandle::word`] or [`ReplicaHandle::certified`] may have.
+    pub(crate) fn said(&self) -> watch::Receiver<u64> {
+        self.inner.said.subscribe()
+    }
+
+    /// Blocks for another node, with the proof that a quorum has them; empty when nothing is certified that is newer
+    /// than what the request says. Wait for [`ReplicaHandle::certified`] then, and ask again.
+    pub async fn blocks(&self, request: BlocksRequest) -> Result<BlocksAnswer, ReplicaError> {
+        let inner = Arc::clone(&self.inner);
+        Ok(self.inner.store.run(move |store| sync::answer(store, &inner.chain(), &request)).await?)
+    }
+
+    /// What to ask other nodes for.
+    pub fn wanted(&self, max_bytes: u32) -> BlocksRequest {
+        let chain = self.inner.chain();
+        let certified = self.inner.signing.certified();
+        let is_certified = certified.size == chain.frontier.size();
+        BlocksRequest {
+            from_height: chain.height() + 1,
+            max_bytes,
+            newest_time: if is_certified { certified.time } else { 0 },
+        }
     }
 
     /// Whether this node signs checkpoints.

@@ -14,11 +14,16 @@
 //! - an authority that finds a quorum of others signing another log stops signing, says so, and stays stopped after a
 //!   restart.
 //!
+//! - **nothing that another node gave is stored before a quorum's certificate of it was verified**, down to the number of
+//!   the batch that each block came from (see `sync`); batches from consensus and blocks from others may come in any mix.
+//!
 //! What is not here: how batches are agreed on (`pyrsia-consensus`), the rules (`pyrsia-ledger`), SQL (`pyrsia-store`),
-//! how cosignatures travel between authorities.
+//! the network: blocks and cosignatures are documents and decisions here, sent by whoever is above.
 
 mod chain;
+mod cosigning;
 mod error;
+mod exchange;
 mod handle;
 mod memory;
 mod orderer;
@@ -26,14 +31,22 @@ mod outcomes;
 mod receipt;
 mod replica;
 mod signing;
+mod sync;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
+mod word;
 
+pub use cosigning::{CosignatureMessage, Cosigning, MAX_COSIGNATURE_MESSAGE_BYTES};
 pub use error::ReplicaError;
+pub use exchange::{CosignatureMail, exchange_cosignatures};
 pub use handle::ReplicaHandle;
 pub use memory::InMemoryOrderer;
 pub use orderer::{OrderedBatch, Orderer, SubmitError};
 pub use outcomes::{Refused, SubmissionOutcome};
 pub use receipt::ReceiptUnavailable;
 pub use replica::{Clock, Replica};
-pub use signing::{Observed, SigningStatus};
+pub use signing::{Certified, Observed, SigningStatus};
+pub use sync::{BlocksAnswer, BlocksRequest, MAX_ANSWER_BYTES, Piece, PieceError, REQUEST_BYTES, SyncBlock, Taken};
+pub use word::Word;

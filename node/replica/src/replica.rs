@@ -6,12 +6,13 @@ use pyrsia_ledger::{AuthorityKey, EntryDigest, Genesis};
 use pyrsia_store::{LedgerStore, StoreError};
 use tokio::sync::mpsc;
 
-use crate::chain::{Chain, Step, batch_digest};
+use crate::chain::{Chain, Step, batch_digest, is_made_of, synced_digest};
 use crate::error::ReplicaError;
 use crate::handle::{Inner, ReplicaHandle};
 use crate::orderer::OrderedBatch;
 use crate::outcomes::SubmissionOutcome;
 use crate::signing::Signing;
+use crate::sync::Piece;
 
 /// Seconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -22,7 +23,7 @@ const REPLAY_BLOCKS: usize = 256;
 
 /// The writing half. There is one for each database.
 pub struct Replica {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Replica {
@@ -51,7 +52,7 @@ impl Replica {
             }
         }
         let chain = replay(&store, &genesis)?;
-        let signing = Signing::open(&store, signer, network, clock)?;
+        let signing = Signing::open(&store, &chain, signer, network, clock)?;
         signing.sign_stored(&store, &chain)?;
         let inner = Arc::new(Inner::new(store, genesis, chain, signing));
         let handle = ReplicaHandle::new(Arc::clone(&inner));
@@ -63,25 +64,42 @@ impl Replica {
         Ok(self.inner.store.cursor()?)
     }
 
-    /// Takes batches until the channel closes, or until a failure, after which the node has to stop.
-    pub async fn run(mut self, mut batches: mpsc::Receiver<OrderedBatch>) -> Result<(), ReplicaError> {
-        while let Some(batch) = batches.recv().await {
-            let work = tokio::task::spawn_blocking(move || {
-                let result = self.process(&batch);
-                (self, result)
-            });
+    /// Takes batches of this node's own consensus and pieces from other nodes, in whatever mix they come, until both
+    /// channels are closed, or until a failure, after which the node has to stop. A node without consensus drops the
+    /// sender of `batches` at once; one without peers that of `pieces`.
+    pub async fn run(
+        mut self,
+        mut batches: mpsc::Receiver<OrderedBatch>,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> Result<(), ReplicaError> {
+        loop {
+            let work = tokio::select! {
+                Some(batch) = batches.recv() => tokio::task::spawn_blocking(move || {
+                    let result = self.process(&batch);
+                    (self, result)
+                }),
+                Some(Piece { answer, reply }) = pieces.recv() => tokio::task::spawn_blocking(move || {
+                    let result = self.take(&answer).map(|taken| {
+                        // Who has left does not want to know.
+                        let _ = reply.send(taken);
+                    });
+                    (self, result)
+                }),
+                else => return Ok(()),
+            };
             let (back, result) = work.await.map_err(|_| ReplicaError::ShuttingDown)?;
             result?;
             self = back;
         }
-        Ok(())
     }
 
     /// Takes one batch. When this returns, the batch is stored, signed and published. Blocking.
     pub fn process(&mut self, batch: &OrderedBatch) -> Result<(), ReplicaError> {
-        if self.is_stored(batch)? {
+        match self.known(batch)? {
+            Known::No => {}
             // Came again after a restart; what was left undone then, `open` has made good.
-            return Ok(());
+            Known::Stored => return Ok(()),
+            Known::Synced => return self.tell_outcomes(batch),
         }
         let mut step = self.apply(batch)?;
         self.persist(batch, &mut step)?;
@@ -90,13 +108,55 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether this very batch is stored.
-    fn is_stored(&self, batch: &OrderedBatch) -> Result<bool, ReplicaError> {
-        match self.inner.store.batch(batch.session, batch.index)? {
-            None => Ok(false),
-            Some(digest) if digest == batch_digest(batch) => Ok(true),
-            Some(_) => Err(ReplicaError::OtherBatch { session: batch.session, index: batch.index }),
+    /// Whether the ledger has this batch already.
+    ///
+    /// Of a batch that came with a block from another node, a quorum has certified number and accepted entries; the
+    /// refused ones were never seen here. So it is the same batch if those entries occur in it in their order. One that
+    /// made no block at all leaves nothing: it lies between others, the next of which came from another node (had the next
+    /// one come from this node's consensus, so would this one have, before it).
+    fn known(&self, batch: &OrderedBatch) -> Result<Known, ReplicaError> {
+        let store = &self.inner.store;
+        let (session, index) = (batch.session, batch.index);
+        let other = || ReplicaError::OtherBatch { session, index };
+        match store.batch(session, index)? {
+            Some(digest) if digest == batch_digest(batch) => Ok(Known::Stored),
+            Some(digest) => match self.synced(session, index, digest)? {
+                Some(accepted) if is_made_of(&accepted, batch) => Ok(Known::Synced),
+                _ => Err(other()),
+            },
+            None => match store.batch_after(session, index)? {
+                None => Ok(Known::No),
+                Some((later, at, digest)) => {
+                    let synced = self.synced(later, at, digest)?;
+                    synced.map(|_| Known::Synced).ok_or_else(other)
+                }
+            },
         }
+    }
+
+    /// The accepted entries of a stored batch that came with a block from another node; none if it did not.
+    fn synced(
+        &self,
+        session: u64,
+        index: u64,
+        digest: pyrsia_digest::Sha256,
+    ) -> Result<Option<Vec<Vec<u8>>>, ReplicaError> {
+        let block = self.inner.store.block_of_batch(session, index)?;
+        Ok(block.map(|block| block.entries).filter(|accepted| synced_digest(session, index, accepted) == digest))
+    }
+
+    /// Tells those who wait for entries of a batch whose block came from another node. Why an entry was refused then is
+    /// not known any more; if it would be refused now as well, that is the reason given.
+    fn tell_outcomes(&self, batch: &OrderedBatch) -> Result<(), ReplicaError> {
+        let chain = self.inner.chain();
+        let size = chain.frontier.size();
+        let Ok(step) = self.apply(batch) else {
+            return Ok(());
+        };
+        let mut outcomes = step.outcomes;
+        outcomes.retain(|(_, outcome)| !matches!(outcome, SubmissionOutcome::Accepted { index } if *index >= size));
+        self.inner.publish(Step { chain: Chain::clone(&chain), record: None, outcomes });
+        Ok(())
     }
 
     pub(crate) fn apply(&self, batch: &OrderedBatch) -> Result<Step, ReplicaError> {
@@ -130,6 +190,13 @@ impl Replica {
         }
         self.inner.publish(step);
     }
+}
+
+/// See [`Replica::known`].
+enum Known {
+    No,
+    Stored,
+    Synced,
 }
 
 impl Drop for Replica {

@@ -6,16 +6,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{AuthorityKey, Block, Certificate, Checkpoint, Committee, Cosignature, NetworkId, PublicKey};
+use pyrsia_ledger::{AuthorityKey, Block, Certificate, Checkpoint, Committee, NetworkId, PublicKey};
 use pyrsia_store::{LedgerStore, StoreError};
 
 use crate::chain::Chain;
+use crate::receipt::parse_certificate;
 use crate::replica::Clock;
+use crate::word::{Head, Said, Word, time_of};
 
 const META_TIME: &str = "cosigned-until";
 const META_STOPPED: &str = "signing-stopped";
 /// (size, root) pairs of contradicting checkpoints that are remembered.
 const MAX_CONTRADICTIONS: usize = 256;
+
+/// The newest certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Certified {
+    /// Leaves of the certified log; 0 also while there is no certificate.
+    pub size: u64,
+    /// When a quorum had said so, in seconds since 1970; 0 while there is no certificate.
+    pub time: u64,
+}
 
 /// Whether this node signs checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +73,15 @@ struct Memory {
     last_time: u64,
     stopped: Option<String>,
     /// Newest cosignatures of the checkpoint of this size, by key. The database keeps the first of each.
-    newest: (u64, BTreeMap<PublicKey, Cosignature>),
+    newest: (u64, BTreeMap<PublicKey, Said>),
     contradictions: BTreeMap<(u64, Sha256), BTreeSet<PublicKey>>,
+    certified: Certified,
 }
 
 impl Signing {
     pub(crate) fn open(
         store: &LedgerStore,
+        chain: &Chain,
         key: Option<AuthorityKey>,
         network: NetworkId,
         clock: Clock,
@@ -79,7 +92,16 @@ impl Signing {
         if let Some(reason) = &stopped {
             tracing::error!(reason, "this authority has stopped signing");
         }
-        Ok(Self { key, network, clock, memory: Mutex::new(Memory { last_time, stopped, ..Memory::default() }) })
+        let certified = match store.latest_certificate()? {
+            None => Certified::default(),
+            Some((size, bytes)) => {
+                let (_, committee) = head_at(store, &network, chain, size)?;
+                let time = parse_certificate(&bytes).map_or(0, |certificate| time_of(&certificate, committee));
+                Certified { size, time }
+            }
+        };
+        let memory = Memory { last_time, stopped, certified, ..Memory::default() };
+        Ok(Self { key, network, clock, memory: Mutex::new(memory) })
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -97,41 +119,64 @@ impl Signing {
     }
 
     pub(crate) fn checkpoint(&self, chain: &Chain) -> Checkpoint {
-        Checkpoint::new(&self.network, chain.frontier.size(), chain.frontier.root())
+        self.head(chain).log
     }
 
-    /// Signs the checkpoint of a stored chain, unless it is signed already, and makes the certificate if it is complete.
+    fn head(&self, chain: &Chain) -> Head {
+        Head::of(&self.network, chain.block.as_ref())
+    }
+
+    pub(crate) fn certified(&self) -> Certified {
+        self.memory().certified
+    }
+
+    /// This node's newest word on a chain's head; none if it has none there, or has stopped signing.
+    pub(crate) fn own(&self, store: &LedgerStore, chain: &Chain) -> Result<Option<Word>, StoreError> {
+        let mut memory = self.memory();
+        memory.load(store, chain.frontier.size())?;
+        let Some((key, _)) = self.member(&memory, chain) else {
+            return Ok(None);
+        };
+        let said = memory.newest.1.get(&key.public()).cloned();
+        Ok(said.map(|said| Word::new(self.head(chain), said)))
+    }
+
+    /// Signs the head of a stored chain, unless it is signed already, and makes the certificate if it is complete.
     pub(crate) fn sign_stored(&self, store: &LedgerStore, chain: &Chain) -> Result<(), StoreError> {
         let size = chain.frontier.size();
+        let head = self.head(chain);
         let mut memory = self.memory();
         memory.load(store, size)?;
         if let Some((key, name)) = self.member(&memory, chain)
             && !memory.newest.1.contains_key(&key.public())
         {
-            let cosignature = self.cosign(store, &mut memory, chain, key, &name)?;
-            let stored = store.put_cosignature(size, *key.public().as_bytes(), cosignature.to_line().into_bytes())?;
-            if let Some(stored) = parse(&stored) {
+            let said = self.cosign(store, &mut memory, &head, key, &name)?;
+            let stored = store.put_cosignature(size, *key.public().as_bytes(), said.to_bytes())?;
+            if let Some(stored) = Said::from_bytes(&stored) {
                 memory.newest.1.insert(key.public(), stored);
             }
         }
         if store.certificate(size)?.is_none() {
-            self.certify(store, &memory, chain)?;
+            let said = memory.newest.1.clone();
+            self.certify(store, &mut memory, &head, &chain.certifying, &said)?;
         }
         Ok(())
     }
 
-    /// Signs the checkpoint of a stored chain again, with the present time, and returns this node's cosignature. None
-    /// when this node does not sign.
-    pub(crate) fn refresh(&self, store: &LedgerStore, chain: &Chain) -> Result<Option<Cosignature>, StoreError> {
+    /// Signs the head of a stored chain again, with the present time, and returns this node's word. None when this node
+    /// does not sign.
+    pub(crate) fn refresh(&self, store: &LedgerStore, chain: &Chain) -> Result<Option<Word>, StoreError> {
+        let head = self.head(chain);
         let mut memory = self.memory();
         memory.load(store, chain.frontier.size())?;
         let Some((key, name)) = self.member(&memory, chain) else {
             return Ok(None);
         };
-        let cosignature = self.cosign(store, &mut memory, chain, key, &name)?;
-        memory.newest.1.insert(key.public(), cosignature.clone());
-        self.certify(store, &memory, chain)?;
-        Ok(Some(cosignature))
+        let said = self.cosign(store, &mut memory, &head, key, &name)?;
+        memory.newest.1.insert(key.public(), said.clone());
+        let all = memory.newest.1.clone();
+        self.certify(store, &mut memory, &head, &chain.certifying, &all)?;
+        Ok(Some(Word::new(head, said)))
     }
 
     /// The key, and the name under which the committee knows it, if this node may sign now.
@@ -148,126 +193,182 @@ impl Signing {
         &self,
         store: &LedgerStore,
         memory: &mut Memory,
-        chain: &Chain,
+        head: &Head,
         key: &AuthorityKey,
         name: &str,
-    ) -> Result<Cosignature, StoreError> {
+    ) -> Result<Said, StoreError> {
         let time = (self.clock)().max(memory.last_time);
         store.put_meta(META_TIME, time.to_le_bytes().to_vec())?;
         memory.last_time = time;
-        Ok(self.checkpoint(chain).cosign(key, name, time))
+        Ok(head.cosign(key, name, time))
     }
 
-    /// Stores a certificate when enough members have signed.
-    fn certify(&self, store: &LedgerStore, memory: &Memory, chain: &Chain) -> Result<(), StoreError> {
-        let cosignatures = memory
-            .newest
-            .1
-            .iter()
-            .filter(|(key, _)| chain.certifying.contains(key))
-            .map(|(_, cosignature)| cosignature.clone())
-            .collect::<Vec<_>>();
-        if cosignatures.len() < chain.certifying.quorum() {
-            return Ok(());
-        }
-        let certificate = Certificate::new(self.checkpoint(chain), cosignatures);
-        match certificate.verify(&self.network, &chain.certifying) {
-            Ok(_) => store.put_certificate(chain.frontier.size(), certificate.to_text().into_bytes()),
-            Err(error) => {
-                tracing::error!(error = %error, "stored cosignatures do not make a certificate");
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes another authority's word on a checkpoint.
-    pub(crate) fn observe(
+    /// Stores certificates when enough members have signed.
+    fn certify(
         &self,
         store: &LedgerStore,
-        chain: &Chain,
-        checkpoint: &Checkpoint,
-        cosignature: &Cosignature,
-    ) -> Result<Observed, StoreError> {
-        let committee = &chain.certifying;
-        let Some(member) = committee.by_name(&cosignature.name) else {
+        memory: &mut Memory,
+        head: &Head,
+        committee: &Committee,
+        said: &BTreeMap<PublicKey, Said>,
+    ) -> Result<(), StoreError> {
+        let said: Vec<_> = said.iter().filter(|(key, _)| committee.contains(key)).map(|(_, said)| said).collect();
+        if said.len() < committee.quorum() {
+            return Ok(());
+        }
+        let log = Certificate::new(head.log.clone(), said.iter().map(|said| said.log.clone()).collect());
+        let block = head
+            .block
+            .clone()
+            .map(|block| Certificate::new(block, said.iter().filter_map(|said| said.block.clone()).collect()));
+        if !head.is_certified_by(&self.network, committee, &log, block.as_ref()) {
+            tracing::error!(log.size = head.log.size, "stored cosignatures do not make a certificate");
+            return Ok(());
+        }
+        Self::keep(store, memory, committee, &log, block.as_ref())
+    }
+
+    /// Stores verified certificates, unless fresher ones are stored.
+    fn keep(
+        store: &LedgerStore,
+        memory: &mut Memory,
+        committee: &Committee,
+        log: &Certificate,
+        block: Option<&Certificate>,
+    ) -> Result<(), StoreError> {
+        let size = log.checkpoint.size;
+        let time = time_of(log, committee);
+        let stored = store.certificate(size)?.and_then(|bytes| parse_certificate(&bytes));
+        if stored.is_none_or(|stored| time_of(&stored, committee) < time) {
+            let text = |certificate: &Certificate| certificate.to_text().into_bytes();
+            store.put_certificates(size, text(log), block.map(text))?;
+        }
+        memory.certified = memory.certified.max(Certified { size, time });
+        Ok(())
+    }
+
+    /// Takes certificates that another node gave and that were verified for a stored size.
+    pub(crate) fn adopt(
+        &self,
+        store: &LedgerStore,
+        committee: &Committee,
+        log: &Certificate,
+        block: Option<&Certificate>,
+    ) -> Result<(), StoreError> {
+        Self::keep(store, &mut self.memory(), committee, log, block)
+    }
+
+    /// Takes another authority's word on a head of the log.
+    pub(crate) fn observe(&self, store: &LedgerStore, chain: &Chain, word: &Word) -> Result<Observed, StoreError> {
+        let size = word.log.size;
+        let (head, committee) = if size > chain.frontier.size() {
+            (None, chain.state.committee())
+        } else {
+            head_at(store, &self.network, chain, size)?
+        };
+        let member = committee.by_name(&word.cosignature.name);
+        let Some(key) = member.map(|member| member.authority_key).filter(|key| word.is_by(&self.network, key)) else {
             return Ok(Observed::Invalid);
         };
-        let key = member.authority_key;
-        if checkpoint.origin != Checkpoint::origin_of(&self.network)
-            || !checkpoint.verify_cosignature(cosignature, &key)
-        {
-            return Ok(Observed::Invalid);
-        }
-        let size = checkpoint.size;
         if size > chain.frontier.size() {
             return Ok(Observed::Ahead);
         }
         let mut memory = self.memory();
-        if root_at(store, size)? == Some(checkpoint.root) {
-            store.put_cosignature(size, *key.as_bytes(), cosignature.to_line().into_bytes())?;
-            if size == chain.frontier.size() {
-                memory.load(store, size)?;
-                let newest = memory.newest.1.entry(key).or_insert_with(|| cosignature.clone());
-                if newest.time < cosignature.time {
-                    *newest = cosignature.clone();
-                }
-                self.certify(store, &memory, chain)?;
+        let Some(head) = head.filter(|head| *head == word.head()) else {
+            return self.contradicted(store, &mut memory, committee, word, key);
+        };
+        store.put_cosignature(size, *key.as_bytes(), word.said().to_bytes())?;
+        let said = if size == chain.frontier.size() {
+            memory.load(store, size)?;
+            let newest = memory.newest.1.entry(key).or_insert_with(|| word.said());
+            if newest.log.time < word.cosignature.time {
+                *newest = word.said();
             }
-            return Ok(Observed::Agrees);
-        }
-        if self.key.as_ref().is_some_and(|own| own.public() == key) {
+            memory.newest.1.clone()
+        } else {
+            stored_words(store, size)?
+        };
+        self.certify(store, &mut memory, &head, committee, &said)?;
+        Ok(Observed::Agrees)
+    }
+
+    fn contradicted(
+        &self,
+        store: &LedgerStore,
+        memory: &mut Memory,
+        committee: &Committee,
+        word: &Word,
+        key: PublicKey,
+    ) -> Result<Observed, StoreError> {
+        let size = word.log.size;
+        let own = self.key.as_ref().map(AuthorityKey::public);
+        if own == Some(key) {
             // This node's own key under another log: it was used elsewhere.
             tracing::error!("this authority's key has signed another log");
         }
         if memory.contradictions.len() >= MAX_CONTRADICTIONS {
             memory.contradictions.pop_first();
         }
-        let signers = memory.contradictions.entry((size, checkpoint.root)).or_default();
+        let block = word.block.as_ref().map(|(block, _)| block.to_text()).unwrap_or_default();
+        let name = Sha256::of((word.log.to_text() + &block).as_bytes());
+        let signers = memory.contradictions.entry((size, name)).or_default();
         signers.insert(key);
         let signers: Vec<_> = signers.iter().copied().collect();
         tracing::error!(log.size = size, signers = signers.len(), "another authority signed another log");
-        let own = self.key.as_ref().map(AuthorityKey::public);
         let others = signers.iter().filter(|signer| Some(**signer) != own).count();
         if others < committee.quorum() {
             return Ok(Observed::Contradicts { signers });
         }
-        let reason = format!(
-            "{others} authorities signed root {} for size {size}, which is not what this node computed",
-            checkpoint.root
-        );
-        store.put_meta(META_STOPPED, reason.clone().into_bytes())?;
-        tracing::error!(reason, "this authority stops signing");
-        memory.stopped = Some(reason);
+        let root = &word.log.root;
+        let reason =
+            format!("{others} authorities signed root {root} for size {size}, which is not what this node computed");
+        stop(store, memory, reason)?;
         Ok(Observed::Stopped)
+    }
+
+    /// Stops signing, for good.
+    pub(crate) fn stop(&self, store: &LedgerStore, reason: String) -> Result<(), StoreError> {
+        stop(store, &mut self.memory(), reason)
     }
 }
 
+fn stop(store: &LedgerStore, memory: &mut Memory, reason: String) -> Result<(), StoreError> {
+    store.put_meta(META_STOPPED, reason.clone().into_bytes())?;
+    tracing::error!(reason, "this authority stops signing");
+    memory.stopped = Some(reason);
+    Ok(())
+}
+
 impl Memory {
-    /// Turns to the checkpoint of this size.
+    /// Turns to the head of this size.
     fn load(&mut self, store: &LedgerStore, size: u64) -> Result<(), StoreError> {
-        if self.newest.0 == size && !self.newest.1.is_empty() {
-            return Ok(());
+        if self.newest.0 != size || self.newest.1.is_empty() {
+            self.newest = (size, stored_words(store, size)?);
         }
-        let stored = store.cosignatures(size)?;
-        let parsed = stored.into_iter().filter_map(|(key, line)| Some((PublicKey(key), parse(&line)?))).collect();
-        self.newest = (size, parsed);
         Ok(())
     }
 }
 
-fn parse(line: &[u8]) -> Option<Cosignature> {
-    let line = std::str::from_utf8(line).ok()?;
-    Cosignature::parse_line(line.strip_suffix('\n').unwrap_or(line)).ok()
+fn stored_words(store: &LedgerStore, size: u64) -> Result<BTreeMap<PublicKey, Said>, StoreError> {
+    let stored = store.cosignatures(size)?;
+    Ok(stored.into_iter().filter_map(|(key, bytes)| Some((PublicKey(key), Said::from_bytes(&bytes)?))).collect())
 }
 
-/// The root that this node computed for a size at which a block ended. None for other sizes: nobody signs those.
-fn root_at(store: &LedgerStore, size: u64) -> Result<Option<Sha256>, StoreError> {
+/// What this node computed for a size that its log has reached, and the committee whose word it is. No head for a size at
+/// which no block ended: honest members sign none of those.
+pub(crate) fn head_at<'a>(
+    store: &LedgerStore,
+    network: &NetworkId,
+    chain: &'a Chain,
+    size: u64,
+) -> Result<(Option<Head>, &'a Committee), StoreError> {
     if size == 0 {
-        return Ok(Some(pyrsia_merkle::empty_root()));
+        return Ok((Some(Head::of(network, None)), &chain.first));
     }
-    let block = store.block_covering(size)?;
-    Ok(block
-        .filter(|block| block.log_size == size)
-        .and_then(|block| Block::from_bytes(&block.block_bytes).ok())
-        .map(|block| block.log_root))
+    let stored = store.block_covering(size)?;
+    let Some(block) = stored.and_then(|stored| Block::from_bytes(&stored.block_bytes).ok()) else {
+        return Ok((None, &chain.certifying));
+    };
+    let committee = chain.committee(&block.committee_hash).unwrap_or(&chain.certifying);
+    Ok(((block.log_size == size).then(|| Head::of(network, Some(&block))), committee))
 }

@@ -14,9 +14,10 @@ use pyrsia_ledger::{
 use pyrsia_store::{BlockRecord, LedgerStore};
 use tokio::sync::mpsc;
 
+use crate::word::{Head, blocks_network};
 use crate::{
-    Clock, InMemoryOrderer, Observed, OrderedBatch, ReceiptUnavailable, Refused, Replica, ReplicaError, ReplicaHandle,
-    SigningStatus, SubmissionOutcome, SubmitError,
+    Certified, Clock, InMemoryOrderer, Observed, OrderedBatch, ReceiptUnavailable, Refused, Replica, ReplicaError,
+    ReplicaHandle, SigningStatus, SubmissionOutcome, SubmitError, Word,
 };
 
 fn sha(text: &str) -> Sha256 {
@@ -241,7 +242,7 @@ fn a_batch_that_comes_again_must_be_the_same() {
     replica.process(&refused).unwrap();
     replica.process(&refused).unwrap();
     assert!(matches!(replica.process(&batch(4, &[])), Err(ReplicaError::OtherBatch { .. })));
-    assert!(matches!(replica.process(&batch(2, &[proposal(1, "d")])), Err(ReplicaError::Store(_))));
+    assert!(matches!(replica.process(&batch(2, &[proposal(1, "d")])), Err(ReplicaError::OtherBatch { index: 2, .. })));
     assert_eq!(handle.state().log_size(), 1);
 }
 
@@ -270,7 +271,7 @@ async fn submitters_hear_the_outcome() {
     let (batches, ordered) = mpsc::channel(4);
     let orderer = InMemoryOrderer::resume(replica.cursor().unwrap(), batches);
     assert!(handle.set_orderer(Arc::new(orderer)));
-    let running = tokio::spawn(replica.run(ordered));
+    let running = tokio::spawn(replica.run(ordered, mpsc::channel(1).1));
     let entry = proposal(1, "a");
     for _ in 0..2 {
         let outcome = handle.submit_and_wait(entry.clone()).await.unwrap();
@@ -295,20 +296,22 @@ async fn cosignatures_are_refreshed_and_their_time_never_goes_back() {
     };
     let time_of = async |handle: &ReplicaHandle| {
         let certificate = handle.certificate().await.unwrap().unwrap();
-        certificate.verify(&handle.network_id(), handle.state().committee()).unwrap().newest
+        certificate.verify(&handle.network_id(), handle.state().committee()).unwrap().quorum_time
     };
     let (mut replica, handle) = open_with(temp.path(), 1, Arc::clone(&ticking));
     assert_eq!(time_of(&handle).await, 1000, "the empty log is signed too");
     now.store(2000, Ordering::Relaxed);
-    let (checkpoint, cosignature) = handle.refresh().await.unwrap().unwrap();
-    assert_eq!((checkpoint.size, cosignature.time), (0, 2000));
+    let word = handle.refresh().await.unwrap().unwrap();
+    assert_eq!((word.log.size, word.cosignature.time), (0, 2000));
+    assert_eq!(handle.word().await.unwrap(), Some(word));
+    assert_eq!(*handle.certified().borrow(), Certified { size: 0, time: 2000 });
     assert_eq!(time_of(&handle).await, 2000);
     now.store(500, Ordering::Relaxed);
     replica.process(&batch(0, &[proposal(1, "a")])).unwrap();
     assert_eq!(time_of(&handle).await, 2000);
     drop((replica, handle));
     let (_replica, handle) = open_with(temp.path(), 1, ticking);
-    assert_eq!(handle.refresh().await.unwrap().unwrap().1.time, 2000);
+    assert_eq!(handle.refresh().await.unwrap().unwrap().cosignature.time, 2000);
 }
 
 #[tokio::test]
@@ -317,10 +320,17 @@ async fn certificates_need_a_quorum_and_contradictions_stop_signing() {
     let (mut replica, handle) = open(temp.path(), 4);
     replica.process(&batch(0, &[proposal(4, "a")])).unwrap();
     let own = handle.checkpoint();
-    let word = |n: u8, checkpoint: &Checkpoint| {
-        let cosignature = checkpoint.cosign(&key(n), &authority(n).name, 1_800_000_001);
-        handle.observe(checkpoint.clone(), cosignature)
+    let blocks = blocks_network(&handle.network_id());
+    // Another log of the same length ends with another block.
+    let said = |signer: u8, name: u8, log: &Checkpoint| {
+        let block = match handle.block() {
+            Some(block) if *log == own => Checkpoint::new(&blocks, block.height, block.hash()),
+            _ => Checkpoint::new(&blocks, log.size, log.root),
+        };
+        let cosign = |checkpoint: &Checkpoint| checkpoint.cosign(&key(signer), &authority(name).name, 1_800_000_001);
+        Word { log: log.clone(), cosignature: cosign(log), block: Some((block.clone(), cosign(&block))) }
     };
+    let word = |n: u8, checkpoint: &Checkpoint| handle.observe(said(n, n, checkpoint));
     assert_eq!(handle.certificate().await.unwrap(), None);
     assert_eq!(word(1, &own).await.unwrap(), Observed::Agrees);
     assert_eq!(word(1, &own).await.unwrap(), Observed::Agrees);
@@ -332,8 +342,12 @@ async fn certificates_need_a_quorum_and_contradictions_stop_signing() {
     let network = handle.network_id();
     let longer = Checkpoint::new(&network, 2, sha("x"));
     assert_eq!(word(1, &longer).await.unwrap(), Observed::Ahead);
-    let forged = own.cosign(&key(2), &authority(1).name, 1);
-    assert_eq!(handle.observe(own.clone(), forged).await.unwrap(), Observed::Invalid);
+    assert_eq!(handle.observe(said(2, 1, &own)).await.unwrap(), Observed::Invalid);
+    // Either signature is looked at, and neither may be left out.
+    let forged = Word { block: said(2, 3, &own).block, ..said(3, 3, &own) };
+    assert_eq!(handle.observe(forged).await.unwrap(), Observed::Invalid);
+    let forged = Word { block: None, ..said(3, 3, &own) };
+    assert_eq!(handle.observe(forged).await.unwrap(), Observed::Invalid);
     assert_eq!(word(9, &own).await.unwrap(), Observed::Invalid);
 
     let other = Checkpoint::new(&network, 1, sha("other"));
@@ -396,9 +410,9 @@ async fn receipts_carry_the_hand_over_to_another_committee() {
     let entries: Vec<_> = said.into_iter().map(|(n, body)| sign(1, n, body)).collect();
     replica.process(&batch(1, &entries)).unwrap();
     assert!(matches!(handle.receipt(&release()).await, Err(ReceiptUnavailable::NotCertified { .. })));
-    let checkpoint = handle.checkpoint();
-    let cosignature = checkpoint.cosign(&key(1), &authority(1).name, 1_800_000_100);
-    assert_eq!(handle.observe(checkpoint, cosignature).await.unwrap(), Observed::Agrees);
+    let head = Head::of(&handle.network_id(), handle.block().as_ref());
+    let word = Word::new(head.clone(), head.cosign(&key(1), &authority(1).name, 1_800_000_100));
+    assert_eq!(handle.observe(word).await.unwrap(), Observed::Agrees);
     let receipt = handle.receipt(&release()).await.unwrap();
     assert_eq!(receipt.handovers.len(), 1);
     let verified = receipt.verify(handle.genesis()).unwrap();

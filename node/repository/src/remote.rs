@@ -35,12 +35,14 @@ pub(crate) struct Remote {
     task: Task,
     downloads: SingleFlight<(RepoPath, Option<Sha256>), Outcome>,
     refreshes: SingleFlight<RepoPath, Refreshed>,
+    ask_peers: SingleFlight<(RepoPath, Sha256), Refreshed>,
 }
 
 /// What a download needs, on its own, because it runs on when its caller has gone.
 #[derive(Clone)]
 struct Task {
     origins: Arc<[Arc<dyn Origin>]>,
+    peers: Option<Arc<dyn Origin>>,
     local: Local,
     clock: Clock,
     refreshed_at: Arc<Mutex<HashMap<RepoPath, u64>>>,
@@ -65,11 +67,17 @@ enum Asked {
 }
 
 impl Remote {
-    pub(crate) fn new(origins: Vec<Arc<dyn Origin>>, local: Local, clock: Clock) -> Self {
+    pub(crate) fn new(
+        origins: Vec<Arc<dyn Origin>>,
+        peers: Option<Arc<dyn Origin>>,
+        local: Local,
+        clock: Clock,
+    ) -> Self {
         Self {
-            task: Task { origins: origins.into(), local, clock, refreshed_at: Arc::default() },
+            task: Task { origins: origins.into(), peers, local, clock, refreshed_at: Arc::default() },
             downloads: SingleFlight::new(),
             refreshes: SingleFlight::new(),
+            ask_peers: SingleFlight::new(),
         }
     }
 
@@ -85,6 +93,25 @@ impl Remote {
         let (task, of, key) = (self.task.clone(), path.clone(), (path.clone(), expected.sha256));
         let call = move || async move { task.replace(&of, &expected).await };
         self.downloads.run(key, call).await.map_err(|_| interrupted(path))?
+    }
+
+    /// Whether there is anybody to ask for what the ledger names.
+    pub(crate) fn has_peers(&self) -> bool {
+        self.task.peers.is_some()
+    }
+
+    /// Gets the bytes with this digest from peers. None when no peer gives them, for whatever reason: peers owe nothing.
+    pub(crate) async fn ask_peers(
+        &self,
+        path: &RepoPath,
+        sha256: Sha256,
+    ) -> Result<Option<FileRecord>, RepositoryError> {
+        if self.task.peers.is_none() {
+            return Ok(None);
+        }
+        let (task, of) = (self.task.clone(), path.clone());
+        let call = move || async move { task.ask_peers(&of, sha256).await };
+        self.ask_peers.run((path.clone(), sha256), call).await.map_err(|_| interrupted(path))?
     }
 
     /// Gets the present bytes of a file that may change.
@@ -146,6 +173,22 @@ impl Task {
                 let record = self.record(path, &found);
                 self.local.put(record.clone()).await?;
                 Ok(Got::File(Box::new(record)))
+            }
+        }
+    }
+
+    async fn ask_peers(&self, path: &RepoPath, sha256: Sha256) -> Refreshed {
+        let Some(peers) = &self.peers else { return Ok(None) };
+        match self.ask(peers.as_ref(), path, &Expected::sha256(sha256)).await {
+            Ok(Asked::Found(found)) => {
+                let record = self.record(path, &found);
+                self.local.put(record.clone()).await?;
+                Ok(Some(record))
+            }
+            Ok(Asked::Absent | Asked::OtherBytes { .. }) => Ok(None),
+            Err(error) => {
+                tracing::info!(file.path = %path, %error, "no peer gave a file that the ledger names");
+                Ok(None)
             }
         }
     }

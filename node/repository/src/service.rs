@@ -48,6 +48,8 @@ pub struct Parts {
     pub index: IndexStore,
     /// Whom to ask, in this order.
     pub origins: Vec<Arc<dyn Origin>>,
+    /// Peers: asked before the origins, and **only for files whose SHA-256 is known already**.
+    pub peers: Option<Arc<dyn Origin>>,
     /// The time.
     pub clock: Clock,
 }
@@ -84,9 +86,9 @@ impl crate::Files for Repository {
 impl Repository {
     /// A repository over these parts.
     pub fn new(config: RepositoryConfig, parts: Parts) -> Self {
-        let Parts { ledger, blobs, index, origins, clock } = parts;
+        let Parts { ledger, blobs, index, origins, peers, clock } = parts;
         let local = Local::new(blobs, index);
-        let remote = Remote::new(origins, local.clone(), Arc::clone(&clock));
+        let remote = Remote::new(origins, peers, local.clone(), Arc::clone(&clock));
         Self { inner: Arc::new(Inner { config, ledger, local, remote, clock }) }
     }
 
@@ -177,6 +179,9 @@ impl Repository {
             };
             return self.serve(path, record, provenance, true).await;
         }
+        if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
+            return self.serve(path, record, provenance, true).await;
+        }
         if !ask_upstream {
             return Err(RepositoryError::BytesMissing { path: path.clone(), sha256 });
         }
@@ -194,6 +199,9 @@ impl Repository {
         if let Some(record) = known {
             let sha256 = record.digests.sha256;
             if self.inner.local.intact(path, &sha256).await?.is_some() {
+                return self.serve(path, record, provenance, true).await;
+            }
+            if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
                 return self.serve(path, record, provenance, true).await;
             }
             return match self.inner.remote.pin(path, Some(sha256), self.inner.config.absent_ttl_s).await? {
@@ -262,7 +270,8 @@ impl Repository {
         };
         let servable = |release: &ReleaseFacts| {
             let mut digests = release.files.iter().filter_map(|(_, facts)| facts.sha256);
-            digests.all(|sha256| self.inner.local.has(&sha256))
+            // What the ledger names can be had from a peer when a client asks for it.
+            self.inner.remote.has_peers() || digests.all(|sha256| self.inner.local.has(&sha256))
         };
         let rendered = render(plan, parsed.as_ref(), ledger, &servable).map_err(|error| unreadable(path, &error))?;
         match (rendered, record) {

@@ -103,6 +103,16 @@ fn world(policy: Policy, ledger: TestLedger) -> World {
 }
 
 fn world_with(policy: Policy, ledger: TestLedger, origin: FakeOrigin, more: Vec<Arc<dyn Origin>>) -> World {
+    world_of(policy, ledger, origin, more, None)
+}
+
+fn world_of(
+    policy: Policy,
+    ledger: TestLedger,
+    origin: FakeOrigin,
+    more: Vec<Arc<dyn Origin>>,
+    peers: Option<Arc<dyn Origin>>,
+) -> World {
     let dir = tempfile::tempdir().unwrap();
     let blobs = BlobStore::open(dir.path().join("blobs")).unwrap();
     let index = IndexStore::open(dir.path()).unwrap();
@@ -119,6 +129,7 @@ fn world_with(policy: Policy, ledger: TestLedger, origin: FakeOrigin, more: Vec<
             blobs: blobs.clone(),
             index: index.clone(),
             origins,
+            peers,
             clock: Arc::new(move || time.load(Ordering::SeqCst)),
         },
     );
@@ -424,4 +435,65 @@ async fn a_snapshot_changes_and_a_timestamped_one_does_not() {
     w.pass(10_000);
     assert_eq!(w.bytes(moving).await, b"two");
     assert_eq!(w.bytes(fixed).await, b"one");
+}
+
+fn with_peers(ledger: TestLedger) -> (World, Arc<FakeOrigin>) {
+    let peers = Arc::new(FakeOrigin::default());
+    let asked: Arc<dyn Origin> = peers.clone();
+    (world_of(Policy::PreferVerified, ledger, FakeOrigin::default(), vec![], Some(asked)), peers)
+}
+
+fn native_release() -> TestLedger {
+    TestLedger::default().namespace("org.acme", true).file(
+        "org.acme:lib:1.0",
+        "lib-1.0.jar",
+        FileState::Published,
+        Some(b"built"),
+    )
+}
+
+#[tokio::test]
+async fn a_native_file_comes_ask_peers_alone() {
+    let (w, peers) = with_peers(native_release());
+    w.origin.put(JAR, b"hijacked");
+    peers.put(JAR, b"built");
+    let document = metadata::parse(&w.bytes(META).await).unwrap();
+    assert_eq!(document.versions, ["1.0".parse().unwrap()], "what peers may have can be served");
+    assert_eq!(w.bytes(JAR).await, b"built");
+    assert_eq!(w.bytes(JAR).await, b"built");
+    assert_eq!((peers.asked(), w.origin.asked()), (1, 0), "asked once, and never upstream");
+}
+
+#[tokio::test]
+async fn other_bytes_of_a_peer_are_never_served() {
+    let (w, peers) = with_peers(native_release());
+    peers.put(JAR, b"planted");
+    assert!(matches!(w.try_get(JAR).await, Err(RepositoryError::BytesMissing { .. })));
+    peers.down(Some("500"));
+    assert!(matches!(w.try_get(JAR).await, Err(RepositoryError::BytesMissing { .. })), "a failing peer is no absence");
+    peers.down(None);
+    peers.put(JAR, b"built");
+    assert_eq!(w.bytes(JAR).await, b"built");
+}
+
+#[tokio::test]
+async fn peers_are_not_asked_for_what_nobody_knows_the_digest_of() {
+    let (w, peers) = with_peers(TestLedger::default());
+    peers.put(JAR, b"from a peer");
+    peers.put(META, b"from a peer");
+    assert_eq!(w.get(JAR).await, Answer::Absent);
+    assert_eq!(w.get(META).await, Answer::Absent);
+    assert_eq!(peers.asked(), 0);
+}
+
+#[tokio::test]
+async fn what_was_first_seen_upstream_can_come_back_ask_peers() {
+    let (w, peers) = with_peers(TestLedger::default());
+    w.origin.put(JAR, b"first seen");
+    assert_eq!(w.bytes(JAR).await, b"first seen");
+    let sha256 = Sha256::of(b"first seen");
+    std::fs::remove_file(w.blobs.get(&sha256).unwrap()).unwrap();
+    w.origin.take(JAR);
+    peers.put(JAR, b"first seen");
+    assert_eq!(w.bytes(JAR).await, b"first seen");
 }

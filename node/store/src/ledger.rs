@@ -115,6 +115,52 @@ impl LedgerStore {
         })
     }
 
+    /// The headers of blocks from a height on, in order, without their entries: (log size after it, canonical bytes). At
+    /// most `max` and [`MAX_ROWS`].
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn block_headers(&self, from_height: u64, max: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.db.read(|db| {
+            let mut query =
+                db.prepare_cached("SELECT log_size, bytes FROM blocks WHERE height >= ?1 ORDER BY height LIMIT ?2")?;
+            collect(query.query((bound(from_height), rows(max)))?, |row| Ok((uint(row, 0)?, row.get(1)?)))
+        })
+    }
+
+    /// The block that a batch made; none if it made none or was not dealt with.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn block_of_batch(&self, session: u64, index: u64) -> Result<Option<StoredBlock>, StoreError> {
+        let height = self.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT height FROM blocks WHERE session = ?1 AND batch_index = ?2 ORDER BY height LIMIT 1",
+            )?;
+            first(query.query((int(session)?, int(index)?))?, |row| uint(row, 0))
+        })?;
+        match height {
+            Some(height) => Ok(self.blocks(height, 1)?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// The batch that was dealt with next after this number, be it stored or not: session, number, digest.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn batch_after(&self, session: u64, index: u64) -> Result<Option<(u64, u64, Sha256)>, StoreError> {
+        self.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT session, batch_index, digest FROM batches WHERE (session, batch_index) > (?1, ?2)
+                 ORDER BY session, batch_index LIMIT 1",
+            )?;
+            first(query.query((bound(session), bound(index)))?, |row| {
+                Ok((uint(row, 0)?, uint(row, 1)?, sha256(row, 2)?))
+            })
+        })
+    }
+
     /// The block after which the log had at least this many leaves: the one that holds leaf `log_size - 1`.
     ///
     /// # Errors

@@ -46,6 +46,54 @@ impl LedgerStore {
         })
     }
 
+    /// Stores or replaces, in one transaction, the certificate of the checkpoint of this size and, if there is one, that
+    /// of the block that ends there.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn put_certificates(
+        &self,
+        log_size: u64,
+        checkpoint: Vec<u8>,
+        block: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        self.db.write(move |db| {
+            db.prepare_cached("INSERT OR REPLACE INTO certificates (log_size, bytes) VALUES (?1, ?2)")?
+                .execute((int(log_size)?, checkpoint))?;
+            if let Some(block) = block {
+                db.prepare_cached("INSERT OR REPLACE INTO block_certificates (log_size, bytes) VALUES (?1, ?2)")?
+                    .execute((int(log_size)?, block))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The certificate of the largest block that ends at `log_size` or before it, with the size.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn block_certificate_at_or_before(&self, log_size: u64) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        self.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT log_size, bytes FROM block_certificates WHERE log_size <= ?1 ORDER BY log_size DESC LIMIT 1",
+            )?;
+            first(query.query([bound(log_size)])?, |row| Ok((uint(row, 0)?, row.get(1)?)))
+        })
+    }
+
+    /// The certificate of the smallest block that ends at `log_size` or after it, with the size.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn block_certificate_at_or_after(&self, log_size: u64) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        self.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT log_size, bytes FROM block_certificates WHERE log_size >= ?1 ORDER BY log_size LIMIT 1",
+            )?;
+            first(query.query([bound(log_size)])?, |row| Ok((uint(row, 0)?, row.get(1)?)))
+        })
+    }
+
     /// The certificate of the checkpoint of exactly this size.
     ///
     /// # Errors

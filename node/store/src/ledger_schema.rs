@@ -6,7 +6,7 @@ pub(crate) const LEDGER: Schema = Schema {
     file_name: "ledger.db",
     application_id: 0x5059_4c44, // "PYLD"
     synchronous: "FULL",
-    migrations: &[VERSION_1],
+    migrations: &[VERSION_1, VERSION_2],
 };
 
 const VERSION_1: &str = "
@@ -79,4 +79,13 @@ CREATE TABLE pending (
     digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
     bytes        BLOB NOT NULL
 ) STRICT;
+";
+
+const VERSION_2: &str = "
+-- What a quorum said about the block that ends at this size: who has it can hand the blocks before it to others.
+CREATE TABLE block_certificates (
+    log_size     INTEGER PRIMARY KEY,
+    bytes        BLOB NOT NULL
+) STRICT;
+CREATE INDEX blocks_by_batch ON blocks (session, batch_index);
 ";

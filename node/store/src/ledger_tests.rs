@@ -311,7 +311,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
             drop(LedgerStore::open(p.parent().unwrap()).unwrap());
             sql(p, "PRAGMA user_version = 99;");
         },
-        |e| matches!(e, StoreError::TooNew { found: 99, known: 1, .. }),
+        |e| matches!(e, StoreError::TooNew { found: 99, known: 2, .. }),
     );
     check(
         &|p| {
@@ -340,8 +340,53 @@ fn settings_that_durability_rests_on() {
             Ok((mode, synchronous, version))
         })
         .unwrap();
-    assert_eq!((mode.as_str(), synchronous, version), ("wal", 2, 1));
+    assert_eq!((mode.as_str(), synchronous, version), ("wal", 2, 2));
     // The pool cannot write.
     let written = store.db.read(|db| Ok(db.execute("DELETE FROM meta", [])?));
     assert!(matches!(written, Err(StoreError::Sqlite { .. })));
+}
+
+#[test]
+fn a_ledger_of_the_first_schema_goes_on_with_its_blocks() {
+    let (dir, store) = store();
+    store.append_block(block(0)).unwrap();
+    drop(store);
+    let sql = "DROP TABLE block_certificates; DROP INDEX blocks_by_batch; PRAGMA user_version = 1;";
+    rusqlite::Connection::open(dir.path().join("ledger.db")).unwrap().execute_batch(sql).unwrap();
+    let store = LedgerStore::open(dir.path()).unwrap();
+    assert_eq!(store.append_block(block(0)).unwrap(), Appended::AlreadyStored);
+    store.append_block(block(1)).unwrap();
+    store.put_certificates(1, vec![1], Some(vec![2])).unwrap();
+    assert_eq!(store.block_certificate_at_or_after(0).unwrap(), Some((1, vec![2])));
+}
+
+#[test]
+fn blocks_are_found_by_their_batch_and_certificates_by_their_size() {
+    let (_dir, store) = store();
+    let blocks: Vec<_> = (0..3).map(block).collect();
+    for record in &blocks {
+        store.append_block(record.clone()).unwrap();
+    }
+    for record in &blocks {
+        let found = store.block_of_batch(record.session, record.batch_index).unwrap().unwrap();
+        assert_eq!((found.height, found.entries), (record.height, record.entries.clone()));
+    }
+    let (first, second, last) = (&blocks[0], &blocks[1], &blocks[2]);
+    assert_eq!(store.block_of_batch(last.session, last.batch_index + 1).unwrap(), None);
+    let next = store.batch_after(first.session, first.batch_index).unwrap();
+    assert_eq!(next, Some((second.session, second.batch_index, second.batch_digest)));
+    assert_eq!(store.batch_after(last.session, last.batch_index).unwrap(), None);
+    assert_eq!(store.batch_after(u64::MAX, u64::MAX).unwrap(), None);
+    let headers = store.block_headers(first.height, 2).unwrap();
+    assert_eq!(
+        headers.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>(),
+        [first.block_bytes.clone(), second.block_bytes.clone()]
+    );
+
+    store.put_certificates(5, vec![5], Some(vec![50])).unwrap();
+    store.put_certificates(7, vec![7], None).unwrap();
+    assert_eq!(store.certificate(7).unwrap(), Some(vec![7]));
+    assert_eq!(store.block_certificate_at_or_before(7).unwrap(), Some((5, vec![50])));
+    assert_eq!(store.block_certificate_at_or_before(4).unwrap(), None);
+    assert_eq!(store.block_certificate_at_or_after(6).unwrap(), None);
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use pyrsia_consensus::testing::MemoryNetwork;
-use pyrsia_consensus::{ConsensusConfig, ConsensusOrderer, Membership, Resume};
+use pyrsia_consensus::{ConsensusConfig, ConsensusOrderer, Cut, Membership, Resume, Start};
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{ConsensusKey, NetworkId};
+use pyrsia_ledger::{ConsensusKey, Constants, NetworkId};
 use pyrsia_replica::OrderedBatch;
 use tokio::sync::mpsc;
 
@@ -23,6 +23,10 @@ pub fn config() -> ConsensusConfig {
     ConsensusConfig { unit_creation_delay_ms: 40, ..ConsensusConfig::default() }
 }
 
+pub fn cut() -> Cut {
+    Cut::of(&Constants::default())
+}
+
 pub fn entry(number: u32) -> Vec<u8> {
     format!("entry {number}").into_bytes()
 }
@@ -34,19 +38,39 @@ pub fn membership(members: u8, me: u8) -> Membership {
 }
 
 impl Member {
+    /// With a key that was never used, if the directory is empty.
     pub async fn start(
         members: u8,
         me: u8,
         network: &MemoryNetwork,
         dir: &Path,
-        config: ConsensusConfig,
+        (config, cut): (ConsensusConfig, Cut),
         resume: Resume,
     ) -> Self {
+        Self::start_as(members, me, network, dir, (config, cut), resume, true).await
+    }
+
+    pub async fn start_as(
+        members: u8,
+        me: u8,
+        network: &MemoryNetwork,
+        dir: &Path,
+        (config, cut): (ConsensusConfig, Cut),
+        resume: Resume,
+        founding: bool,
+    ) -> Self {
         let (sender, batches) = mpsc::channel(16);
-        let transport = network.transport(me.into());
-        let orderer =
-            ConsensusOrderer::start(config, membership(members, me), dir, transport, sender, resume).await.unwrap();
-        Self { orderer, batches }
+        let start = Start {
+            config,
+            cut,
+            membership: membership(members, me),
+            dir: dir.to_owned(),
+            transport: network.transport(me.into()),
+            batches: sender,
+            resume,
+            founding,
+        };
+        Self { orderer: ConsensusOrderer::start(start).await.unwrap(), batches }
     }
 
     pub async fn next_batch(&mut self) -> OrderedBatch {

@@ -53,7 +53,9 @@ pub(super) fn verdict_section(page: &mut Markup, verdict: &VerdictStory) {
         for dissent in &file.dissent {
             page.raw("<br>").text(&dissent.authority).raw(": ").code(dissent.sha256.as_deref().unwrap_or("none"));
         }
-        page.raw("</td><td>").text(&file.agreed_by.join(", ")).raw("</td></tr>");
+        page.raw("</td><td>")
+            .text(&[&file.agreed_by[..], &file.agreed_later[..]].concat().join(", "))
+            .raw("</td></tr>");
     }
     page.raw("</table>");
 }

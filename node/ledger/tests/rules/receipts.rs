@@ -237,5 +237,5 @@ fn certificates_keep_the_latest_of_one_name() {
     let cosign = |time| checkpoint.cosign(&key(0), &authority(0).name, time);
     let certificate = Certificate::new(checkpoint.clone(), vec![cosign(10), cosign(30), cosign(20)]);
     let verified = certificate.verify(&net.network(), net.state.committee()).unwrap();
-    assert_eq!((verified.oldest, verified.newest, verified.size), (30, 30, 3));
+    assert_eq!((verified.quorum_time, verified.honest_time, verified.size), (30, 30, 3));
 }

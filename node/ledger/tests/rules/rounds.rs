@@ -401,3 +401,76 @@ fn results_must_fit_the_request() {
         assert!(matches!(net.reveal(0, round, &result), Err(Refusal::Result { .. })));
     }
 }
+
+#[test]
+fn a_lying_builder_is_outvoted_and_named() {
+    for liar in 0..4 {
+        let mut net = Net::new(4);
+        net.grant("org.acme", 1, true, false);
+        let round = net.request(0, &net.native_request());
+        net.record(round);
+        let result = |n: usize| native(if n == liar { "back door" } else { "honest" });
+        for n in 0..4 {
+            net.commit(n, round, &result(n)).unwrap();
+        }
+        // The liar is never the last: a result that comes after the verdict is in the log and not in the verdict.
+        for n in [liar, (liar + 1) % 4, (liar + 2) % 4, (liar + 3) % 4] {
+            net.reveal(n, round, &result(n)).unwrap();
+        }
+        let jar = net.verdict().file("lib-1.0.jar").unwrap();
+        assert_eq!((jar.state, jar.sha256), (VerdictState::Published, Some(sha("honest"))));
+        assert_eq!(jar.dissent, [(key(liar).public(), Some(sha("back door")))]);
+        assert_eq!(jar.agreed_by.len(), 3);
+    }
+}
+
+#[test]
+fn a_commitment_holds_for_one_round_one_attempt_and_one_authority() {
+    let mut net = Net::new(4);
+    let other = changed(&upstream_request(), "another");
+    let round = net.request(0, &upstream_request());
+    net.record(round);
+    let hash = |round: RoundKey, attempt: u32, by: usize| {
+        commitment_hash(&net.network(), &round, attempt, &key(by).public(), &[1; 32], &identical())
+    };
+    let says = |attempt: u32, hash| EntryBody::Commitment(Commitment { round, attempt, hash });
+    let wrong = [
+        says(0, hash(other.round_key(), 0, 1)),
+        says(0, hash(round, 1, 1)),
+        // What another authority committed to, copied.
+        says(0, hash(round, 0, 0)),
+    ];
+    for body in wrong {
+        let mut net = net.clone();
+        net.say(1, body).unwrap();
+        for n in [0, 2, 3] {
+            net.commit(n, round, &identical()).unwrap();
+        }
+        let shown = Attestation { round, attempt: 0, salt: [1; 32], result: identical() };
+        assert_eq!(net.say(1, EntryBody::Attestation(shown)), Err(Refusal::CommitmentMismatch));
+    }
+    let right = hash(round, 0, 1);
+    assert_eq!(net.say(1, says(1, right)), Err(Refusal::Attempt { named: 1, present: 0 }));
+    let stranger = Commitment { round: other.round_key(), attempt: 0, hash: right };
+    assert_eq!(net.say(1, EntryBody::Commitment(stranger)), Err(Refusal::UnknownRound { round: other.round_key() }));
+}
+
+#[test]
+fn what_was_said_about_rejected_inputs_counts_no_more() {
+    let mut net = Net::new(4);
+    let round = net.request(0, &upstream_request());
+    net.record(round);
+    let recorder = net.recorder(&round);
+    net.commit(recorder, round, &different("planted")).unwrap();
+    let kept = net.attestation(recorder, round, &different("planted"));
+    for n in (0..4).filter(|n| *n != recorder).take(2) {
+        let body = InputsRejected { round, attempt: 0, line: "a line".into(), detail: String::new() };
+        net.say(n, EntryBody::InputsRejected(body)).unwrap();
+    }
+    assert_eq!((net.stage(round), net.round(&round).attempt), (Stage::Recording, 1));
+    assert_ne!(net.recorder(&round), recorder);
+    assert!(net.round(&round).commitments.is_empty() && net.round(&round).inputs.is_none());
+    assert_eq!(net.say(recorder, kept), Err(Refusal::Attempt { named: 0, present: 1 }));
+    net.run_opened(round, &std::array::from_fn::<_, 4, _>(|_| identical()));
+    assert_eq!(net.verdict().state, VerdictState::Identical);
+}

@@ -1,6 +1,7 @@
 //! `build`: asks the network to rebuild a release; signs as the publisher where the release is native.
 
 use anyhow::{Context as _, ensure};
+use build_spec::Specification;
 use pyrsia_api_types::{Accepted, Build, BuildAccepted, BuildSubmission, PublisherProof};
 use pyrsia_ledger::{BuildRequest, PublisherKey};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use crate::cli::{BuildArgs, Global, VerifyArgs};
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{CommandError, Exit};
-use crate::{network_file, terminal};
+use crate::{known_nodes, network_file, terminal};
 
 #[derive(Serialize)]
 struct Document {
@@ -21,7 +22,7 @@ struct Document {
 /// Runs the command.
 pub async fn run(global: &Global, args: &BuildArgs) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
-    let client = Client::new(&global.node, context.data.existing_api_token()?)?;
+    let client = Client::new(&global.node, known_nodes::token(&context.data, &global.node)?)?;
     let specification = match &args.source.spec {
         Some(path) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?),
         None => None,
@@ -33,9 +34,6 @@ pub async fn run(global: &Global, args: &BuildArgs) -> anyhow::Result<Exit> {
         tag: args.source.tag.clone(),
         commit: args.source.commit.clone(),
         specification,
-        image: None,
-        publisher: None,
-        again: false,
     };
     let accepted: BuildAccepted = client.post("/api/v1/builds", &submission).await?;
     let id = accepted.id;
@@ -117,12 +115,33 @@ async fn sign_if_asked(context: &Context, client: &Client, id: &str, args: &Buil
         request.coordinates == [args.coordinates.clone()],
         "the node asks to sign a request for another release; nothing was signed"
     );
+    if let Some(source) = &args.source.source {
+        let wanted = maven_layout::scm::canonical(source).with_context(|| format!("{source} is no repository"))?;
+        ensure!(
+            request.repository == wanted,
+            "the node asks to sign a request for {}, not for {wanted}; nothing was signed",
+            request.repository
+        );
+    }
+    if let Some(path) = &args.source.spec {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let wanted = Specification::from_toml(&text)?.digest();
+        ensure!(request.specification == wanted, "the node asks to sign another specification; nothing was signed");
+    }
     if let Some(tag) = &args.source.tag {
         ensure!(request.tag.as_ref() == Some(tag), "the node asks to sign another tag than {tag}; nothing was signed");
     }
     if let Some(commit) = &args.source.commit {
         ensure!(request.commit.as_str() == commit, "the node asks to sign another commit than {commit}");
     }
+    // What is signed is final once it is published: it is said before.
+    terminal::note(&terminal::plain(&format!(
+        "signing as the publisher: {} from {}, tag {}, commit {}",
+        args.coordinates,
+        request.repository,
+        request.tag.as_deref().unwrap_or("none"),
+        request.commit
+    )));
     let seed = context.data.existing_secret("publisher.key")?.with_context(|| {
         format!(
             "{} is native, and this data directory ({}) holds no publisher key to sign its request with",
@@ -131,7 +150,7 @@ async fn sign_if_asked(context: &Context, client: &Client, id: &str, args: &Buil
         )
     })?;
     let bytes = client.find_bytes("/api/v1/network").await?.context("the node has no network document")?;
-    let genesis = network_file::pinned(&context.data, None, Some(&bytes))?;
+    let genesis = network_file::pinned(&context.data, client.base(), None, Some(&bytes))?;
     request.sign_as_publisher(&genesis.network_id(), &PublisherKey::from_seed(&seed));
     let signature = request.publisher.context("the request was not signed")?;
     let proof = PublisherProof { key: signature.key.to_string(), signature: signature.signature.to_string() };

@@ -2,14 +2,17 @@
 
 use anyhow::Context as _;
 use build_spec::Specification;
-use pyrsia_api_types::{Accepted, BlockSubmission, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission};
+use pyrsia_api_types::{
+    Accepted, BlockSubmission, ImageApproval, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission,
+};
+use pyrsia_digest::Sha256;
 use pyrsia_ledger::PublisherKey;
 
 use crate::cli::{ApproveArgs, Global, NamespaceCommand, ReasonArgs};
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::terminal;
+use crate::{known_nodes, terminal};
 
 /// `namespace grant`
 pub async fn namespace(global: &Global, command: &NamespaceCommand) -> anyhow::Result<Exit> {
@@ -41,6 +44,12 @@ pub async fn approve(global: &Global, args: &ApproveArgs) -> anyhow::Result<Exit
     say(global, &context, "/api/v1/specifications/approve", &submission, &format!("specification {digest}")).await
 }
 
+/// `images approve DIGEST`
+pub async fn image(global: &Global, context: &Context, digest: &Sha256, name: &str) -> anyhow::Result<Exit> {
+    let submission = ImageApproval { image: digest.to_string(), description: name.to_owned() };
+    say(global, context, "/api/v1/images/approve", &submission, &format!("image {digest}")).await
+}
+
 /// `withdraw`
 pub async fn withdraw(global: &Global, args: &ReasonArgs) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
@@ -66,7 +75,7 @@ async fn say<B: serde::Serialize + Sync>(
     body: &B,
     what: &str,
 ) -> anyhow::Result<Exit> {
-    let client = Client::new(&global.node, context.data.existing_api_token()?)?;
+    let client = Client::new(&global.node, known_nodes::token(&context.data, &global.node)?)?;
     let accepted: Accepted = client.post(path, body).await?;
     if global.json {
         terminal::json(&accepted)?;

@@ -66,6 +66,9 @@ pub fn tell(verdict: &VerdictStory) {
             line(&format!("    after {}", plain(&file.normalisers.join(", "))));
         }
         line(&format!("    found by {}", plain(&file.agreed_by.join(", "))));
+        if !file.agreed_later.is_empty() {
+            line(&format!("    and later by {}", plain(&file.agreed_later.join(", "))));
+        }
         for dissent in &file.dissent {
             let digest = dissent.sha256.clone().unwrap_or_else(|| "no such file".to_owned());
             line(&format!("    but {} found {}", plain(&dissent.authority), plain(&digest)));

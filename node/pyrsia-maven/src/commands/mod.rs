@@ -3,6 +3,7 @@
 pub mod build;
 pub mod builds;
 pub mod compare;
+pub mod devnet;
 pub mod doctor;
 pub mod governance;
 pub mod images;
@@ -12,6 +13,7 @@ pub mod local_files;
 pub mod log;
 pub mod network;
 pub mod node;
+pub mod peers;
 pub mod rebuild;
 pub mod receipt;
 pub mod status;

@@ -3,6 +3,8 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::devnet::process::start_time;
+use crate::builders::MakeBuilders;
 use crate::cli::{Global, NodeArgs};
 use crate::compose::{compose, write_ready};
 use crate::context::Context;
@@ -10,7 +12,7 @@ use crate::exit::Exit;
 use crate::terminal;
 
 /// Runs the command.
-pub async fn run(global: &Global, args: &NodeArgs) -> anyhow::Result<Exit> {
+pub async fn run(global: &Global, args: &NodeArgs, builders: MakeBuilders) -> anyhow::Result<Exit> {
     let mut context = Context::load(global)?;
     if let Some(listen) = args.listen {
         context.config.node.listen = listen;
@@ -34,18 +36,30 @@ pub async fn run(global: &Global, args: &NodeArgs) -> anyhow::Result<Exit> {
             stop.cancel();
         });
     }
-    let node = compose(&context).await?;
+    if let Some(process) = args.exit_with_process {
+        tokio::spawn(stop_with(process, stop.clone()));
+    }
+    let node = compose(&context, builders).await?;
     terminal::note(&format!("Maven repository  http://{}/maven2/", node.address));
     terminal::note(&format!("pages and API     http://{}/", node.address));
-    match &node.builder {
-        Ok(()) => terminal::note("rebuilds          yes"),
-        Err(reason) => terminal::note(&format!("rebuilds          no, a plain mirror: {reason}")),
+    for address in node.peer_addresses() {
+        terminal::note(&format!("peers             {address}"));
     }
+    terminal::note(&format!("rebuilds          {}", node.rebuilds().await));
     if let Some(path) = &args.ready_file {
         write_ready(path, node.address)?;
     }
     node.run(stop).await?;
     Ok(Exit::Done)
+}
+
+/// Stops when the process is gone, and not for a later one with its id.
+async fn stop_with(process: i32, stop: CancellationToken) {
+    let start = start_time(process);
+    while start.is_some() && start_time(process) == start {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    stop.cancel();
 }
 
 fn watch_signals(stop: CancellationToken) -> anyhow::Result<()> {

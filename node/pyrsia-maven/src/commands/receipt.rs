@@ -20,7 +20,7 @@ pub async fn run(global: &Global, args: &ReceiptArgs) -> anyhow::Result<Exit> {
         return Err(CommandError::new(Exit::Unknown, text).into());
     };
     let network = client.find_bytes("/api/v1/network").await?.context("the node has no network document")?;
-    let genesis = network_file::pinned(&context.data, None, Some(&network))?;
+    let genesis = network_file::pinned(&context.data, &global.node, None, Some(&network))?;
     let text = String::from_utf8(bytes).context("the node's receipt is no text")?;
     let proven = Receipt::parse(&text).and_then(|receipt| receipt.verify(&genesis));
     let proven = proven.map_err(|error| {

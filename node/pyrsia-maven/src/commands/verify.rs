@@ -37,7 +37,7 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
     let subjects = local_files::subjects(args)?;
     let client = Client::new(&global.node, None)?;
-    let genesis = genesis(&context, args, &client).await?;
+    let genesis = genesis(&context, &global.node, args, &client).await?;
     let freshest = match args.max_age {
         Some(_) if args.receipt.is_none() => checkpoint_time(&client, &genesis).await?,
         _ => None,
@@ -69,16 +69,16 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
     report(global, judged)
 }
 
-async fn genesis(context: &Context, args: &VerifyArgs, client: &Client) -> anyhow::Result<Genesis> {
+async fn genesis(context: &Context, url: &str, args: &VerifyArgs, client: &Client) -> anyhow::Result<Genesis> {
     if args.receipt.is_some() {
-        return network_file::pinned(&context.data, args.network.as_deref(), None);
+        return network_file::pinned(&context.data, url, args.network.as_deref(), None);
     }
     // The pinned network decides; the node's own word is only the first contact, or what an id is compared with.
-    match network_file::pinned(&context.data, args.network.as_deref(), None) {
+    match network_file::pinned(&context.data, url, args.network.as_deref(), None) {
         Ok(genesis) => Ok(genesis),
         Err(error) if crate::exit::of(&error) == Exit::Usage => {
             let bytes = client.find_bytes("/api/v1/network").await?.context("the node has no network document")?;
-            network_file::pinned(&context.data, args.network.as_deref(), Some(&bytes))
+            network_file::pinned(&context.data, url, args.network.as_deref(), Some(&bytes))
         }
         Err(error) => Err(error),
     }
@@ -181,7 +181,7 @@ async fn checkpoint_time(client: &Client, genesis: &Genesis) -> anyhow::Result<O
     let Some(bytes) = client.find_bytes("/log/checkpoint").await? else { return Ok(None) };
     let certificate = String::from_utf8(bytes).ok().and_then(|text| text.parse::<Certificate>().ok());
     let verified = certificate.and_then(|found| found.verify(&genesis.network_id(), &genesis.committee()).ok());
-    Ok(verified.map(|verified| verified.oldest))
+    Ok(verified.map(|verified| verified.quorum_time))
 }
 
 async fn online(client: &Client, genesis: &Genesis, coordinates: &Coordinates) -> anyhow::Result<Release> {

@@ -4,24 +4,32 @@ use async_trait::async_trait;
 use build_spec::Specification;
 use maven_layout::{CanonicalRepository, Coordinates};
 use pyrsia_api_types::{
-    Accepted, BlockSubmission, BuildAccepted, BuildMode, BuildSubmission, ImageApproval, NamespaceSubmission,
-    PublisherProof, SpecificationApproval, WithdrawalSubmission,
+    Accepted, BlockSubmission, BuildAccepted, BuildMode, BuildSubmission, ImageApproval, ImageFetch, ImageFetched,
+    NamespaceSubmission, PublisherProof, SpecificationApproval, WithdrawalSubmission,
 };
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeControl, ViewError};
 use pyrsia_ledger::{
-    Approval, EntryBody, ImageProposal, Mode, NamespaceGrant, PublicKey, PublisherSignature, ReleaseBlock, Subject,
-    Withdrawal,
+    Approval, EntryBody, ImageProposal, Mode, NamespaceGrant, PublicKey, PublisherSignature, ReleaseBlock, State,
+    Subject, Withdrawal,
 };
-use pyrsia_rebuilds::{Intake, Submission, SubmissionError};
+use pyrsia_rebuilds::{Entries, Submission, SubmissionError};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{NodeService, invalid};
+use super::{Builds, NodeService, invalid};
+
+/// How long one call waits for an image.
+const FETCH: Duration = Duration::from_secs(45);
 
 #[async_trait]
 impl NodeControl for NodeService {
     async fn submit_build(&self, submission: BuildSubmission) -> Result<BuildAccepted, ViewError> {
-        let intake = self.intake()?;
+        let intake = match &self.builds {
+            Builds::Here { intake, .. } => intake,
+            Builds::There(remote) => return remote.submit(&submission).await,
+            Builds::Nowhere(reason) => return Err(no_builds(reason)),
+        };
         let submission = Submission {
             coordinates: parse_all(&submission.coordinates)?,
             mode: submission.mode.map(|mode| match mode {
@@ -44,11 +52,22 @@ impl NodeControl for NodeService {
     }
 
     async fn sign_build(&self, id: &str, proof: PublisherProof) -> Result<Accepted, ViewError> {
+        let intake = match &self.builds {
+            Builds::Here { intake, .. } => intake,
+            Builds::There(remote) => {
+                let holder = remote.holder(id).ok_or_else(|| ViewError::NotFound {
+                    detail: format!("this node has asked no authority for a build {id}"),
+                    next: "pyrsia-maven builds".to_owned(),
+                })?;
+                return remote.sign(&holder, id, proof).await;
+            }
+            Builds::Nowhere(reason) => return Err(no_builds(reason)),
+        };
         let signature = PublisherSignature {
             key: proof.key.parse().map_err(invalid)?,
             signature: proof.signature.parse().map_err(invalid)?,
         };
-        self.intake()?.sign(id, signature).await.map_err(submission_error)?;
+        intake.sign(id, signature).await.map_err(submission_error)?;
         Ok(Accepted { entry: id.to_owned(), effective: true })
     }
 
@@ -91,10 +110,37 @@ impl NodeControl for NodeService {
         self.propose(EntryBody::ImageProposal(proposal)).await
     }
 
+    async fn fetch_image(&self, wanted: ImageFetch) -> Result<ImageFetched, ViewError> {
+        let image: Sha256 = wanted.image.parse().map_err(invalid)?;
+        let images = self.images.clone().ok_or_else(|| ViewError::Unavailable {
+            detail: "this node keeps no builder images".to_owned(),
+            next: String::new(),
+        })?;
+        // A task of its own: an answer that comes before its end does not end it.
+        let fetching = tokio::spawn(async move { images.find_or_fetch(&image).await });
+        let known = match tokio::time::timeout(FETCH, fetching).await {
+            Err(_) => return Ok(ImageFetched { image: wanted.image, here: false, name: None, layer_bytes: None }),
+            Ok(Err(error)) => return Err(super::internal(error)),
+            Ok(Ok(Err(error))) => {
+                return Err(ViewError::Unavailable {
+                    detail: format!("{error:#}"),
+                    next: "pyrsia-maven peers".to_owned(),
+                });
+            }
+            Ok(Ok(Ok(known))) => known,
+        };
+        Ok(ImageFetched {
+            image: known.digest.to_string(),
+            here: true,
+            name: Some(known.config.name),
+            layer_bytes: Some(known.layer_bytes),
+        })
+    }
+
     async fn approve_specification(&self, approval: SpecificationApproval) -> Result<Accepted, ViewError> {
         let specification = Specification::from_toml(&approval.specification).map_err(invalid)?;
         let digest = specification.digest();
-        self.entries.keep_specification(&specification).map_err(super::internal)?;
+        self.hand()?.keep_specification(&specification).map_err(super::internal)?;
         if self.replica.state().is_specification_approved(&digest) {
             return Ok(Accepted { entry: String::new(), effective: true });
         }
@@ -121,22 +167,32 @@ impl NodeControl for NodeService {
 }
 
 impl NodeService {
-    fn intake(&self) -> Result<&Arc<Intake>, ViewError> {
-        match &self.intake {
-            Ok(intake) => Ok(intake),
-            Err(reason) => Err(ViewError::Unavailable {
-                detail: format!("this node does not rebuild: {reason}"),
-                next: "pyrsia-maven doctor".to_owned(),
-            }),
-        }
+    /// This authority's hand.
+    fn hand(&self) -> Result<&Arc<Entries>, ViewError> {
+        self.entries.as_ref().ok_or_else(|| ViewError::Unavailable {
+            detail: "this node is no authority; authorities decide, each by the word of its own operator".to_owned(),
+            next: "give the command with --node URL of an authority".to_owned(),
+        })
     }
 
-    /// Proposes or approves; in force at once where one authority is a quorum.
+    /// Proposes or approves; in force at once where this was the vote that made the quorum.
     async fn propose(&self, body: EntryBody) -> Result<Accepted, ViewError> {
+        let subject = match &body {
+            EntryBody::Approval(approval) => Some(approval.subject),
+            body => body.proposal_id().map(Subject::Proposal),
+        };
         let entry = body.proposal_id().map(|id| id.to_string()).unwrap_or_default();
-        self.entries.submit(body).await.map_err(|detail| ViewError::Refused { detail, next: String::new() })?;
-        let effective = self.replica.state().committee().quorum() == 1;
-        Ok(Accepted { entry, effective })
+        self.hand()?.submit(body).await.map_err(|detail| ViewError::Refused { detail, next: String::new() })?;
+        // What was accepted either waits for more votes or has taken effect.
+        let waits = |state: &State| state.pending().any(|(waiting, ..)| Some(waiting) == subject);
+        Ok(Accepted { entry, effective: !waits(&self.replica.state()) })
+    }
+}
+
+fn no_builds(reason: &str) -> ViewError {
+    ViewError::Unavailable {
+        detail: format!("this node does not rebuild: {reason}"),
+        next: "pyrsia-maven doctor".to_owned(),
     }
 }
 

@@ -1,16 +1,25 @@
 //! The node behind its HTTP face: answers questions from snapshots, carries out what an operator asks for.
 
+mod condition;
 mod control;
+mod peers;
 mod story;
 mod view;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use build_spec::Builder;
 use pyrsia_http::ViewError;
+use pyrsia_network::Network;
 use pyrsia_rebuilds::{Board, Entries, Intake};
 use pyrsia_replica::ReplicaHandle;
 use pyrsia_store::{IndexStore, LedgerStore};
+
+use crate::image_store::ImageStore;
+use crate::peering::cosign::Heads;
+use crate::peering::remote_builds::RemoteBuilds;
+use crate::peering::submit::Submitter;
 
 /// What the service answers from.
 pub struct NodeService {
@@ -22,16 +31,45 @@ pub struct NodeService {
     pub index: IndexStore,
     /// Builds.
     pub board: Arc<Board>,
-    /// This authority's hand.
-    pub entries: Arc<Entries>,
-    /// Takes submissions; none where this node does not rebuild, with the reason.
-    pub intake: Result<Arc<Intake>, String>,
+    /// This authority's hand; none where this node is no authority.
+    pub entries: Option<Arc<Entries>>,
+    /// Who takes submissions.
+    pub builds: Builds,
+    /// Builder images as files; none where this program keeps none.
+    pub images: Option<Arc<ImageStore>>,
+    /// Peers; none in a network of one that listens to nobody.
+    pub peers: Option<Peers>,
+    /// This authority's part in the ordering protocol; none at a plain node.
+    pub ordering: Option<Arc<Submitter>>,
     /// `network.json` as a document.
     pub network: serde_json::Value,
     /// Fixed facts for `status`.
     pub facts: Facts,
     /// When the node started.
     pub started: Instant,
+}
+
+/// Who takes submissions of builds.
+pub enum Builds {
+    /// This node, as an authority that rebuilds.
+    Here {
+        /// Takes them.
+        intake: Arc<Intake>,
+        /// Who builds; asked now and then whether it can.
+        builder: Arc<dyn Builder>,
+    },
+    /// Authorities, on behalf of this node.
+    There(RemoteBuilds),
+    /// Nobody, with the reason.
+    Nowhere(String),
+}
+
+/// The peer network as the face sees it.
+pub struct Peers {
+    /// The network.
+    pub network: Arc<Network>,
+    /// Log sizes that authorities have shown, by their place in the committee.
+    pub heads: Heads,
 }
 
 /// Facts that do not change while the node runs.
@@ -44,8 +82,8 @@ pub struct Facts {
     pub upstream: Option<(String, String)>,
     /// The data directory.
     pub data_dir: String,
-    /// Name of this authority.
-    pub name: String,
+    /// Name of this authority, if it is one.
+    pub name: Option<String>,
     /// What a person should look at.
     pub warnings: Vec<String>,
 }

@@ -12,8 +12,16 @@ pub fn name_of(committee: &Committee, key: &PublicKey) -> String {
     committee.member(key).map_or_else(|| key.to_string(), |authority| authority.name.clone())
 }
 
-/// The story of a verdict.
-pub fn verdict(verdict: &Verdict, committee: &Committee) -> VerdictStory {
+/// The story of a verdict, with what authorities showed only after it was reached.
+pub fn verdict(verdict: &Verdict, state: &State) -> VerdictStory {
+    let committee = state.committee();
+    let mut files: Vec<FileStory> =
+        verdict.files.iter().map(|file| file_story(&verdict.coordinates, file, committee)).collect();
+    if let Some(round) = state.round(&verdict.round) {
+        for (story, file) in files.iter_mut().zip(&verdict.files) {
+            add_latecomers(story, file, &verdict.coordinates, round, committee);
+        }
+    }
     VerdictStory {
         gav: verdict.coordinates.to_string(),
         verdict: verdict.state.to_string(),
@@ -30,7 +38,7 @@ pub fn verdict(verdict: &Verdict, committee: &Committee) -> VerdictStory {
         outputs_root: Some(verdict.outputs_root.to_string()),
         threshold: verdict.threshold,
         committee_size: verdict.committee_size,
-        files: verdict.files.iter().map(|file| file_story(&verdict.coordinates, file, committee)).collect(),
+        files,
         log_index: Some(verdict.index),
     }
 }
@@ -44,6 +52,7 @@ fn file_story(release: &Coordinates, file: &pyrsia_ledger::FileVerdict, committe
         comparison: file.outcome.and_then(|outcome| serde_json::to_value(outcome).ok()?.as_str().map(str::to_owned)),
         normalisers: file.normalisers.clone(),
         agreed_by: file.agreed_by.iter().map(|key| name_of(committee, key)).collect(),
+        agreed_later: Vec::new(),
         dissent: file
             .dissent
             .iter()
@@ -52,6 +61,53 @@ fn file_story(release: &Coordinates, file: &pyrsia_ledger::FileVerdict, committe
                 sha256: digest.map(|digest| digest.to_string()),
             })
             .collect(),
+    }
+}
+
+/// What an authority says of a build that it does for this node, with everything that this node's own ledger can say in
+/// its place.
+pub fn confirmed(told: Build, state: &State) -> Build {
+    let round = told.round.as_ref().and_then(|key| key.parse().ok()).and_then(|key| state.round(&key));
+    match round {
+        Some(round) if !round.stage.is_open() => {
+            let own = build(&BoardBuild::of_round(round), state);
+            Build { id: told.id, ..own }
+        }
+        // A round that is closed there and not here is on its way.
+        _ if told.round.is_some() => {
+            Build { verdicts: Vec::new(), failure: None, failure_kind: None, done: false, ..told }
+        }
+        // Before its round there is nothing but the authority's word: it refuses, or prepares.
+        _ => told,
+    }
+}
+
+/// What came in after the quorum was complete: recorded, never counted, and no less worth knowing.
+fn add_latecomers(
+    story: &mut FileStory,
+    file: &pyrsia_ledger::FileVerdict,
+    release: &Coordinates,
+    round: &Round,
+    committee: &Committee,
+) {
+    for (key, shown) in &round.attestations {
+        let counted = file.agreed_by.contains(key) || file.dissent.iter().any(|(by, _)| by == key);
+        let RoundResult::Built(built) = &*shown.result else { continue };
+        if counted {
+            continue;
+        }
+        let found = built.files.iter().find(|one| one.name == file.name && one.coordinates == *release);
+        let agrees = found.is_some_and(|one| match one.reference {
+            None => one.digest == file.sha256,
+            reference => reference == file.sha256 && Some(one.outcome) == file.outcome,
+        });
+        let authority = name_of(committee, key);
+        if agrees {
+            story.agreed_later.push(authority);
+        } else {
+            let sha256 = found.and_then(|one| one.digest).map(|digest| digest.to_string());
+            story.dissent.push(Dissent { authority, sha256 });
+        }
     }
 }
 
@@ -64,7 +120,7 @@ pub fn build(board: &BoardBuild, state: &State) -> Build {
         .iter()
         .filter_map(|release| state.verdict(release))
         .filter(|verdict| Some(verdict.round) == board.round)
-        .map(|found| verdict(found, state.committee()))
+        .map(|found| verdict(found, state))
         .collect();
     let stage = match round.map(|round| round.stage) {
         Some(Stage::Closed(_)) => "closed",

@@ -6,15 +6,22 @@ use async_trait::async_trait;
 use maven_layout::Coordinates;
 use pyrsia_api_types::{
     Build, BuildCounts, BuildEvent, BuildEvents, BuildList, FileMatch, FileMatches, Inspection, LogPage, LogStatus,
-    NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
+    NetworkStatus, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
 };
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeView, ViewError};
 use pyrsia_ledger::{RoundState, Stage};
+use pyrsia_network::PeerName;
 use pyrsia_rebuilds::BoardBuild;
+use pyrsia_replica::ReceiptUnavailable;
 
-use super::{NodeService, internal, story};
+use super::{Builds, NodeService, internal, story};
+use crate::peering::remote_builds::RemoteBuilds;
 
+/// How long a receipt waits for the certificate of a verdict that has just been logged.
+const CERTIFIED: Duration = Duration::from_secs(10);
+/// How long one answer about a build waits for this node's ledger to have what an authority has.
+const LEDGER_LAG: Duration = Duration::from_secs(2);
 /// A checkpoint that is older than this many seconds is called stale (it is renewed hourly).
 const STALE_S: u64 = 2 * 3600;
 
@@ -25,7 +32,11 @@ impl NodeView for NodeService {
         let committee = state.committee();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let checkpoint = self.replica.certificate().await.map_err(internal)?;
-        let time = checkpoint.as_ref().and_then(|found| found.cosignatures.iter().map(|signed| signed.time).min());
+        // A quorum said so then or later: neither a member that is down nor one that lies about the time moves it.
+        let certified = *self.replica.certified().borrow();
+        let time = checkpoint.as_ref().map(|_| certified.time);
+        let is_old = |time| crate::clock::now().saturating_sub(time) > STALE_S;
+        let stale = time.map_or(state.log_size() > 0, is_old);
         let head = self.store.run(|store| store.head()).await.map_err(internal)?;
         let (files, bytes) = self.index.run(|index| index.totals()).await.map_err(internal)?;
         let quarantined = self.index.run(|index| index.quarantined()).await.map_err(internal)?;
@@ -33,8 +44,8 @@ impl NodeView for NodeService {
         let running = self.board.list().iter().filter(|build| matches!(build.stage, "recording" | "replaying")).count();
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            role: "authority".to_owned(),
-            name: Some(self.facts.name.clone()),
+            role: if self.facts.name.is_some() { "authority" } else { "node" }.to_owned(),
+            name: self.facts.name.clone(),
             uptime_s: self.started.elapsed().as_secs(),
             network: NetworkStatus {
                 name: self.replica.genesis().name.clone(),
@@ -49,7 +60,7 @@ impl NodeView for NodeService {
                     .map_or_else(|| pyrsia_merkle::empty_root().to_string(), |found| found.checkpoint.root.to_string()),
                 height: head.map(|head| head.height),
                 checkpoint_time: time,
-                stale: time.is_some_and(|time| crate::clock::now().saturating_sub(time) > STALE_S),
+                stale,
             },
             builds: BuildCounts { open, closed: state.rounds().count() as u64 - open, running_here: running as u64 },
             repository: RepositoryStatus {
@@ -68,8 +79,8 @@ impl NodeView for NodeService {
                 quarantined: quarantined.len() as u64,
             },
             storage: StorageStatus { files, bytes, data_dir: self.facts.data_dir.clone() },
-            peers: 0,
-            warnings: self.facts.warnings.clone(),
+            peers: self.connected() as u64,
+            warnings: self.warnings(stale).await,
         })
     }
 
@@ -83,18 +94,37 @@ impl NodeView for NodeService {
     }
 
     async fn build(&self, id: &str) -> Result<Build, ViewError> {
-        let build = self.find_build(id)?;
-        Ok(story::build(&build, &self.replica.state()))
+        match self.remote(id) {
+            Some((remote, holder)) => {
+                let answer = remote.look(&holder, id, None, Duration::ZERO).await?;
+                Ok(story::confirmed(answer.build, &self.replica.state()))
+            }
+            None => Ok(story::build(&self.find_build(id)?, &self.replica.state())),
+        }
     }
 
     async fn build_events(&self, id: &str, after: u64, wait: Duration) -> Result<BuildEvents, ViewError> {
+        if let Some((remote, holder)) = self.remote(id) {
+            let answer = remote.look(&holder, id, Some(after), wait).await?;
+            let mut events = answer.events.ok_or_else(|| ViewError::Unavailable {
+                detail: "the authority told no events".to_owned(),
+                next: String::new(),
+            })?;
+            // Over is what this node's own ledger says is over.
+            let build = story::confirmed(answer.build, &self.replica.state());
+            if events.done && !build.done {
+                events.done = false;
+                self.ledger_moves(wait.min(LEDGER_LAG)).await;
+            }
+            return Ok(events);
+        }
         let build = self.find_build(id)?;
         let deadline = tokio::time::Instant::now() + wait;
         let mut changes = self.board.changes();
         loop {
             changes.mark_unchanged();
-            // A build from before the last start is known from the ledger alone: it has no events, and is over.
-            let (events, next, done) = self.board.events(&build.id, after).unwrap_or((Vec::new(), after, true));
+            // A build from before the last start is known from the ledger alone: it has no events.
+            let (events, next, done) = self.board.events(&build.id, after).unwrap_or((Vec::new(), after, build.done));
             if !events.is_empty() || done || tokio::time::Instant::now() >= deadline {
                 let events = events
                     .into_iter()
@@ -126,7 +156,7 @@ impl NodeView for NodeService {
         let builds = self.all_builds().into_iter().filter(|build| build.coordinates.contains(coordinates));
         Ok(Inspection {
             gav: coordinates.to_string(),
-            verdict: verdict.map(|verdict| story::verdict(verdict, state.committee())),
+            verdict: verdict.map(|verdict| story::verdict(verdict, &state)),
             blocked: state.is_blocked(coordinates),
             withdrawn: verdict.is_none() && decided,
             namespace,
@@ -167,11 +197,24 @@ impl NodeView for NodeService {
                 next: format!("pyrsia-maven build {coordinates} --wait"),
             });
         }
-        let receipt = self.replica.receipt(coordinates).await.map_err(|error| ViewError::Unavailable {
-            detail: error.to_string(),
-            next: "try again once the newest checkpoint is certified".to_owned(),
-        })?;
-        Ok(receipt.to_text())
+        let deadline = tokio::time::Instant::now() + CERTIFIED;
+        let mut certified = self.replica.certified();
+        loop {
+            certified.mark_unchanged();
+            match self.replica.receipt(coordinates).await {
+                Ok(receipt) => return Ok(receipt.to_text()),
+                // Cosignatures follow an entry by fractions of a second, as long as a quorum is up.
+                Err(ReceiptUnavailable::NotCertified { .. }) if tokio::time::Instant::now() < deadline => {
+                    let _ = tokio::time::timeout_at(deadline, certified.changed()).await;
+                }
+                Err(error) => {
+                    return Err(ViewError::Unavailable {
+                        detail: error.to_string(),
+                        next: "try again once the newest checkpoint is certified".to_owned(),
+                    });
+                }
+            }
+        }
     }
 
     async fn network(&self) -> Result<serde_json::Value, ViewError> {
@@ -179,15 +222,7 @@ impl NodeView for NodeService {
     }
 
     async fn peers(&self) -> Result<PeerList, ViewError> {
-        let state = self.replica.state();
-        let peers = state.committee().authorities.iter().map(|authority| Peer {
-            id: authority.name.clone(),
-            addresses: Vec::new(),
-            authority: Some(authority.name.clone()),
-            state: if authority.name == self.facts.name { "self" } else { "unreachable" }.to_owned(),
-            log_size: (authority.name == self.facts.name).then(|| state.log_size()),
-        });
-        Ok(PeerList { peers: peers.collect() })
+        Ok(self.peer_list())
     }
 
     async fn checkpoint(&self) -> Result<String, ViewError> {
@@ -218,6 +253,19 @@ impl NodeService {
         let older: Vec<BoardBuild> = older.into_iter().map(BoardBuild::of_round).collect();
         builds.extend(older);
         builds
+    }
+
+    /// The authority that builds on behalf of this node.
+    fn remote(&self, id: &str) -> Option<(&RemoteBuilds, PeerName)> {
+        let Builds::There(remote) = &self.builds else { return None };
+        remote.holder(id).map(|holder| (remote, holder))
+    }
+
+    /// Waits for the ledger to grow, at most so long.
+    async fn ledger_moves(&self, wait: Duration) {
+        let mut changes = self.replica.subscribe();
+        changes.mark_unchanged();
+        let _ = tokio::time::timeout(wait, changes.changed()).await;
     }
 
     fn find_build(&self, id: &str) -> Result<BoardBuild, ViewError> {

@@ -1,0 +1,48 @@
+//! A repository without a ledger: the cache of `rebuild`.
+
+use std::sync::Arc;
+
+use pyrsia_blobs::BlobStore;
+use pyrsia_repository::{Files, LedgerSource, LedgerView, Parts, Policies, Policy, Repository, RepositoryConfig};
+use pyrsia_store::IndexStore;
+
+use super::clock;
+use crate::context::Context;
+use crate::data_dir::DataDir;
+use crate::no_ledger::NoLedger;
+use crate::upstream;
+
+/// The repository and its blobs.
+pub struct LocalRepository {
+    /// The repository.
+    pub files: Arc<dyn Files>,
+    /// Its blobs.
+    pub blobs: Arc<BlobStore>,
+}
+
+struct Without;
+
+impl LedgerSource for Without {
+    fn view(&self) -> Arc<dyn LedgerView> {
+        Arc::new(NoLedger)
+    }
+}
+
+impl LocalRepository {
+    /// Opens the cache in a directory that the caller has locked.
+    pub async fn open(data: &DataDir, context: &Context) -> anyhow::Result<Self> {
+        let blobs = BlobStore::open(data.join("blobs"))?;
+        let upstream =
+            upstream::find(context.config.node.upstream.as_deref(), Some(context.config.node.listen)).await?;
+        let parts = Parts {
+            ledger: Arc::new(Without),
+            blobs: blobs.clone(),
+            index: IndexStore::open(data.root())?,
+            origins: upstream.into_iter().map(|upstream| upstream.origin).collect(),
+            peers: None,
+            clock: clock(),
+        };
+        let files = Repository::new(RepositoryConfig::new(Policies::all(Policy::Mirror)), parts);
+        Ok(Self { files: Arc::new(files), blobs: Arc::new(blobs) })
+    }
+}

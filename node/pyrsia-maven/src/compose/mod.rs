@@ -1,0 +1,242 @@
+//! The composition root: the only place where the parts of a node are put together.
+//!
+//! What a node is follows from its data directory: an authority if its keys are in the network's genesis, else a plain
+//! node, which follows the ledger and serves. The same parts either way; an authority has a few more.
+
+mod local;
+mod peers;
+mod rebuilding;
+mod running;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use build_spec::SandboxProfile;
+use java_builder::{JavaBuilder, JavaBuilderConfig, SourceMirror};
+use pyrsia_blobs::BlobStore;
+use pyrsia_fetch::Origin;
+use pyrsia_http::{App, GuardConfig, Token, router};
+use pyrsia_rebuilds::{Board, Entries, Unable};
+use pyrsia_replica::Replica;
+use pyrsia_repository::{Files, GroupPattern, Parts, Policies, Policy, Repository, RepositoryConfig};
+use pyrsia_store::{IndexStore, LedgerStore};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+pub use local::LocalRepository;
+pub use running::Node;
+
+use crate::builders::{MakeBuilders, Surroundings};
+use crate::config::PolicyName;
+use crate::context::Context;
+use crate::image_store::ImageStore;
+use crate::network_file::Identity;
+use crate::peering::remote_builds::RemoteBuilds;
+use crate::service::{Builds, Facts, NodeService, Peers};
+use crate::upstream::{self, Upstream};
+
+/// Maven of builds that name none.
+pub const DEFAULT_MAVEN: &str = "3.9.11";
+
+/// Folder of running builds and their sources; emptied at each start.
+pub const WORK: &str = "work";
+
+/// Ordered batches, and pieces of the ledger from peers, that wait for the replica.
+const BATCHES: usize = 16;
+
+/// A clock for everything that takes one.
+type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+fn clock() -> Clock {
+    Arc::new(crate::clock::now)
+}
+
+/// The builder of this machine, with the source mirrors of the configuration.
+pub fn java_builder(context: &Context) -> JavaBuilder {
+    JavaBuilder::new(java_config(context))
+}
+
+fn java_config(context: &Context) -> JavaBuilderConfig {
+    let mut config = context.config.builder.java.clone();
+    let mirrors = context.config.source_mirrors.iter();
+    config.source_mirrors.extend(
+        mirrors.map(|(prefix, replacement)| SourceMirror { prefix: prefix.clone(), replacement: replacement.clone() }),
+    );
+    // Below the work folder, which is swept at each start: a killed process leaves no sources for ever.
+    config.temp_dir.get_or_insert_with(|| context.data.join(WORK));
+    config
+}
+
+/// The policies of the configuration.
+fn policies(context: &Context) -> anyhow::Result<Policies> {
+    let section = &context.config.policy;
+    let policy = |name| match name {
+        PolicyName::Verified => Policy::Verified { allow_equivalent: section.allow_equivalent },
+        PolicyName::PreferVerified => Policy::PreferVerified,
+        PolicyName::Mirror => Policy::Mirror,
+    };
+    let rules = section
+        .groups
+        .iter()
+        .map(|(pattern, name)| Ok((pattern.parse::<GroupPattern>()?, policy(*name))))
+        .collect::<anyhow::Result<Vec<_>>>()
+        .context("[policy.groups]")?;
+    Ok(Policies::new(policy(section.default), rules))
+}
+
+/// Puts a node together.
+pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::Result<Node> {
+    let started = Instant::now();
+    let data = &context.data;
+    let lock = data.lock()?;
+    let listen = context.config.node.listen;
+    pyrsia_http::check_bind(listen, false, false)?;
+    let Identity { genesis, authority } = Identity::load(data)?;
+    let (keys, name) = authority.map_or((None, None), |(keys, name)| (Some(keys), Some(name)));
+
+    let store = LedgerStore::open(data.root())?;
+    let signer = keys.as_ref().map(|keys| keys.authority.clone());
+    let (replica, handle) = Replica::open(store.clone(), genesis.clone(), signer.clone(), clock())?;
+    let blobs = BlobStore::open(data.join("blobs"))?;
+    let index = IndexStore::open(data.root())?;
+
+    let network = peers::network(context, &genesis, signer.clone(), &handle, &blobs).await?;
+    let (sender, batches) = mpsc::channel(BATCHES);
+    let links = network.as_ref().map(|joined| joined.network.clone());
+    let taking = keys.as_ref().map(|keys| peers::Taking::new(context, keys, &handle, sender, links)).transpose()?;
+    if let Some(taking) = &taking {
+        handle.set_orderer(taking.submitter.clone());
+    }
+
+    let upstream = upstream::find(context.config.node.upstream.as_deref(), Some(listen)).await?;
+    let policies = policies(context)?;
+    let policy = policies.default_policy().as_str().to_owned();
+    let repository = |policies, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
+        let parts = Parts {
+            ledger: Arc::new(handle.clone()),
+            blobs: blobs.clone(),
+            index: index.clone(),
+            origins: upstream.iter().map(|upstream| Arc::clone(&upstream.origin)).collect(),
+            peers,
+            clock: clock(),
+        };
+        Arc::new(Repository::new(RepositoryConfig::new(policies), parts))
+    };
+    let from_peers = network.as_ref().map(|joined| -> Arc<dyn Origin> { Arc::new(joined.fetcher.clone()) });
+    let files = repository(policies, from_peers.clone());
+    // What a build may read is no matter of what clients are served: under `verified`, nothing could ever become verified.
+    let inputs = repository(Policies::all(Policy::Mirror), from_peers);
+    let board = Board::new(clock());
+    let entries = signer.map(|key| Entries::new(key, handle.clone(), store.clone(), SandboxProfile::v1()));
+
+    let surroundings =
+        Surroundings { data_dir: data.root().to_owned(), images_dir: context.images_dir(), java: java_config(context) };
+    let mut worker = None;
+    let mut injected = None;
+    let mut images = None;
+    let fetcher = network.as_ref().map(|joined| joined.fetcher.clone());
+    let parts = |entries| rebuilding::Parts { inputs: &inputs, blobs: &blobs, board: &board, entries, fetcher };
+    let builds = match (&entries, &network) {
+        (Some(entries), _) if context.config.builder.enabled => {
+            let mut builders = make_builders(surroundings)?;
+            injected = builders.entries.take();
+            images = builders.image_store.clone();
+            let made = rebuilding::rebuilding(context, parts(entries), builders.builder.clone(), builders.images)?;
+            worker = Some(made.worker);
+            Builds::Here { intake: made.intake, builder: builders.builder }
+        }
+        (Some(entries), joined) => {
+            let reason = "switched off ([builder] enabled = false, or --no-builder)".to_owned();
+            if joined.is_some() {
+                // It has turns all the same, and gives them away instead of letting the others wait.
+                let unable = Arc::new(Unable(reason.clone()));
+                worker = Some(rebuilding::rebuilding(context, parts(entries), unable.clone(), unable)?.worker);
+            }
+            Builds::Nowhere(reason)
+        }
+        (None, Some(joined)) => Builds::There(RemoteBuilds::new(joined.network.clone())),
+        (None, None) => Builds::Nowhere("it is a plain node without peers".to_owned()),
+    };
+    if images.is_none() && entries.is_none() {
+        images = Some(ImageStore::open(&context.images_dir(), None)?);
+    }
+    if let (Some(joined), Some(images)) = (&network, &images) {
+        images.set_peers(Arc::new(joined.fetcher.clone()));
+        joined.given.set_images(images.clone());
+    }
+
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen at {listen}; stop what listens there, or name another address with --listen")
+    })?;
+    let address = listener.local_addr()?;
+    let service = Arc::new(NodeService {
+        replica: handle.clone(),
+        store,
+        index,
+        board,
+        entries,
+        builds,
+        images,
+        peers: network.as_ref().map(|joined| Peers { network: joined.network.clone(), heads: joined.heads.clone() }),
+        ordering: taking.as_ref().map(|taking| taking.submitter.clone()),
+        network: serde_json::to_value(&genesis)?,
+        facts: facts(context, address, policy, upstream, name),
+        started,
+    });
+    if let Some(joined) = &network {
+        joined.given.set_service(service.clone());
+        if let Some(taking) = &taking {
+            joined.given.set_orderer(taking.submitter.clone());
+        }
+    }
+    let app = App {
+        files,
+        view: service.clone(),
+        control: service.clone(),
+        guard: GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token: Token::new(&data.api_token()?)? },
+    };
+    Ok(Node {
+        address,
+        service,
+        listener,
+        router: router(app),
+        replica,
+        batches,
+        taking,
+        network,
+        handle,
+        worker,
+        injected,
+        _lock: lock,
+    })
+}
+
+fn facts(
+    context: &Context,
+    address: SocketAddr,
+    policy: String,
+    upstream: Option<Upstream>,
+    name: Option<String>,
+) -> Facts {
+    let mut warnings = Vec::new();
+    if upstream.is_none() {
+        warnings.push("no upstream: only what is in the store and in the ledger can be served".to_owned());
+    }
+    Facts {
+        maven_url: format!("http://{address}/maven2/"),
+        policy,
+        upstream: upstream.map(|upstream| (upstream.url, upstream.found)),
+        data_dir: context.data.root().display().to_string(),
+        name,
+        warnings,
+    }
+}
+
+/// Says where the node serves, in one step: who waits for the file never sees half of it.
+pub fn write_ready(path: &Path, address: SocketAddr) -> anyhow::Result<()> {
+    let document = serde_json::json!({ "url": format!("http://{address}"), "pid": std::process::id() });
+    crate::data_dir::write_atomically(path, document.to_string().as_bytes())
+}

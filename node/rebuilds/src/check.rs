@@ -1,0 +1,298 @@
+//! **Every line of somebody else's manifest is checked against own sources before it is replayed.**
+//!
+//! [`Rules`] and [`judge`] decide, purely, about one line; [`Checker`] asks, a bounded number of lines at a time, and
+//! makes this node hold what the lines name. The first contradiction in the manifest's order is the one that is said, so
+//! honest authorities with the same upstream say the same.
+//!
+//! - Files of the build itself are withheld, and any other answer for them is a contradiction.
+//! - Native files are what the ledger had published before the request.
+//! - `maven-metadata.xml` may be an older or shorter list than the own one (see [`maven_layout::metadata::excess`]).
+//! - The build tool's own distribution may be missing from the own upstream, since its builder knows it by a pin and looks
+//!   at each replay; one that is there has to be the same.
+//! - All else is what the own upstream has, by SHA-256 and size; a 404 is the own upstream's 404.
+//!
+//! An own upstream that fails is never a contradiction: this authority tries again.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use build_spec::{Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId, Specification, Tool};
+use maven_layout::{Coordinates, PathKind, RepoPath, metadata};
+use pyrsia_blobs::BlobStore;
+use pyrsia_digest::Sha256;
+use pyrsia_ledger::{State, VerdictState};
+use tokio::task::JoinSet;
+
+use crate::peers::PeerBlobs;
+use crate::steps::StepError;
+
+/// Lines that are checked at the same time.
+const PARALLEL: usize = 16;
+/// Largest `maven-metadata.xml` that is compared by content, in bytes.
+const MAX_METADATA_BYTES: u64 = 8 << 20;
+
+/// What an own source says about a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mine {
+    /// Nothing is there.
+    Absent,
+    /// A file; the ledger knows no sizes.
+    Found { size: Option<u64>, sha256: Sha256 },
+}
+
+/// What is to be done about a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// It is right whatever the sources say.
+    Right,
+    /// It is wrong whatever the sources say.
+    Wrong(String),
+    /// This is what the ledger says.
+    Ledger(Mine),
+    /// The own upstream is to be asked.
+    Upstream,
+}
+
+/// What a line is found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It agrees.
+    Right,
+    /// It is contradicted.
+    Wrong(String),
+    /// Two lists: their content decides.
+    Lists,
+}
+
+/// What decides about a manifest besides the answers of sources.
+pub(crate) struct Rules {
+    own: Vec<String>,
+    repositories: BTreeSet<RepositoryId>,
+    tool: Option<RepoPath>,
+    state: Arc<State>,
+    position: u64,
+}
+
+impl Rules {
+    /// The rules of a round: the releases and the reactor of its build, its specification, the ledger and the position of
+    /// its request.
+    pub(crate) fn new<'a>(
+        releases: impl IntoIterator<Item = &'a Coordinates>,
+        specification: &Specification,
+        state: Arc<State>,
+        position: u64,
+    ) -> Self {
+        let listed = specification.repositories.iter().filter_map(|repository| repository.id.parse().ok());
+        Self {
+            own: releases.into_iter().map(|release| format!("{}/", release.dir())).collect(),
+            repositories: listed.chain([RepositoryId::central()]).collect(),
+            tool: tool(&specification.tool),
+            state,
+            position,
+        }
+    }
+
+    /// Whether a path belongs to a release of this build or of its reactor.
+    fn is_own(&self, path: &RepoPath) -> bool {
+        self.own.iter().any(|folder| path.as_str().starts_with(folder))
+    }
+
+    /// What is to be done about a line.
+    pub(crate) fn ask(&self, line: &InputLine) -> Ask {
+        let wrong = |text: &str| Ask::Wrong(text.to_owned());
+        if !self.repositories.contains(&line.repository) {
+            return wrong("the specification names no such repository");
+        }
+        match (&line.status, self.is_own(&line.path)) {
+            (InputStatus::WithheldSelf, true) => return Ask::Right,
+            (InputStatus::WithheldSelf, false) => return wrong("withheld, though it is no file of this build"),
+            (_, true) => return wrong("it is a file of this build, which is withheld"),
+            (_, false) => {}
+        }
+        if line.path.segments().any(|segment| segment.ends_with("-SNAPSHOT")) {
+            return wrong("a snapshot is not one file");
+        }
+        match native(&self.state, self.position, &line.path) {
+            Some(mine) => Ask::Ledger(mine),
+            None => Ask::Upstream,
+        }
+    }
+
+    fn is_tool(&self, line: &InputLine) -> bool {
+        line.repository == RepositoryId::central() && self.tool.as_ref() == Some(&line.path)
+    }
+
+    /// **The decision about a line, from the own source's answer.**
+    pub(crate) fn judge(&self, line: &InputLine, mine: &Mine) -> Found {
+        let wrong = |text: String| Found::Wrong(text);
+        match (&line.status, mine) {
+            // Decided by `ask`.
+            (InputStatus::WithheldSelf, _) => Found::Right,
+            (InputStatus::Absent, Mine::Absent) => Found::Right,
+            (InputStatus::Absent, Mine::Found { .. }) => wrong("it is there".to_owned()),
+            (InputStatus::Found { .. }, Mine::Absent) if self.is_tool(line) => Found::Right,
+            (InputStatus::Found { .. }, Mine::Absent) => wrong("it is not there".to_owned()),
+            (InputStatus::Found { size, sha256, .. }, Mine::Found { size: known, sha256: own }) => {
+                if sha256 == own {
+                    return match known {
+                        Some(known) if known != size => wrong(format!("it has {known} bytes")),
+                        _ => Found::Right,
+                    };
+                }
+                match line.path.kind() {
+                    PathKind::Metadata(_) if *size <= MAX_METADATA_BYTES => Found::Lists,
+                    PathKind::Metadata(_) => wrong("it is larger than metadata may be".to_owned()),
+                    _ => wrong(format!("it has SHA-256 {own}")),
+                }
+            }
+        }
+    }
+}
+
+/// Where the distribution of a tool lies in the default repository.
+fn tool(tool: &Tool) -> Option<RepoPath> {
+    let Tool::Maven(version) = tool else { return None };
+    format!("org/apache/maven/apache-maven/{version}/apache-maven-{version}-bin.tar.gz").parse().ok()
+}
+
+/// **A native file is what the ledger had published before the position**: builders that look earlier or later see the
+/// same. None for what is not native.
+pub(crate) fn native(state: &State, position: u64, path: &RepoPath) -> Option<Mine> {
+    let PathKind::Artifact { coordinates, .. } = path.kind() else { return None };
+    if !state.is_native(&coordinates.group) {
+        return None;
+    }
+    let known = state.verdict(&coordinates).is_some_and(|verdict| verdict.index < position);
+    let file = state.file_verdict(path).filter(|file| known && file.state == VerdictState::Published);
+    Some(match file.and_then(|file| file.sha256) {
+        Some(sha256) => Mine::Found { size: None, sha256 },
+        None => Mine::Absent,
+    })
+}
+
+/// Asks the own sources about lines.
+pub(crate) struct Checker {
+    pub(crate) rules: Rules,
+    pub(crate) inputs: Arc<dyn Inputs>,
+    pub(crate) blobs: Arc<BlobStore>,
+    pub(crate) peers: Arc<dyn PeerBlobs>,
+}
+
+/// A contradicted line, and how.
+pub(crate) type Contradiction = (InputLine, String);
+
+impl Checker {
+    /// The first line that own sources contradict. Without one, this node holds every file of the manifest.
+    pub(crate) async fn contradiction(
+        self: Arc<Self>,
+        manifest: &InputManifest,
+    ) -> Result<Option<Contradiction>, StepError> {
+        let mut tasks = JoinSet::new();
+        let mut lines = manifest.lines().enumerate();
+        let mut first: Option<(usize, Result<Contradiction, StepError>)> = None;
+        loop {
+            while tasks.len() < PARALLEL && first.is_none() {
+                let Some((at, line)) = lines.next() else { break };
+                let checker = Arc::clone(&self);
+                tasks
+                    .spawn(async move { (at, checker.check(&line).await.map(|found| found.map(|text| (line, text)))) });
+            }
+            // Lines before the one that ended the loop are all under way or done, so the least of them is the first of all.
+            let Some(done) = tasks.join_next().await else { break };
+            let (at, outcome) = done.map_err(|error| StepError::Again(error.to_string()))?;
+            let outcome = match outcome {
+                Ok(None) => continue,
+                Ok(Some(contradiction)) => Ok(contradiction),
+                Err(error) => Err(error),
+            };
+            if first.as_ref().is_none_or(|(known, _)| at < *known) {
+                first = Some((at, outcome));
+            }
+        }
+        first.map(|(_, outcome)| outcome).transpose()
+    }
+
+    async fn check(&self, line: &InputLine) -> Result<Option<String>, StepError> {
+        let (mine, file) = match self.rules.ask(line) {
+            Ask::Right => return Ok(None),
+            Ask::Wrong(text) => return Ok(Some(text)),
+            Ask::Ledger(mine) => (mine, None),
+            Ask::Upstream => match self.inputs.get(&line.repository, &line.path).await {
+                Ok(Input::Absent) => (Mine::Absent, None),
+                Ok(Input::Found { file, digests, .. }) => {
+                    (Mine::Found { size: Some(digests.size), sha256: digests.sha256 }, Some(file))
+                }
+                // It is one of the specification's, and this node has no such source.
+                Err(error @ InputError::UnknownRepository(_)) => return Err(StepError::Abstain(error.to_string())),
+                Err(error) => return Err(StepError::Again(error.to_string())),
+            },
+        };
+        let InputStatus::Found { size, sha256, .. } = line.status else {
+            return Ok(match self.rules.judge(line, &mine) {
+                Found::Wrong(text) => Some(text),
+                Found::Right | Found::Lists => None,
+            });
+        };
+        match self.rules.judge(line, &mine) {
+            Found::Wrong(text) => Ok(Some(text)),
+            Found::Right => self.hold(line, file, sha256, size).await,
+            Found::Lists => {
+                let found = self.hold(line, None, sha256, size).await?;
+                let Some(own) = file.filter(|_| found.is_none()) else { return Ok(found) };
+                let blobs = Arc::clone(&self.blobs);
+                let work = move || {
+                    let claimed = blobs.read_verified(&sha256).map_err(|error| error.to_string())?;
+                    let own = std::fs::read(own).map_err(|error| error.to_string())?;
+                    metadata::excess(&claimed, &own).map_err(|error| format!("own metadata cannot be read: {error}"))
+                };
+                blocking(work).await
+            }
+        }
+    }
+
+    /// Makes the store hold the file of a line: from the own source, else from peers. A sentence if its size is another.
+    async fn hold(
+        &self,
+        line: &InputLine,
+        file: Option<PathBuf>,
+        sha256: Sha256,
+        size: u64,
+    ) -> Result<Option<String>, StepError> {
+        if !self.blobs.has(&sha256) {
+            let file = match file {
+                Some(file) => Some(file),
+                // A native file: this node's own repository knows where it is.
+                None => match self.inputs.get(&line.repository, &line.path).await {
+                    Ok(Input::Found { file, digests, .. }) if digests.sha256 == sha256 => Some(file),
+                    _ => None,
+                },
+            };
+            if let Some(file) = file {
+                let blobs = Arc::clone(&self.blobs);
+                blocking(move || blobs.import_file(&file).map(drop).map_err(|error| error.to_string())).await?;
+            }
+        }
+        if !self.blobs.has(&sha256) {
+            let missing = |text: String| StepError::Later(format!("{}: {text}", line.path));
+            self.peers.ensure(&sha256, size).await.map_err(missing)?;
+        }
+        let Some(held) = self.blobs.get(&sha256) else {
+            return Err(StepError::Later(format!("{} ({sha256}) is not in the store", line.path)));
+        };
+        let held = blocking(move || std::fs::metadata(held).map(|file| file.len()).map_err(|error| error.to_string()));
+        let held = held.await?;
+        Ok((held != size).then(|| format!("it has {held} bytes")))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, StepError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| StepError::Again(error.to_string()))?;
+    done.map_err(StepError::Again)
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

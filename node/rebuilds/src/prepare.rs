@@ -1,0 +1,196 @@
+//! Everything that a build of a round needs before it can start.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use build_spec::{
+    Input, InputError, Inputs, Job, MAX_MANIFEST_BYTES, Mode, RepositoryId, RunId, Source, SourceError, SourceRequest,
+    Specification,
+};
+use maven_layout::{Coordinates, RepoPath};
+use pyrsia_ledger::{Inputs as InputsEntry, Mode as LedgerMode, Round};
+
+use crate::check::{Mine, native};
+use crate::entries::Entries;
+use crate::pom_chain::{PomChain, PomChainError, pom_chain};
+use crate::steps::{StepError, Steps};
+
+/// Sources that are kept resolved; the oldest make room.
+const MAX_SOURCES: usize = 16;
+
+/// A job, ready to run, with what is known about the release.
+pub(crate) struct Prepared {
+    pub(crate) job: Job,
+    pub(crate) chain: Option<PomChain>,
+    _folder: tempfile::TempDir,
+}
+
+/// Why a job could not be prepared.
+pub(crate) enum PrepareError {
+    Source(SourceError),
+    Specification(String),
+    Step(StepError),
+}
+
+/// The inputs of a record: native files as the ledger had them at the request, all else as ever.
+pub(crate) struct InputsAt {
+    pub(crate) inputs: Arc<dyn Inputs>,
+    pub(crate) entries: Arc<Entries>,
+    pub(crate) position: u64,
+}
+
+#[async_trait]
+impl Inputs for InputsAt {
+    async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
+        let known = native(&self.entries.state(), self.position, path);
+        if known == Some(Mine::Absent) {
+            return Ok(Input::Absent);
+        }
+        let answer = self.inputs.get(repository, path).await?;
+        match (known, &answer) {
+            (Some(Mine::Found { sha256, .. }), Input::Found { digests, .. }) if digests.sha256 == sha256 => Ok(answer),
+            (Some(Mine::Found { sha256, .. }), _) => Err(InputError::Unavailable {
+                repository: repository.to_string(),
+                path: path.to_string(),
+                problem: format!("the ledger has {sha256}, which is not here"),
+            }),
+            _ => Ok(answer),
+        }
+    }
+
+    async fn keep(&self, document: &[u8]) -> Result<Input, InputError> {
+        self.inputs.keep(document).await
+    }
+}
+
+impl Steps {
+    pub(crate) async fn prepare(&self, id: &str, round: &Round) -> Result<Prepared, PrepareError> {
+        let request = &round.request;
+        let abstain = |text: String| PrepareError::Step(StepError::Abstain(text));
+        let again = |text: String| PrepareError::Step(StepError::Again(text));
+        if request.profile != self.entries.profile().digest() {
+            return Err(abstain("the request names a sandbox profile that this program does not have".to_owned()));
+        }
+        if request.comparator != jar_compare::COMPARATOR_VERSION {
+            return Err(abstain("the request names a comparator that this program does not have".to_owned()));
+        }
+        let source = self.source(id, round).await.map_err(PrepareError::Source)?;
+        let specification = self.specification(round, &source).await?;
+        self.images.ensure(&request.image).await.map_err(again)?;
+        let mode = match request.mode {
+            LedgerMode::Native => Mode::Native,
+            LedgerMode::Upstream => Mode::Upstream,
+        };
+        let chain = match mode {
+            Mode::Native => None,
+            Mode::Upstream => Some(self.chain(&request.coordinates[0]).await?),
+        };
+        std::fs::create_dir_all(&self.work_dir).map_err(|error| again(error.to_string()))?;
+        let folder = tempfile::tempdir_in(&self.work_dir).map_err(|error| again(error.to_string()))?;
+        let job = Job {
+            run: RunId::new(&format!("{}-{}", &round.key.to_string()[..12], round.attempt)),
+            coordinates: request.coordinates.clone(),
+            mode,
+            source,
+            specification,
+            image: request.image,
+            profile: self.entries.profile().clone(),
+            work_dir: folder.path().to_owned(),
+        };
+        Ok(Prepared { job, chain, _folder: folder })
+    }
+
+    async fn chain(&self, release: &Coordinates) -> Result<PomChain, PrepareError> {
+        pom_chain(&*self.inputs, release).await.map_err(|error| match error {
+            PomChainError::Input(_) | PomChainError::Read(..) => {
+                PrepareError::Step(StepError::Again(error.to_string()))
+            }
+            _ => PrepareError::Source(SourceError::Local(error.to_string())),
+        })
+    }
+
+    async fn source(&self, id: &str, round: &Round) -> Result<Source, SourceError> {
+        if let Some(source) = self.sources.lock().await.get(&round.key)
+            && source.archive.exists()
+            && source.tag == round.request.tag
+        {
+            return Ok(source.clone());
+        }
+        let request = SourceRequest {
+            coordinates: round.request.coordinates.clone(),
+            repository: round.request.repository.clone(),
+            tag: round.request.tag.clone(),
+            commit: Some(round.request.commit.to_string()),
+        };
+        self.board.event(id, "source", &format!("{} at {}", request.repository, round.request.commit));
+        let source = self.builder.resolve(&request, self.board.log(id)).await?;
+        let mut sources = self.sources.lock().await;
+        while sources.len() >= MAX_SOURCES {
+            if let Some((_, evicted)) = sources.pop_first() {
+                let _ = std::fs::remove_file(&evicted.archive);
+            }
+        }
+        sources.insert(round.key, source.clone());
+        Ok(source)
+    }
+
+    /// **Native: the specification in the commit; upstream: a structured one, or one that a quorum has approved.**
+    async fn specification(&self, round: &Round, source: &Source) -> Result<Specification, PrepareError> {
+        let wanted = round.request.specification;
+        let committed = source.specification.clone().filter(|committed| committed.digest() == wanted);
+        if round.request.mode == LedgerMode::Native {
+            return committed.ok_or_else(|| {
+                PrepareError::Specification(format!("commit {} does not hold specification {wanted}", source.commit))
+            });
+        }
+        let again = |text: String| PrepareError::Step(StepError::Again(text));
+        let kept = match committed {
+            Some(committed) => Some(committed),
+            None => self.entries.specification(&wanted).map_err(again)?,
+        };
+        let specification = match kept {
+            Some(kept) => kept,
+            None => {
+                let theirs = self.peers.specification(&wanted).await.filter(|theirs| theirs.digest() == wanted);
+                let theirs = theirs.ok_or_else(|| {
+                    let text = format!("specification {wanted} is not known here, and no peer has shown it");
+                    PrepareError::Step(StepError::Later(text))
+                })?;
+                self.entries.keep_specification(&theirs).map_err(again)?;
+                theirs
+            }
+        };
+        match specification.structured() {
+            Err(free) if !self.entries.state().is_specification_approved(&wanted) => {
+                Err(PrepareError::Specification(free.to_string()))
+            }
+            _ => Ok(specification),
+        }
+    }
+
+    /// The accepted manifest: from the store, else from peers. A sentence if its bytes are not what the entry says.
+    pub(crate) async fn manifest(
+        &self,
+        accepted: &InputsEntry,
+    ) -> Result<Result<build_spec::InputManifest, String>, StepError> {
+        if !self.blobs.has(&accepted.manifest) {
+            let missing = |text: String| StepError::Later(format!("the recorded inputs cannot be had yet: {text}"));
+            self.peers.ensure(&accepted.manifest, MAX_MANIFEST_BYTES as u64).await.map_err(missing)?;
+        }
+        let bytes =
+            self.blobs.read_verified(&accepted.manifest).map_err(|error| StepError::Later(error.to_string()))?;
+        if bytes.len() > MAX_MANIFEST_BYTES {
+            return Ok(Err("the manifest is too large".to_owned()));
+        }
+        let parsed = String::from_utf8(bytes).map_err(|error| error.to_string());
+        let parsed = parsed.and_then(|text| build_spec::InputManifest::parse(&text).map_err(|error| error.to_string()));
+        Ok(parsed.and_then(|manifest| {
+            let described = manifest.root() == accepted.manifest_root
+                && manifest.len() == accepted.lines as usize
+                && manifest.total_bytes() == accepted.total_bytes;
+            described
+                .then_some(manifest)
+                .ok_or_else(|| "the manifest is not the one that the entry describes".to_owned())
+        }))
+    }
+}
