@@ -156,8 +156,8 @@ fn tool(tool: &Tool) -> Option<RepoPath> {
     format!("org/apache/maven/apache-maven/{version}/apache-maven-{version}-bin.tar.gz").parse().ok()
 }
 
-/// **A native file is what the ledger had published before the position**: builders that look earlier or later see the
-/// same. None for what is not native.
+/// A native file is what the ledger had published before the position, as far as the present state tells: a grant or a
+/// withdrawal that came since changes the answer. None for what is not native.
 pub(crate) fn native(state: &State, position: u64, path: &RepoPath) -> Option<Mine> {
     let PathKind::Artifact { coordinates, .. } = path.kind() else { return None };
     if !state.is_native(&coordinates.group) {
