@@ -34,6 +34,10 @@ unit_tests() {
     for file in */tests/*.rs */*/tests/*.rs; do
         [ ! -f "$file" ] || set -- "$@" --test "$(basename "$file" .rs)"
     done
+    # Those of several files.
+    for file in */tests/*/main.rs */*/tests/*/main.rs; do
+        [ ! -f "$file" ] || set -- "$@" --test "$(basename "$(dirname "$file")")"
+    done
     counted cargo test --release --locked --workspace --lib --bins "$@"
 }
 doc_tests() { counted cargo test --release --locked --workspace --doc; }
