@@ -20,8 +20,8 @@ use crate::shared::Shared;
 pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/pyrsia-maven/blob/1");
 /// Transfers at a time to one peer.
 pub(crate) const PER_PEER: usize = 4;
-/// Transfers at a time to all peers that are no authorities.
-pub(crate) const IN_ALL: usize = 32;
+/// Of these, those that all peers that are no authorities share, beyond one for each.
+pub(crate) const SHARED: usize = 32;
 /// Bytes that are read from a file or a stream at a time.
 const PIECE: usize = 256 * 1024;
 /// Pieces that are read ahead of the slower side.

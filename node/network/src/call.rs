@@ -13,13 +13,14 @@ use tokio::time::{sleep, timeout};
 use crate::frame::{header, length, read_body, unstalled, write_body};
 use crate::peer::{Peer, Provider};
 use crate::shared::Shared;
+use crate::slots::{Slot, Slots};
 use crate::{CallError, Method, PeerName, Refusal};
 
 pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/pyrsia-maven/call/1");
-/// Calls that are served at a time for one peer.
+/// Calls that are served at a time for one peer; calls that are held back are counted by themselves.
 pub(crate) const PER_PEER: usize = 16;
-/// Calls that are served at a time for all peers that are no authorities.
-pub(crate) const IN_ALL: usize = 128;
+/// Of these, those that all peers that are no authorities share, beyond one for each.
+pub(crate) const SHARED: usize = 128;
 /// Most bytes of answers that wait for slow readers, all calls together.
 const ANSWER_MEMORY: usize = 64 * 1024 * 1024;
 /// What the caller waits beyond the time of the method.
@@ -159,26 +160,29 @@ pub(crate) struct Server {
     shared: Arc<Shared>,
     provider: Arc<dyn Provider>,
     memory: Arc<Semaphore>,
+    /// Places of calls that are held back, so that waiting takes no place of working.
+    waiting: Arc<Slots<PeerId>>,
 }
 
 impl Server {
     pub fn new(shared: Arc<Shared>, provider: Arc<dyn Provider>) -> Self {
-        Self { shared, provider, memory: Arc::new(Semaphore::new(ANSWER_MEMORY)) }
+        let memory = Arc::new(Semaphore::new(ANSWER_MEMORY));
+        Self { shared, provider, memory, waiting: Slots::new(PER_PEER, SHARED) }
     }
 
-    /// Serves one call.
-    pub async fn serve(&self, peer: PeerId, mut stream: Stream) {
-        if let Err(error) = self.try_serve(peer, &mut stream).await {
+    /// Serves one call in this place.
+    pub async fn serve(&self, peer: PeerId, mut stream: Stream, mut slot: Slot<PeerId>) {
+        if let Err(error) = self.try_serve(peer, &mut stream, &mut slot).await {
             tracing::debug!(%peer, %error, "a call was not answered");
         }
     }
 
-    async fn try_serve(&self, peer: PeerId, stream: &mut Stream) -> io::Result<()> {
+    async fn try_serve(&self, peer: PeerId, stream: &mut Stream, slot: &mut Slot<PeerId>) -> io::Result<()> {
         if !self.shared.greeted(&peer, GREETING_WAIT).await {
             return Ok(());
         }
         take(stream).await?;
-        let answer = self.answer(peer, stream).await?;
+        let answer = self.answer(peer, stream, slot).await?;
         let bytes = match &answer {
             Ok(body) => body.len(),
             Err(_) => MAX_TEXT_BYTES,
@@ -188,7 +192,12 @@ impl Server {
         respond(stream, answer).await
     }
 
-    async fn answer(&self, peer: PeerId, stream: &mut Stream) -> io::Result<Result<Bytes, Refusal>> {
+    async fn answer(
+        &self,
+        peer: PeerId,
+        stream: &mut Stream,
+        slot: &mut Slot<PeerId>,
+    ) -> io::Result<Result<Bytes, Refusal>> {
         let mut head = [0; 5];
         unstalled(stream.read_exact(&mut head)).await?;
         let [code, a, b, c, d] = head;
@@ -197,6 +206,12 @@ impl Server {
         let Some(length) = length([a, b, c, d], limits.request) else { return Ok(Err(Refusal::TooLarge)) };
         let body = read_body(stream, length).await?;
         let from = Peer { name: PeerName(peer), authority: self.shared.member(&peer) };
+        if method.may_be_held_back() {
+            let Some(waiting) = self.waiting.take(peer, from.authority.is_some()) else {
+                return Ok(Err(Refusal::Busy));
+            };
+            *slot = waiting;
+        }
         let working = self.provider.call(&from, method, body.into());
         // A caller that goes away is noticed by the end of its stream; nothing else may come on it.
         let mut more = [0];

@@ -69,12 +69,13 @@
 //! refused for lack of a place), then `status: u8`, `length: u32`, body. Status 0: the answer. Otherwise the body is a
 //! text of at most 512 bytes: 1 busy, 2 not found, 3 not allowed, 4 malformed, 5 failed, 6 request too large, 7 unknown
 //! method, 8 too slow. A stream that ends before its first byte is opened again, 4 times in all: **a method must be
-//! idempotent**. Served at a time: 16 for a peer, 128 for all that are no authorities; answers being written hold at most
-//! 64 MiB. The caller waits 15 seconds longer than the time of the method. A caller that ends the stream ends the call.
+//! idempotent**. Served at a time: 16 for a peer; one place is its own, and peers that are no authorities share 128 for the
+//! rest. Calls that are held back are counted by themselves. Answers being written hold at most 64 MiB. The caller waits
+//! 15 seconds longer than the time of the method. A caller that ends the stream ends the call.
 //!
 //! ## `/pyrsia-maven/blob/1`
 //! Request: 32 bytes, a SHA-256. Answer: `0`, `size: u64`, and as many bytes; or `1` not there; or `2` busy. A transfer may
-//! take 60 seconds and one more for each 64 KiB. Served at a time: 4 for a peer, 32 for all that are no authorities.
+//! take 60 seconds and one more for each 64 KiB. Served at a time: 4 for a peer; 32 are shared in the same way.
 //!
 //! # Memory
 //! For each connection, streams that are not read hold up to 256 KiB each (24 MiB); for each transfer about 1 MiB; for each

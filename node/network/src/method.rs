@@ -63,6 +63,11 @@ impl Method {
         Limits { request, answer, time: Duration::from_secs(seconds) }
     }
 
+    /// Whether the provider may wait for something to happen before it answers.
+    pub(crate) const fn may_be_held_back(self) -> bool {
+        matches!(self, Self::Blocks | Self::BuildEvents)
+    }
+
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Blocks => 1,

@@ -15,7 +15,7 @@ use crate::{Channel, NetworkError, Refusal, blob, call, greet, link};
 
 /// Places for telling a peer that all places are taken. Beyond them the stream is dropped.
 const BUSY_PER_PEER: usize = 8;
-const BUSY_IN_ALL: usize = 64;
+const BUSY_SHARED: usize = 64;
 
 fn accept(shared: &Shared, protocol: StreamProtocol) -> Result<IncomingStreams, NetworkError> {
     let accepted = shared.control.clone().accept(protocol);
@@ -73,15 +73,14 @@ pub(crate) fn start(
         })?;
     }
 
-    let busy = Slots::new(BUSY_PER_PEER, BUSY_IN_ALL);
+    let busy = Slots::new(BUSY_PER_PEER, BUSY_SHARED);
     let server = Arc::new(call::Server::new(shared.clone(), provider.clone()));
     let (here, turned_away) = (shared.clone(), busy.clone());
-    take(shared, call::PROTOCOL, &Slots::new(call::PER_PEER, call::IN_ALL), move |peer, mut stream, slot| {
+    take(shared, call::PROTOCOL, &Slots::new(call::PER_PEER, call::SHARED), move |peer, mut stream, slot| {
         if let Some(slot) = slot {
             let server = server.clone();
             here.spawn(async move {
-                let _slot = slot;
-                server.serve(peer, stream).await;
+                server.serve(peer, stream, slot).await;
             });
         } else if let Some(slot) = turned_away.take(peer, false) {
             here.spawn(async move {
@@ -92,7 +91,7 @@ pub(crate) fn start(
     })?;
 
     let (here, provider) = (shared.clone(), provider.clone());
-    take(shared, blob::PROTOCOL, &Slots::new(blob::PER_PEER, blob::IN_ALL), move |peer, mut stream, slot| {
+    take(shared, blob::PROTOCOL, &Slots::new(blob::PER_PEER, blob::SHARED), move |peer, mut stream, slot| {
         if let Some(slot) = slot {
             let serving = blob::serve(here.clone(), provider.clone(), peer, stream);
             here.spawn(async move {
