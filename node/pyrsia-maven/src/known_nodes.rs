@@ -5,6 +5,7 @@
 //! `nodes/HOST-PORT/{api.token, network.json}`, 0600, which `devnet down` removes. The note is trusted like any key of this
 //! directory: only its owner can write it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -41,14 +42,22 @@ pub fn forget(data: &DataDir, url: &str) -> anyhow::Result<()> {
     std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 
-/// The token for calls to `url` that change something: of a note, else of the data directory's own node.
+/// The token for calls to `url` that change something: of a note, else of the data directory's own node. **No address of
+/// another machine is told the own node's token.**
 pub fn token(data: &DataDir, url: &str) -> anyhow::Result<Option<String>> {
     if let Some(path) = folder(data, url).map(|folder| folder.join(TOKEN))
         && let Some(text) = data_dir::read_secret(&path)?
     {
         return Ok(Some(text.trim_end().to_owned()));
     }
-    data.existing_api_token()
+    if is_this_machine(url) { data.existing_api_token() } else { Ok(None) }
+}
+
+fn is_this_machine(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// The network of the node at `url`, if there is a note.
@@ -82,6 +91,28 @@ mod tests {
         assert_eq!(token(&data, url).unwrap(), None);
         forget(&data, url).unwrap();
         assert!(folder_name_is_inside(&data, "http://[::1]:1/../../etc"));
+    }
+
+    #[test]
+    fn the_own_token_stays_on_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path()).unwrap();
+        data.create().unwrap();
+        let own = data.api_token().unwrap();
+        for (url, told) in [
+            ("http://127.0.0.1:7888", true),
+            ("http://127.3.2.1", true),
+            ("http://[::1]:7888/", true),
+            ("http://localhost:7888", true),
+            ("http://192.0.2.1:7888", false),
+            ("http://127.0.0.1.example:7888", false),
+            ("http://127.0.0.1@example.org", false),
+            ("https://localhost.example", false),
+            ("http://[2001:db8::1]", false),
+            ("no address", false),
+        ] {
+            assert_eq!(token(&data, url).unwrap(), told.then(|| own.clone()), "{url}");
+        }
     }
 
     fn folder_name_is_inside(data: &DataDir, url: &str) -> bool {
