@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use build_spec::{
     BuildError, BuildLog, Builder, Built, Input, InputLine, InputManifest, InputStatus, Inputs, Job, ManifestBlobs,
-    Mode, Phase, Recorded, RepositoryId, Source, SourceError, SourceRequest, Tool,
+    Mode, Phase, PinnedInput, Recorded, RepositoryId, Source, SourceError, SourceRequest, Specification, Tool,
 };
 use tokio::sync::OnceCell;
 
@@ -148,6 +148,15 @@ impl Builder for JavaBuilder {
         }
     }
 
+    fn tool(&self, specification: &Specification) -> Option<PinnedInput> {
+        let Tool::Maven(version) = &specification.tool else { return None };
+        Distribution::of(version).map(|pinned| PinnedInput { path: pinned.path, sha512: pinned.sha512 })
+    }
+
+    fn max_input_bytes(&self) -> u64 {
+        bytes(self.config.limits.input_mib)
+    }
+
     async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
         let distribution = distribution(job)?;
         let central = RepositoryId::central();
@@ -165,8 +174,8 @@ impl Builder for JavaBuilder {
         };
         let inputs = self.seen_by(job, inputs);
         let withheld = withheld(job);
-        let max_bytes = bytes(self.config.limits.input_mib);
-        let recorder = Arc::new(Recorder::new(inputs, Routes::of(&job.specification)?, withheld, max_bytes));
+        let recorder =
+            Arc::new(Recorder::new(inputs, Routes::of(&job.specification)?, withheld, self.max_input_bytes()));
         let answers: Arc<dyn Answers> = recorder.clone();
         let result = match self.build(job, Phase::Record, tool, answers, log).await {
             Ok(built) => Ok(built),

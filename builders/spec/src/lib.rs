@@ -30,4 +30,6 @@ pub use specification::{
     SpecificationError, Tool,
 };
 pub use structured::NotStructured;
-pub use traits::{BuildLog, Builder, Input, InputError, Inputs, ManifestBlobs, NoLog, Phase, RepositoryId};
+pub use traits::{
+    BuildLog, Builder, Input, InputError, Inputs, ManifestBlobs, NoLog, Phase, PinnedInput, RepositoryId,
+};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use maven_layout::RepoPath;
-use pyrsia_digest::{FileDigests, Sha256};
+use pyrsia_digest::{FileDigests, Sha256, Sha512};
 
 use crate::job::{BuildError, Built, Job, Recorded, Source, SourceError, SourceRequest};
 use crate::manifest::InputManifest;
+use crate::specification::Specification;
 
 /// The id of a repository that a build asks: `central`, or one that the specification lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,6 +169,15 @@ impl BuildLog for NoLog {
     fn line(&self, _phase: Phase, _line: &str) {}
 }
 
+/// A file that a builder knows by a digest of its own, whatever any repository says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedInput {
+    /// Where it lies in the default repository.
+    pub path: RepoPath,
+    /// What it has to be.
+    pub sha512: Sha512,
+}
+
 /// One ecosystem's builder.
 ///
 /// Contract: calls may run at the same time; dropping the returned future cancels the work and leaves no
@@ -184,6 +194,17 @@ pub trait Builder: Send + Sync {
         let _ = job;
         inputs
     }
+
+    /// The distribution of the build tool that a specification asks for, which a record takes from the default repository
+    /// like any input. None: the tool is no input, or is not known.
+    fn tool(&self, specification: &Specification) -> Option<PinnedInput> {
+        let _ = specification;
+        None
+    }
+
+    /// Most bytes that the inputs of one build may have together. A record ends at it, and a manifest that names more is
+    /// not replayed.
+    fn max_input_bytes(&self) -> u64;
 
     /// Runs the build with an endpoint that asks `inputs` (as [`Builder::seen_by`] shows them) and writes down every answer. A tool that fails still
     /// leaves a manifest (in [`Recorded`]), so that others can find the same failure. Whether an input is also an output

@@ -7,8 +7,8 @@ use pyrsia_digest::Sha256;
 use serde::Serialize;
 
 use crate::{
-    BuildRequest, Committee, Inputs, PublicKey, RecordFailure, RoundKey, RoundResult, RoundStage, VerdictState,
-    VoidReason,
+    BuildRequest, Committee, Inputs, Natives, PublicKey, RecordFailure, RoundKey, RoundResult, RoundStage,
+    VerdictState, VoidReason,
 };
 
 /// How a round ended.
@@ -101,6 +101,9 @@ pub struct Round {
     /// The committee that the round belongs to.
     #[serde(skip)]
     pub committee: Arc<Committee>,
+    /// The native files as the ledger had them at the request; empty when the round is over.
+    #[serde(skip)]
+    pub natives: Natives,
     /// The attempt, from 0; never goes back.
     pub attempt: u32,
     /// The first attempt of the present opening.
@@ -132,6 +135,7 @@ impl Round {
         index: u64,
         admitted_by: PublicKey,
         committee: Arc<Committee>,
+        natives: Natives,
         attempt: u32,
     ) -> Self {
         Self {
@@ -140,6 +144,7 @@ impl Round {
             index,
             admitted_by,
             committee,
+            natives,
             attempt,
             first_attempt: attempt,
             stage: Stage::Recording,

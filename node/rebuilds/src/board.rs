@@ -303,6 +303,11 @@ impl Board {
         inner.slots.values().filter(|slot| !slot.build.done).filter_map(|slot| slot.build.round).collect()
     }
 
+    /// Whether this is a build, by its id, that is not done.
+    pub fn is_open(&self, id: &str) -> bool {
+        self.lock().slots.get(id).is_some_and(|slot| !slot.build.done)
+    }
+
     /// A build by its id, or by the beginning (at least 8 characters) of its round's key.
     pub fn find(&self, id: &str) -> Option<BoardBuild> {
         let inner = self.lock();

@@ -5,23 +5,25 @@
 //! honest authorities with the same upstream say the same.
 //!
 //! - Files of the build itself are withheld, and any other answer for them is a contradiction.
-//! - Native files are what the ledger had published before the request.
+//! - Native files are what the ledger had published at the request's position ([`pyrsia_ledger::Natives`]).
 //! - `maven-metadata.xml` may be an older or shorter list than the own one (see [`maven_layout::metadata::excess`]).
-//! - The build tool's own distribution may be missing from the own upstream, since its builder knows it by a pin and looks
-//!   at each replay; one that is there has to be the same.
+//! - The build tool's own distribution is what the builder has pinned, whatever the own upstream has.
 //! - All else is what the own upstream has, by SHA-256 and size; a 404 is the own upstream's 404.
 //!
+//! What needs no source is looked at first, over the whole manifest, so that nothing is fetched for one that is wrong anyway.
 //! An own upstream that fails is never a contradiction: this authority tries again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use build_spec::{Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId, Specification, Tool};
+use build_spec::{
+    Input, InputError, InputLine, InputManifest, InputStatus, Inputs, PinnedInput, RepositoryId, Specification,
+};
 use maven_layout::{Coordinates, PathKind, RepoPath, metadata};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{State, VerdictState};
+use pyrsia_ledger::{NativeFile, Natives, State};
 use tokio::task::JoinSet;
 
 use crate::peers::PeerBlobs;
@@ -31,6 +33,8 @@ use crate::steps::StepError;
 const PARALLEL: usize = 16;
 /// Largest `maven-metadata.xml` that is compared by content, in bytes.
 const MAX_METADATA_BYTES: u64 = 8 << 20;
+/// Largest distribution of a build tool, in bytes.
+pub(crate) const MAX_TOOL_BYTES: u64 = 512 << 20;
 
 /// What an own source says about a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,10 @@ pub(crate) enum Ask {
     Ledger(Mine),
     /// The own upstream is to be asked.
     Upstream,
+    /// The builder's pin decides.
+    Pin,
+    /// This node cannot say.
+    Unknown(String),
 }
 
 /// What a line is found to be.
@@ -69,27 +77,28 @@ pub(crate) enum Found {
 pub(crate) struct Rules {
     own: Vec<String>,
     repositories: BTreeSet<RepositoryId>,
-    tool: Option<RepoPath>,
-    state: Arc<State>,
-    position: u64,
+    tool: Option<PinnedInput>,
+    natives: Natives,
+    present: Arc<State>,
 }
 
 impl Rules {
-    /// The rules of a round: the releases and the reactor of its build, its specification, the ledger and the position of
-    /// its request.
+    /// The rules of a round: the releases and the reactor of its build, its specification, the tool that its builder has
+    /// pinned, the ledger's native files at its request, and the ledger now.
     pub(crate) fn new<'a>(
         releases: impl IntoIterator<Item = &'a Coordinates>,
         specification: &Specification,
-        state: Arc<State>,
-        position: u64,
+        tool: Option<PinnedInput>,
+        natives: Natives,
+        present: Arc<State>,
     ) -> Self {
         let listed = specification.repositories.iter().filter_map(|repository| repository.id.parse().ok());
         Self {
             own: releases.into_iter().map(|release| format!("{}/", release.dir())).collect(),
             repositories: listed.chain([RepositoryId::central()]).collect(),
-            tool: tool(&specification.tool),
-            state,
-            position,
+            tool,
+            natives,
+            present,
         }
     }
 
@@ -113,14 +122,25 @@ impl Rules {
         if line.path.segments().any(|segment| segment.ends_with("-SNAPSHOT")) {
             return wrong("a snapshot is not one file");
         }
-        match native(&self.state, self.position, &line.path) {
-            Some(mine) => Ask::Ledger(mine),
-            None => Ask::Upstream,
+        if self.pin(line).is_some() {
+            return match line.status {
+                InputStatus::Found { size, .. } if size > MAX_TOOL_BYTES => {
+                    wrong("it is larger than a build tool may be")
+                }
+                _ => Ask::Pin,
+            };
+        }
+        match native(&self.natives, &self.present, &line.path) {
+            Ok(Some(mine)) => Ask::Ledger(mine),
+            Ok(None) => Ask::Upstream,
+            Err(text) => Ask::Unknown(text),
         }
     }
 
-    fn is_tool(&self, line: &InputLine) -> bool {
-        line.repository == RepositoryId::central() && self.tool.as_ref() == Some(&line.path)
+    /// The pin of a line that names the build tool's file.
+    fn pin(&self, line: &InputLine) -> Option<&PinnedInput> {
+        let found = matches!(line.status, InputStatus::Found { .. }) && line.repository == RepositoryId::central();
+        self.tool.as_ref().filter(|tool| found && tool.path == line.path)
     }
 
     /// **The decision about a line, from the own source's answer.**
@@ -131,7 +151,6 @@ impl Rules {
             (InputStatus::WithheldSelf, _) => Found::Right,
             (InputStatus::Absent, Mine::Absent) => Found::Right,
             (InputStatus::Absent, Mine::Found { .. }) => wrong("it is there".to_owned()),
-            (InputStatus::Found { .. }, Mine::Absent) if self.is_tool(line) => Found::Right,
             (InputStatus::Found { .. }, Mine::Absent) => wrong("it is not there".to_owned()),
             (InputStatus::Found { size, sha256, .. }, Mine::Found { size: known, sha256: own }) => {
                 if sha256 == own {
@@ -150,25 +169,19 @@ impl Rules {
     }
 }
 
-/// Where the distribution of a tool lies in the default repository.
-fn tool(tool: &Tool) -> Option<RepoPath> {
-    let Tool::Maven(version) = tool else { return None };
-    format!("org/apache/maven/apache-maven/{version}/apache-maven-{version}-bin.tar.gz").parse().ok()
-}
-
-/// A native file is what the ledger had published before the position, as far as the present state tells: a grant or a
-/// withdrawal that came since changes the answer. None for what is not native.
-pub(crate) fn native(state: &State, position: u64, path: &RepoPath) -> Option<Mine> {
-    let PathKind::Artifact { coordinates, .. } = path.kind() else { return None };
-    if !state.is_native(&coordinates.group) {
-        return None;
+/// What the ledger had published at a path when the request was logged; none for what was not native. A sentence where
+/// that says nothing: a group that has become native since is not asked upstream any more.
+pub(crate) fn native(natives: &Natives, present: &State, path: &RepoPath) -> Result<Option<Mine>, String> {
+    match natives.file(path) {
+        NativeFile::Published(sha256) => Ok(Some(Mine::Found { size: None, sha256 })),
+        NativeFile::Absent => Ok(Some(Mine::Absent)),
+        NativeFile::NotNative => match present.natives().file(path) {
+            NativeFile::NotNative => Ok(None),
+            NativeFile::Absent | NativeFile::Published(_) => {
+                Err(format!("{path} has become native since the request, and is not asked upstream any more"))
+            }
+        },
     }
-    let known = state.verdict(&coordinates).is_some_and(|verdict| verdict.index < position);
-    let file = state.file_verdict(path).filter(|file| known && file.state == VerdictState::Published);
-    Some(match file.and_then(|file| file.sha256) {
-        Some(sha256) => Mine::Found { size: None, sha256 },
-        None => Mine::Absent,
-    })
 }
 
 /// Asks the own sources about lines.
@@ -188,6 +201,13 @@ impl Checker {
         self: Arc<Self>,
         manifest: &InputManifest,
     ) -> Result<Option<Contradiction>, StepError> {
+        let wrong = |line: InputLine| match self.rules.ask(&line) {
+            Ask::Wrong(text) => Some((line, text)),
+            _ => None,
+        };
+        if let Some(contradiction) = manifest.lines().find_map(wrong) {
+            return Ok(Some(contradiction));
+        }
         let mut tasks = JoinSet::new();
         let mut lines = manifest.lines().enumerate();
         let mut first: Option<(usize, Result<Contradiction, StepError>)> = None;
@@ -217,6 +237,8 @@ impl Checker {
         let (mine, file) = match self.rules.ask(line) {
             Ask::Right => return Ok(None),
             Ask::Wrong(text) => return Ok(Some(text)),
+            Ask::Unknown(text) => return Err(StepError::Abstain(text)),
+            Ask::Pin => return self.pinned(line).await,
             Ask::Ledger(mine) => (mine, None),
             Ask::Upstream => match self.inputs.get(&line.repository, &line.path).await {
                 Ok(Input::Absent) => (Mine::Absent, None),
@@ -249,6 +271,22 @@ impl Checker {
                 blocking(work).await
             }
         }
+    }
+
+    /// Whether the build tool's file is the pinned one.
+    async fn pinned(&self, line: &InputLine) -> Result<Option<String>, StepError> {
+        let (Some(pin), InputStatus::Found { size, sha256, .. }) = (self.rules.pin(line), line.status) else {
+            return Ok(None);
+        };
+        if let Some(text) = self.hold(line, None, sha256, size).await? {
+            return Ok(Some(text));
+        }
+        let (blobs, pin) = (Arc::clone(&self.blobs), pin.sha512);
+        blocking(move || {
+            let digests = blobs.verify(&sha256).map_err(|error| error.to_string())?;
+            Ok((digests.sha512 != pin).then(|| format!("it is not the pinned build tool, which has SHA-512 {pin}")))
+        })
+        .await
     }
 
     /// Makes the store hold the file of a line: from the own source, else from peers. A sentence if its size is another.

@@ -25,7 +25,8 @@ fn state() -> Arc<State> {
 
 fn rules() -> Rules {
     let own: Coordinates = "org.acme:lib:1".parse().unwrap();
-    Rules::new([&own], &Specification::default_maven("3.9.11"), state(), 1)
+    let tool = PinnedInput { path: TOOL.parse().unwrap(), sha512: FileDigests::of(b"maven").sha512 };
+    Rules::new([&own], &Specification::default_maven("3.9.11"), Some(tool), Natives::default(), state())
 }
 
 fn line(path: &str, status: InputStatus) -> InputLine {
@@ -57,10 +58,6 @@ fn a_line_is_right_only_if_own_sources_say_the_same() {
         (JAR, found(b"same"), Mine::Absent, Err("it is not there")),
         (JAR, InputStatus::Absent, Mine::Absent, Ok(())),
         (JAR, InputStatus::Absent, mine(b"same"), Err("it is there")),
-        (TOOL, found(b"maven"), mine(b"maven"), Ok(())),
-        // Its builder looks at the pin.
-        (TOOL, found(b"maven"), Mine::Absent, Ok(())),
-        (TOOL, found(b"maven"), mine(b"other"), Err("it has SHA-256")),
         (LIST, found(b"list"), Mine::Absent, Err("it is not there")),
         (LIST, InputStatus::Absent, mine(b"list"), Err("it is there")),
     ] {
@@ -82,11 +79,14 @@ fn some_lines_are_decided_without_asking() {
     let rules = rules();
     assert_eq!(rules.ask(&line(OWN, InputStatus::WithheldSelf)), Ask::Right);
     assert_eq!(rules.ask(&line(JAR, found(b"x"))), Ask::Upstream);
+    assert_eq!(rules.ask(&line(TOOL, found(b"x"))), Ask::Pin);
+    assert_eq!(rules.ask(&line(TOOL, InputStatus::Absent)), Ask::Upstream);
     let elsewhere = InputLine { repository: "elsewhere".parse().unwrap(), ..line(JAR, found(b"x")) };
     for wrong in [
         line(JAR, InputStatus::WithheldSelf),
         line(OWN, found(b"the published jar")),
         line(OWN, InputStatus::Absent),
+        line(TOOL, InputStatus::Found { size: MAX_TOOL_BYTES + 1, sha256: Sha256::of(b"maven"), cut: false }),
         line("org/other/dep/1-SNAPSHOT/maven-metadata.xml", found(b"x")),
         elsewhere,
     ] {
@@ -235,4 +235,31 @@ async fn what_no_peer_has_is_waited_for() {
     let fixture = fixture(Upstream::with(&files), &[]);
     let lines = manifest([line(LIST, found(b"<metadata></metadata>"))]);
     assert!(matches!(fixture.checker.contradiction(&lines).await, Err(StepError::Later(_))));
+}
+
+#[tokio::test]
+async fn the_pin_decides_about_the_build_tool_whatever_the_own_upstream_has() {
+    for (upstream, claimed, expected) in [
+        (None, b"maven".as_slice(), None),
+        (Some(b"another".as_slice()), b"maven", None),
+        (Some(b"altered"), b"altered", Some("it is not the pinned build tool")),
+    ] {
+        let files: Vec<(&str, &[u8])> = upstream.map(|bytes| (TOOL, bytes)).into_iter().collect();
+        let fixture = fixture(Upstream::with(&files), &[claimed]);
+        let found = fixture.checker.contradiction(&manifest([line(TOOL, found(claimed))])).await.unwrap();
+        match (found, expected) {
+            (None, None) => {}
+            (Some((_, detail)), Some(text)) => assert!(detail.contains(text), "{detail}"),
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_for_a_manifest_that_is_wrong_without_asking() {
+    let fixture = fixture(Upstream::with(&[(JAR, b"dep")]), &[]);
+    let lines = manifest([line(JAR, found(b"dep")), line("z/z/1/z-1.jar", InputStatus::WithheldSelf)]);
+    let (wrong, _) = fixture.checker.contradiction(&lines).await.unwrap().unwrap();
+    assert_eq!(wrong.path.as_str(), "z/z/1/z-1.jar");
+    assert_eq!(fixture.upstream.most.load(Ordering::SeqCst), 0);
 }

@@ -68,6 +68,14 @@ impl Entries {
         SignedEntry::sign(body, &self.network, &self.key).map(drop).map_err(|error| error.to_string())
     }
 
+    /// Whether the ledger, as this node has it, would take a statement. The error is its reason.
+    pub fn would_accept(&self, body: EntryBody) -> Result<(), String> {
+        let kind = body.kind();
+        let entry = SignedEntry::sign(body, &self.network, &self.key).map_err(|error| format!("{kind}: {error}"))?;
+        let mut trial = State::clone(&self.state());
+        trial.apply(&entry).map(drop).map_err(|refused| format!("{kind}: the ledger refused it: {refused}"))
+    }
+
     /// Signs, submits, and waits until the ledger has taken or refused it. The error is the ledger's reason.
     pub async fn submit(&self, body: EntryBody) -> Result<(), String> {
         self.say(body).await.map_err(|error| error.to_string())

@@ -4,26 +4,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use build_spec::{Builder, Inputs, Source, SourceRequest, Specification};
 use maven_layout::{CanonicalRepository, Coordinates};
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, Mode, PublisherSignature, RoundState, Stage, State};
-use tokio::sync::Semaphore;
 
 use crate::board::{Board, FailureKind};
 use crate::entries::Entries;
 use crate::pom_chain::{PomChainError, pom_chain};
+use crate::requesters::{Busy, Requesters};
 use crate::source::resolve;
-
-/// Requests that are prepared at the same time; further ones wait.
-const PREPARING: usize = 2;
-/// Requests that wait or are prepared; further ones are refused.
-const MAX_WAITING: usize = 64;
 
 /// Requests that wait for their publisher's signature; further ones are refused.
 const MAX_UNSIGNED: usize = 256;
+/// How long a request waits for it.
+const UNSIGNED: Duration = Duration::from_secs(3600);
 
 /// Builder images of this machine.
 #[async_trait]
@@ -68,8 +66,8 @@ pub struct Submission {
 #[derive(Debug, thiserror::Error)]
 pub enum SubmissionError {
     /// Too many are waiting.
-    #[error("{MAX_WAITING} requests are being prepared already; try again later")]
-    Busy,
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// No release was named.
     #[error("a build makes at least one release")]
     Nothing,
@@ -84,6 +82,14 @@ pub enum SubmissionError {
 /// A build that ends before its round.
 pub(crate) struct Failure(pub(crate) FailureKind, pub(crate) String);
 
+/// A native request without its publisher's signature.
+#[derive(Clone)]
+struct Unsigned {
+    request: BuildRequest,
+    specification: Specification,
+    since: Instant,
+}
+
 /// Takes submissions.
 pub struct Intake {
     builder: Arc<dyn Builder>,
@@ -91,9 +97,8 @@ pub struct Intake {
     pub(crate) images: Arc<dyn Images>,
     pub(crate) entries: Arc<Entries>,
     pub(crate) board: Arc<Board>,
-    permits: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-    unsigned: Mutex<BTreeMap<String, BuildRequest>>,
+    requesters: Requesters,
+    unsigned: Mutex<BTreeMap<String, Unsigned>>,
     default_maven: String,
 }
 
@@ -113,25 +118,28 @@ impl Intake {
             images,
             entries,
             board,
-            permits: Arc::new(Semaphore::new(PREPARING)),
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            requesters: Requesters::new(),
             unsigned: Mutex::default(),
             default_maven,
         })
     }
 
-    /// Starts to prepare a submission under `id`, in the background.
-    pub fn start(self: &Arc<Self>, id: String, submission: Submission) -> Result<(), SubmissionError> {
+    /// Starts to prepare a submission under `id`, in the background. `peer`: the node that asks, if it is another one.
+    pub fn start(
+        self: &Arc<Self>,
+        id: String,
+        peer: Option<&str>,
+        submission: Submission,
+    ) -> Result<(), SubmissionError> {
         if submission.coordinates.is_empty() {
             return Err(SubmissionError::Nothing);
         }
-        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| SubmissionError::Busy)?;
+        let place = self.requesters.admit(&id, peer, |build| self.board.is_open(build))?;
         self.board.open(&id, &submission.coordinates);
         self.board.event(&id, "stage", "preparing");
         let intake = Arc::clone(self);
         tokio::spawn(async move {
-            let _waiting = waiting;
-            let Ok(_permit) = intake.permits.acquire().await else { return };
+            let Some(_turn) = place.turn().await else { return };
             if let Err(Failure(kind, text)) = intake.prepare(&id, submission).await {
                 intake.board.fail(&id, kind, &text);
             }
@@ -141,8 +149,9 @@ impl Intake {
 
     /// Takes the publisher's signature over a native request and sends it on.
     pub async fn sign(self: &Arc<Self>, id: &str, signature: PublisherSignature) -> Result<(), SubmissionError> {
-        let request = self.unsigned().get(id).cloned();
-        let mut request = request.ok_or_else(|| SubmissionError::NotWaiting(id.to_owned()))?;
+        let known = self.unsigned().get(id).cloned();
+        let Unsigned { mut request, specification, .. } =
+            known.ok_or_else(|| SubmissionError::NotWaiting(id.to_owned()))?;
         request.publisher = Some(signature);
         if !request.verify_publisher(self.entries.network()) {
             return Err(SubmissionError::Signature);
@@ -154,7 +163,7 @@ impl Intake {
         // A task of its own: whoever sent the signature may leave, and the build goes on.
         let (intake, id) = (Arc::clone(self), id.to_owned());
         let requested = tokio::spawn(async move {
-            if let Err(Failure(kind, text)) = intake.request(&id, request).await {
+            if let Err(Failure(kind, text)) = intake.request(&id, request, &specification).await {
                 intake.board.fail(&id, kind, &text);
             }
         });
@@ -163,8 +172,23 @@ impl Intake {
         Ok(())
     }
 
-    fn unsigned(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BuildRequest>> {
+    fn unsigned(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Unsigned>> {
         self.unsigned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a request wait for its signature; those that have waited too long make room.
+    fn await_signature(&self, id: &str, waiting: Unsigned) -> Result<(), Failure> {
+        let mut unsigned = self.unsigned();
+        let late = |waiting: &Unsigned| waiting.since.elapsed() >= UNSIGNED;
+        for (id, _) in unsigned.extract_if(.., |_, waiting| late(waiting)) {
+            self.board.fail(&id, FailureKind::Refused, "its publisher has not signed it within an hour");
+        }
+        if unsigned.len() >= MAX_UNSIGNED {
+            let text = format!("{MAX_UNSIGNED} builds wait for their publishers already");
+            return Err(Failure(FailureKind::Refused, text));
+        }
+        unsigned.insert(id.to_owned(), waiting);
+        Ok(())
     }
 
     async fn prepare(&self, id: &str, submission: Submission) -> Result<(), Failure> {
@@ -188,8 +212,6 @@ impl Intake {
             return Err(Failure(FailureKind::Refused, text));
         }
         let image = self.image(id, specification.jdk).await?;
-        // The workers find the specification by its digest, as they will find it at a peer one day.
-        self.entries.keep_specification(&specification).map_err(internal)?;
         let mut coordinates = submission.coordinates.clone();
         coordinates.sort_by_key(ToString::to_string);
         coordinates.dedup();
@@ -210,27 +232,27 @@ impl Intake {
         request.reopening = reopening(&state, &request);
         if mode == Mode::Native {
             self.board.event(id, "source", "waiting for the publisher's signature");
-            {
-                let mut unsigned = self.unsigned();
-                if unsigned.len() >= MAX_UNSIGNED {
-                    let text = format!("{MAX_UNSIGNED} builds wait for their publishers already");
-                    return Err(Failure(FailureKind::Refused, text));
-                }
-                unsigned.insert(id.to_owned(), request.clone());
-            }
+            let waiting = Unsigned { request: request.clone(), specification, since: Instant::now() };
+            self.await_signature(id, waiting)?;
             self.board.await_signature(id, request);
             return Ok(());
         }
-        self.request(id, request).await
+        self.request(id, request, &specification).await
     }
 
-    async fn request(&self, id: &str, request: BuildRequest) -> Result<(), Failure> {
+    async fn request(&self, id: &str, request: BuildRequest, specification: &Specification) -> Result<(), Failure> {
         let round = request.round_key();
         let known =
             self.entries.state().round(&round).is_some_and(|known| known.request.reopening >= request.reopening);
         if !known {
             let refused = |text: String| Failure(FailureKind::Refused, text);
-            self.entries.submit(EntryBody::BuildRequest(request)).await.map_err(refused)?;
+            let body = EntryBody::BuildRequest(request);
+            // Nothing is kept for a request that the ledger refuses, and nothing is said that could not be worked on:
+            // the authorities find the specification by its digest.
+            self.entries.would_accept(body.clone()).map_err(refused)?;
+            let internal = |text: String| Failure(FailureKind::Internal, text);
+            self.entries.keep_specification(specification).map_err(internal)?;
+            self.entries.submit(body).await.map_err(refused)?;
         }
         self.board.set_round(id, round);
         self.board.stage(id, "requested");

@@ -8,7 +8,8 @@ use build_spec::{
     Specification,
 };
 use maven_layout::{Coordinates, RepoPath};
-use pyrsia_ledger::{Inputs as InputsEntry, Mode as LedgerMode, Round};
+use pyrsia_blobs::BlobStore;
+use pyrsia_ledger::{Inputs as InputsEntry, Mode as LedgerMode, Natives, Round};
 
 use crate::check::{Mine, native};
 use crate::entries::Entries;
@@ -35,27 +36,37 @@ pub(crate) enum PrepareError {
 /// The inputs of a record: native files as the ledger had them at the request, all else as ever.
 pub(crate) struct InputsAt {
     pub(crate) inputs: Arc<dyn Inputs>,
+    pub(crate) blobs: Arc<BlobStore>,
     pub(crate) entries: Arc<Entries>,
-    pub(crate) position: u64,
+    pub(crate) natives: Natives,
 }
 
 #[async_trait]
 impl Inputs for InputsAt {
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
-        let known = native(&self.entries.state(), self.position, path);
-        if known == Some(Mine::Absent) {
-            return Ok(Input::Absent);
+        let unavailable = |problem: String| InputError::Unavailable {
+            repository: repository.to_string(),
+            path: path.to_string(),
+            problem,
+        };
+        let sha256 = match native(&self.natives, &self.entries.state(), path).map_err(unavailable)? {
+            None => return self.inputs.get(repository, path).await,
+            Some(Mine::Absent) => return Ok(Input::Absent),
+            Some(Mine::Found { sha256, .. }) => sha256,
+        };
+        if let Input::Found { file, digests, last_modified, cut } = self.inputs.get(repository, path).await?
+            && digests.sha256 == sha256
+        {
+            return Ok(Input::Found { file, digests, last_modified, cut });
         }
-        let answer = self.inputs.get(repository, path).await?;
-        match (known, &answer) {
-            (Some(Mine::Found { sha256, .. }), Input::Found { digests, .. }) if digests.sha256 == sha256 => Ok(answer),
-            (Some(Mine::Found { sha256, .. }), _) => Err(InputError::Unavailable {
-                repository: repository.to_string(),
-                path: path.to_string(),
-                problem: format!("the ledger has {sha256}, which is not here"),
-            }),
-            _ => Ok(answer),
-        }
+        // Withdrawn since: it was there for this build all the same.
+        let blobs = Arc::clone(&self.blobs);
+        let held = tokio::task::spawn_blocking(move || {
+            let digests = blobs.verify(&sha256).ok()?;
+            Some(Input::found(blobs.get(&sha256)?, digests))
+        });
+        let held = held.await.map_err(|error| unavailable(error.to_string()))?;
+        held.ok_or_else(|| unavailable(format!("the ledger had {sha256} at the request, which is not here")))
     }
 
     async fn keep(&self, document: &[u8]) -> Result<Input, InputError> {

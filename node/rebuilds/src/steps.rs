@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::assess::{ReferenceFile, assess};
 use crate::board::Board;
-use crate::check::{Checker, Rules};
+use crate::check::{Checker, MAX_TOOL_BYTES, Rules};
 use crate::entries::Entries;
 use crate::intake::Images;
 use crate::peers::PeerBlobs;
@@ -30,9 +30,6 @@ use crate::run::{StoreBlobs, check_inputs};
 pub const RECORDED: &str = "recorded";
 /// Slot of a rejection.
 pub const REJECTED: &str = "rejected";
-
-/// Most bytes of inputs that this authority takes from somebody else's manifest.
-const MAX_INPUT_BYTES: u64 = 64 << 30;
 
 /// What the steps work with.
 pub struct Steps {
@@ -84,8 +81,12 @@ impl Steps {
         };
         self.board.stage(id, "recording");
         let failed = failed_result(&prepared.job, prepared.chain.as_ref());
-        let inputs =
-            Arc::new(InputsAt { inputs: self.inputs.clone(), entries: self.entries.clone(), position: round.index });
+        let inputs = Arc::new(InputsAt {
+            inputs: self.inputs.clone(),
+            blobs: self.blobs.clone(),
+            entries: self.entries.clone(),
+            natives: round.natives.clone(),
+        });
         let recorded = match self.builder.record(&prepared.job, inputs, self.board.log(id)).await {
             Ok(recorded) => recorded,
             Err(error) => return self.record_failed(id, round, &error, failed),
@@ -137,8 +138,11 @@ impl Steps {
             // Everybody who has these bytes finds the same.
             Err(text) => return self.reject(id, round, &format!("manifest {}", accepted.manifest), &text),
         };
-        if manifest.total_bytes() > MAX_INPUT_BYTES {
-            return Err(StepError::Abstain(format!("the inputs have more than {MAX_INPUT_BYTES} bytes")));
+        // The limit of a record here, beside which the tool comes.
+        let limit = self.builder.max_input_bytes().saturating_add(MAX_TOOL_BYTES);
+        if manifest.total_bytes() > limit {
+            let text = format!("the inputs have {} bytes, and {limit} are taken here", manifest.total_bytes());
+            return Err(StepError::Abstain(text));
         }
         let prepared = self.prepare(id, round).await.map_err(|error| match error {
             PrepareError::Source(error) => StepError::Again(error.to_string()),
@@ -169,7 +173,13 @@ impl Steps {
     fn checker(&self, round: &Round, job: &Job) -> Arc<Checker> {
         let releases = job.coordinates.iter().chain(&job.source.reactor);
         Arc::new(Checker {
-            rules: Rules::new(releases, &job.specification, self.entries.state(), round.index),
+            rules: Rules::new(
+                releases,
+                &job.specification,
+                self.builder.tool(&job.specification),
+                round.natives.clone(),
+                self.entries.state(),
+            ),
             // As a record of this job would have seen them: metadata is cut in the same way.
             inputs: self.builder.seen_by(job, self.inputs.clone()),
             blobs: self.blobs.clone(),

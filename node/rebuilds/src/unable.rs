@@ -20,6 +20,10 @@ impl Builder for Unable {
         Err(SourceError::Local(self.0.clone()))
     }
 
+    fn max_input_bytes(&self) -> u64 {
+        0
+    }
+
     async fn record(
         &self,
         _job: &Job,

@@ -2,6 +2,7 @@
 
 mod conclude;
 mod governance;
+mod natives;
 mod queries;
 mod refusal;
 mod requests;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use maven_layout::Coordinates;
+pub use natives::{NativeFile, Natives};
 use pyrsia_digest::Sha256;
 pub use queries::ImageRecord;
 pub use refusal::Refusal;

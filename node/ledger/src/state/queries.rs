@@ -4,6 +4,7 @@ use maven_layout::{Coordinates, GroupId, PathKind, RepoPath};
 use pyrsia_digest::Sha256;
 use serde::Serialize;
 
+use super::natives::granted;
 use super::{Namespace, RULES_SUPPORTED, State};
 use crate::{
     Committee, Constants, EntryBody, FileVerdict, NetworkId, PublicKey, ReleaseBlock, Round, RoundKey, Subject, Verdict,
@@ -98,14 +99,7 @@ impl State {
 
     /// The grant in force for a group: the longest one on a dot boundary.
     pub fn namespace_for(&self, group: &GroupId) -> Option<&Namespace> {
-        let text = group.to_string();
-        let mut prefix = text.as_str();
-        loop {
-            if let Some(namespace) = self.namespaces.get(prefix) {
-                return Some(namespace);
-            }
-            prefix = prefix.rsplit_once('.')?.0;
-        }
+        granted(&self.namespaces, group)
     }
 
     /// Whether releases of this group are native. Such a group is never asked upstream.

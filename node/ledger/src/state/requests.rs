@@ -34,7 +34,8 @@ impl State {
         }
         // Attempts never go back, so nothing that was said in an earlier opening can be said again.
         let attempt = earlier.map_or(0, |round| round.attempt.saturating_add(1));
-        let round = Round::open(key, request.clone(), self.log_size, signer, Arc::clone(&self.committee), attempt);
+        let (committee, natives) = (Arc::clone(&self.committee), self.natives());
+        let round = Round::open(key, request.clone(), self.log_size, signer, committee, natives, attempt);
         let latest = Arc::make_mut(&mut self.latest);
         for coordinates in &request.coordinates {
             latest.insert(coordinates.clone(), key);

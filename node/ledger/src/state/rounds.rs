@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Refusal, State};
+use super::{Natives, Refusal, State};
 use crate::{
     Attestation, AttestationRecord, BuildRequest, Commitment, Equivocation, Inputs, InputsFailed, InputsRejected, Leaf,
     Mode, Outcome, PublicKey, RecordFailure, Round, RoundKey, RoundResult, RoundState, Stage, Timeout, commitment_hash,
@@ -22,12 +22,14 @@ impl State {
         if round.stage == stage { Ok(round) } else { Err(Refusal::Stage) }
     }
 
-    pub(super) fn put_round(&mut self, round: Round) {
+    pub(super) fn put_round(&mut self, mut round: Round) {
         let open = Arc::make_mut(&mut self.open);
         if round.stage.is_open() {
             open.insert(round.key);
         } else {
             open.remove(&round.key);
+            // Nobody records or checks it any more; what it holds on to can go.
+            round.natives = Natives::default();
         }
         Arc::make_mut(&mut self.rounds).insert(round.key, Arc::new(round));
     }

@@ -1,5 +1,6 @@
 //! Who may open which round, whose source counts, and what a later verdict may displace.
 
+use maven_layout::RepoPath;
 use pyrsia_ledger::*;
 
 use crate::harness::*;
@@ -211,6 +212,26 @@ fn the_first_published_digest_is_final_even_after_a_withdrawal() {
     assert_eq!(net.verdict().file("lib-1.0.jar").unwrap().sha256, None);
     net.run(&signed(&net, "4"), &[native("a")]);
     assert_eq!(net.verdict().state, VerdictState::Published);
+}
+
+#[test]
+fn an_open_round_keeps_the_native_files_of_its_request() {
+    let mut net = Net::new(1);
+    let jar: RepoPath = "org/acme/lib/1.0/lib-1.0.jar".parse().unwrap();
+    let other = BuildRequest { coordinates: vec!["org.other:app:1".parse().unwrap()], ..upstream_request() };
+    // Before the grant.
+    let early = net.request(0, &BuildRequest { specification: sha("early"), ..other.clone() });
+    net.grant("org.acme", 1, true, false);
+    let first = net.run(&net.native_request(), &[native("a")]);
+    assert_eq!(net.state.natives().file(&jar), NativeFile::Published(sha("a")));
+    let second = BuildRequest { coordinates: vec!["org.other:app:2".parse().unwrap()], ..other };
+    let published = net.request(0, &second);
+    net.approve(EntryBody::Withdrawal(Withdrawal { coordinates: release(), round: first, reason: "wrong tag".into() }));
+    let at = |net: &Net, round: &RoundKey| net.state.round(round).unwrap().natives.file(&jar);
+    assert_eq!(net.state.natives().file(&jar), NativeFile::Absent);
+    assert_eq!(at(&net, &early), NativeFile::NotNative);
+    assert_eq!(at(&net, &published), NativeFile::Published(sha("a")), "a withdrawal that came later changes nothing");
+    assert_eq!(net.state.round(&first).unwrap().natives, Natives::default(), "a round that is over keeps nothing");
 }
 
 #[test]

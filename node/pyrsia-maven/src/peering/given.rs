@@ -154,7 +154,8 @@ impl Provider for Given {
             Method::Specification => self.document(&body),
             Method::Build => {
                 let submission: BuildSubmission = parse(&body)?;
-                answer(&self.authority()?.submit_build(submission).await.map_err(refusal)?)
+                let peer = from.name.to_string();
+                answer(&self.authority()?.take_build(submission, Some(&peer)).await.map_err(refusal)?)
             }
             Method::Sign => {
                 let SignRequest { id, proof } = parse(&body)?;

@@ -25,30 +25,7 @@ const FETCH: Duration = Duration::from_secs(45);
 #[async_trait]
 impl NodeControl for NodeService {
     async fn submit_build(&self, submission: BuildSubmission) -> Result<BuildAccepted, ViewError> {
-        let intake = match &self.builds {
-            Builds::Here { intake, .. } => intake,
-            Builds::There(remote) => return remote.submit(&submission).await,
-            Builds::Nowhere(reason) => return Err(no_builds(reason)),
-        };
-        let submission = Submission {
-            coordinates: parse_all(&submission.coordinates)?,
-            mode: submission.mode.map(|mode| match mode {
-                BuildMode::Native => Mode::Native,
-                BuildMode::Upstream => Mode::Upstream,
-            }),
-            repository: submission.source.as_deref().map(repository).transpose()?,
-            tag: submission.tag,
-            commit: submission.commit,
-            specification: match submission.specification {
-                Some(text) => Some(Specification::from_toml(&text).map_err(invalid)?),
-                None => None,
-            },
-        };
-        let mut random = [0u8; 5];
-        getrandom::fill(&mut random).map_err(super::internal)?;
-        let id = format!("b{}", random.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        intake.start(id.clone(), submission).map_err(submission_error)?;
-        Ok(BuildAccepted { id, existing: false })
+        self.take_build(submission, None).await
     }
 
     async fn sign_build(&self, id: &str, proof: PublisherProof) -> Result<Accepted, ViewError> {
@@ -167,6 +144,38 @@ impl NodeControl for NodeService {
 }
 
 impl NodeService {
+    /// Takes a build, or hands it on to who does. `peer`: the node that asks, if it is another one.
+    pub async fn take_build(
+        &self,
+        submission: BuildSubmission,
+        peer: Option<&str>,
+    ) -> Result<BuildAccepted, ViewError> {
+        let intake = match &self.builds {
+            Builds::Here { intake, .. } => intake,
+            Builds::There(remote) => return remote.submit(&submission).await,
+            Builds::Nowhere(reason) => return Err(no_builds(reason)),
+        };
+        let submission = Submission {
+            coordinates: parse_all(&submission.coordinates)?,
+            mode: submission.mode.map(|mode| match mode {
+                BuildMode::Native => Mode::Native,
+                BuildMode::Upstream => Mode::Upstream,
+            }),
+            repository: submission.source.as_deref().map(repository).transpose()?,
+            tag: submission.tag,
+            commit: submission.commit,
+            specification: match submission.specification {
+                Some(text) => Some(Specification::from_toml(&text).map_err(invalid)?),
+                None => None,
+            },
+        };
+        let mut random = [0u8; 5];
+        getrandom::fill(&mut random).map_err(super::internal)?;
+        let id = format!("b{}", random.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        intake.start(id.clone(), peer, submission).map_err(submission_error)?;
+        Ok(BuildAccepted { id, existing: false })
+    }
+
     /// This authority's hand.
     fn hand(&self) -> Result<&Arc<Entries>, ViewError> {
         self.entries.as_ref().ok_or_else(|| ViewError::Unavailable {
@@ -207,7 +216,7 @@ fn repository(raw: &str) -> Result<CanonicalRepository, ViewError> {
 fn submission_error(error: SubmissionError) -> ViewError {
     let detail = error.to_string();
     match error {
-        SubmissionError::Busy => ViewError::Unavailable { detail, next: String::new() },
+        SubmissionError::Busy(_) => ViewError::Unavailable { detail, next: String::new() },
         SubmissionError::NotWaiting(_) => ViewError::NotFound { detail, next: String::new() },
         SubmissionError::Nothing | SubmissionError::Signature => ViewError::Invalid { detail, next: String::new() },
     }

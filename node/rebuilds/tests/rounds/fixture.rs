@@ -177,6 +177,10 @@ impl Builder for Scripted {
         })
     }
 
+    fn max_input_bytes(&self) -> u64 {
+        1 << 20
+    }
+
     async fn record(
         &self,
         job: &Job,

@@ -9,18 +9,19 @@ use crate::fixture::*;
 async fn four_authorities_agree_from_a_wish_to_a_verdict() {
     let net = Net::of(4).await;
     let intake = net.nodes[0].intake();
-    // The own image has one approval, this node's: the request is not even made.
-    intake.start("early".to_owned(), submission()).unwrap();
-    let refused = wait_done(&net.nodes[0], "early").await;
-    assert!(refused.contains("1 of 3 approvals") && refused.contains("images build"), "{refused}");
+    // The own image has one approval, this node's: the request has to wait.
+    intake.start("b1".to_owned(), None, submission()).unwrap();
+    wait_for(&net.nodes[0], "b1", "waits for the approval of other authorities").await;
     assert!(net.nodes[0].state().rounds().next().is_none());
 
     // Each node approves what it has made; nobody says it twice.
     for node in &net.nodes {
         node.intake().approve_own_images().await.unwrap();
     }
-    let size = net.nodes[0].until("no image", |state| state.is_image_approved(&image()).then(|| state.log_size()));
-    let size = size.await;
+    // Then it is made, and as long as nobody works nothing else is said.
+    let requested = |state: &pyrsia_ledger::State| state.rounds().next().map(|round| (round.key, state.log_size()));
+    let (round, size) = net.nodes[0].until("no round", requested).await;
+    assert!(net.nodes[0].state().is_image_approved(&image()));
     net.nodes[3].until("behind", |state| (state.log_size() >= size).then_some(())).await;
     for node in &net.nodes {
         node.intake().approve_own_images().await.unwrap();
@@ -32,8 +33,6 @@ async fn four_authorities_agree_from_a_wish_to_a_verdict() {
     for (index, node) in net.nodes.iter().enumerate() {
         node.work(Script { versions: 3 + index % 2, ..Script::default() }, patient());
     }
-    intake.start("b1".to_owned(), submission()).unwrap();
-    let round = net.nodes[1].until("no round", |state| state.rounds().next().map(|round| round.key)).await;
     let mut ends = Vec::new();
     for node in &net.nodes {
         let closed = node.closed(round).await;
@@ -69,6 +68,16 @@ async fn four_authorities_agree_from_a_wish_to_a_verdict() {
 
 fn patient() -> pyrsia_rebuilds::Patience {
     pyrsia_rebuilds::Patience { record_s: 60, commit_s: 60, reveal_s: 60, ..short() }
+}
+
+async fn wait_for(node: &Node, id: &str, part: &str) {
+    for _ in 0..600 {
+        if node.story(id).contains(part) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("no `{part}` in\n{}", node.story(id));
 }
 
 async fn wait_done(node: &Node, id: &str) -> String {

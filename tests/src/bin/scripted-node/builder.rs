@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use build_spec::{
     BuildError, BuildLog, Builder, Built, BuiltFile, Input, InputLine, InputManifest, InputStatus, Inputs, Job,
-    ManifestBlobs, Recorded, RepositoryId, Source, SourceError, SourceRequest, ToolFailure,
+    ManifestBlobs, PinnedInput, Recorded, RepositoryId, Source, SourceError, SourceRequest, Specification, ToolFailure,
 };
 use java_builder::JavaBuilder;
 use maven_layout::RepoPath;
@@ -28,6 +28,14 @@ pub struct Scripted {
 impl Builder for Scripted {
     async fn resolve(&self, request: &SourceRequest, log: Arc<dyn BuildLog>) -> Result<Source, SourceError> {
         self.java.resolve(request, log).await
+    }
+
+    fn tool(&self, specification: &Specification) -> Option<PinnedInput> {
+        self.java.tool(specification)
+    }
+
+    fn max_input_bytes(&self) -> u64 {
+        self.java.max_input_bytes()
     }
 
     async fn record(
