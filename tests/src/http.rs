@@ -1,7 +1,8 @@
 //! A small HTTP/1.1 client over plain sockets: it sends exactly what a test says, also what a good client never would.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// An answer, read to its end.
@@ -144,6 +145,16 @@ fn split(url: &str) -> (&str, &str) {
         Some(slash) => url.split_at(after + slash),
         None => (url, "/"),
     }
+}
+
+/// A port of loopback for a program that has to be told one: free, and below those that the system gives to everybody who
+/// asks for any.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    let ports = (0..2_000).map(|_| first + NEXT.fetch_add(1, Ordering::SeqCst) % 2_000);
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("one of two thousand ports is free")
 }
 
 #[cfg(test)]

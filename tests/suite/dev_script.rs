@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use pyrsia_tests::node::BUILD;
 use pyrsia_tests::process::{self, Finished};
 use pyrsia_tests::{engine, http, places};
 
+use crate::documented;
 use crate::fixture::{LIB, LIB_JAR};
 
 /// With a built binary and image, `up` is one start and one rebuild; without, it builds both.
 const UP: Duration = Duration::from_secs(1500);
 
-/// A place for the script: its work folder and a port that was free a moment ago.
+/// A place for the script: its work folder and a port.
 struct Place {
     work: tempfile::TempDir,
     port: u16,
@@ -20,11 +22,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
-        Place { work: places::scratch("dev"), port }
+        Place { work: places::scratch("dev"), port: http::free_port() }
     }
 
     fn dev(&self, arguments: &[&str]) -> Finished {
@@ -107,7 +105,11 @@ fn up_gives_what_it_prints_and_down_leaves_nothing() {
     // What it prints is pasted: the mirror serves the sample's rebuilt file, and the command verifies it.
     let mirror = between(&up.stdout, "<url>", "</url>");
     assert_eq!(mirror, format!("http://127.0.0.1:{}/maven2/", place.port));
-    http::get(&format!("{mirror}{LIB_JAR}")).expect(200);
+    let jar = http::get(&format!("{mirror}{LIB_JAR}")).expect(200).body;
+    let local = place.work.path().join("repository");
+    let file = local.join(LIB_JAR);
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&file, &jar).expect("a file");
     assert!(up.stdout.contains(&format!("maven {{ url '{mirror}' }}")), "{}", up.report());
     let verify = up.stdout.lines().map(str::trim).find(|line| line.contains(" verify ")).expect("a command to paste");
     assert!(verify.ends_with(LIB), "{verify}");
@@ -115,6 +117,24 @@ fn up_gives_what_it_prints_and_down_leaves_nothing() {
     pasted.args(["-c", verify]).current_dir(places::root()).env("HOME", place.work.path());
     let pasted = process::run(&mut pasted, Duration::from_secs(60)).expect(0);
     assert!(pasted.stdout.contains(LIB), "{}", pasted.report());
+
+    // What the README says next, typed in a shell that knows the program and where this network is.
+    std::fs::create_dir(place.work.path().join("bin")).expect("a folder");
+    std::os::unix::fs::symlink(places::program(), place.work.path().join("bin/pyrsia-maven")).expect("a link");
+    // `.dev` of a checkout is this place's work folder.
+    std::os::unix::fs::symlink(place.work.path(), place.work.path().join(".dev")).expect("a link");
+    let path = format!("{}/bin:{}", place.work.path().display(), std::env::var("PATH").unwrap_or_default());
+    for heading in ["Verify", "Rebuild something yourself"] {
+        for line in documented::commands("README.md", heading) {
+            let mut typed = Command::new("sh");
+            typed.args(["-c", &line]).current_dir(place.work.path()).env("PATH", &path);
+            typed.env("HOME", place.work.path()).env("PYRSIA_DATA_DIR", place.work.path().join("user"));
+            typed.env("PYRSIA_NODE", format!("http://127.0.0.1:{}", place.port));
+            // The offline command hashes the file that Maven has.
+            typed.env("PYRSIA_MAVEN_REPO", &local).env("PYRSIA_IMAGES", places::image_cache());
+            process::run(&mut typed, BUILD).expect(0);
+        }
+    }
 
     // Again: nothing is made anew.
     let nodes = place.processes();

@@ -4,10 +4,33 @@ use std::path::Path;
 
 use pyrsia_tests::{node, places};
 
-const DOCUMENTS: [&str; 5] = ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/OPERATING.md", "docs/ARCHITECTURE.md"];
+/// The documents that speak to users.
+pub const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/OPERATING.md",
+    "docs/ARCHITECTURE.md",
+    "docs/PROTOCOL.md",
+    "docs/REBUILD.md",
+];
 
 fn text(document: &str) -> String {
     std::fs::read_to_string(places::root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
+}
+
+/// The sections of a document, by heading: the commands in each.
+pub fn sections(document: &str) -> Vec<(String, Vec<String>)> {
+    let text = text(document);
+    let mut sections = Vec::new();
+    for section in format!("\n{text}").split("\n## ").skip(1) {
+        // A heading of a lower level may follow; what it names belongs to it alone.
+        for part in section.split("\n### ") {
+            let (heading, body) = part.split_once('\n').unwrap_or((part, ""));
+            sections.push((heading.trim().to_owned(), shell_lines(body)));
+        }
+    }
+    sections
 }
 
 /// The lines of every fenced `sh` block, continued lines joined, comments left out.

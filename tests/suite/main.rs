@@ -8,6 +8,7 @@ mod chain;
 mod clients;
 mod command_line;
 mod dev_script;
+mod documented;
 mod documents;
 mod fixture;
 mod guards;
