@@ -130,3 +130,25 @@ fn compare_tells_identical_from_different() {
     let done = node::cli(&["compare", &one, &other]).expect(17);
     assert!(done.stdout.contains("a.txt"), "the difference has a name: {}", done.report());
 }
+
+/// Offline `verify` with vectors of the ledger: a network that has replaced its committee.
+#[test]
+fn a_replaced_committee_is_not_believed_by_who_has_seen_the_newer_one() {
+    let folder = places::scratch("pin");
+    let vectors = places::root().join("node/ledger/vectors");
+    let jar = folder.path().join("lib-1.0.jar");
+    std::fs::write(&jar, "jar").expect("a file");
+    let verify = |receipt: &str| {
+        let mut command = node::program();
+        command.arg("--data-dir").arg(folder.path().join("data")).args(["verify", "org.acme:lib:1.0", "--file"]);
+        command.arg(&jar).arg("--receipt").arg(vectors.join(receipt));
+        command.arg("--network").arg(vectors.join("genesis.json"));
+        process::run(&mut command, Duration::from_secs(30))
+    };
+    // Who knows the genesis alone cannot tell.
+    verify("receipt-of-replaced-committee.txt").expect(0);
+    verify("receipt.txt").expect(0);
+    let refused = verify("receipt-of-replaced-committee.txt").expect(13);
+    assert!(refused.output().contains("committee of epoch 1"), "{}", refused.report());
+    verify("receipt.txt").expect(0);
+}

@@ -15,6 +15,7 @@ mod cli;
 mod client;
 mod clock;
 mod commands;
+mod committee_pin;
 mod compose;
 mod config;
 mod context;

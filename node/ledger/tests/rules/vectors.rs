@@ -86,4 +86,8 @@ fn checkpoint_and_receipt() {
     check("receipt.txt", &receipt.to_text());
     let stored = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/receipt.txt")).unwrap();
     Receipt::parse(&stored).unwrap().verify(&net.genesis).unwrap();
+    // The committee that was replaced goes on signing.
+    let certificate = net.certify(net.leaves.len() as u64, &[0, 1, 2]);
+    let replaced = Receipt { handovers: vec![], certificate, ..receipt };
+    check("receipt-of-replaced-committee.txt", &replaced.to_text());
 }

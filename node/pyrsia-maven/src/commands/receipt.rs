@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::data_dir::write_atomically;
 use crate::exit::{CommandError, Exit};
-use crate::{network_file, terminal};
+use crate::{committee_pin, network_file, terminal};
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &ReceiptArgs) -> anyhow::Result<Exit> {
@@ -22,10 +22,13 @@ pub async fn run(global: &Global, args: &ReceiptArgs) -> anyhow::Result<Exit> {
     let network = client.find_bytes("/api/v1/network").await?.context("the node has no network document")?;
     let genesis = network_file::pinned(&context.data, &global.node, None, Some(&network))?;
     let text = String::from_utf8(bytes).context("the node's receipt is no text")?;
-    let proven = Receipt::parse(&text).and_then(|receipt| receipt.verify(&genesis));
+    let network = genesis.network_id();
+    let pin = committee_pin::known(&context.data, &network)?;
+    let proven = Receipt::parse(&text).and_then(|receipt| receipt.verify_pinned(&genesis, pin.as_ref()));
     let proven = proven.map_err(|error| {
         CommandError::new(Exit::BadProof, format!("the node's receipt for {coordinates} does not hold: {error}"))
     })?;
+    committee_pin::raise(&context.data, &network, proven.pin)?;
     match &args.output {
         Some(path) => {
             write_atomically(path, text.as_bytes())?;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use maven_layout::{ArtifactRef, Coordinates};
 use pyrsia_api_types::{FileMatches, Inspection, LogPosition, SourceDocument, VerifyReport};
 use pyrsia_digest::{MultiHasher, Sha256};
-use pyrsia_ledger::{Certificate, Genesis, Receipt, VerifiedReceipt};
+use pyrsia_ledger::{Certificate, Genesis, Pin, Receipt, VerifiedReceipt};
 use serde::Serialize;
 
 use super::judge::{Accept, Candidate, Judged, WITHDRAWN, hint, judge, unknown};
@@ -16,7 +16,7 @@ use crate::cli::{Global, VerifyArgs};
 use crate::client::{CallError, Client};
 use crate::context::Context;
 use crate::exit::{CommandError, Exit};
-use crate::{network_file, terminal};
+use crate::{committee_pin, network_file, terminal};
 
 /// What is known about a release, after the proof was checked.
 struct Release {
@@ -24,6 +24,13 @@ struct Release {
     withdrawn: bool,
     /// The proof does not hold, and why.
     broken: Option<String>,
+}
+
+/// Whom receipts are checked against.
+struct Trusted {
+    genesis: Genesis,
+    /// The newest committee that was seen proven.
+    pin: Option<Pin>,
 }
 
 #[derive(Serialize)]
@@ -38,8 +45,10 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let subjects = local_files::subjects(args)?;
     let client = Client::new(&global.node, None)?;
     let genesis = genesis(&context, &global.node, args, &client).await?;
+    let pin = committee_pin::known(&context.data, &genesis.network_id())?;
+    let trusted = Trusted { genesis, pin };
     let freshest = match args.max_age {
-        Some(_) if args.receipt.is_none() => checkpoint_time(&client, &genesis).await?,
+        Some(_) if args.receipt.is_none() => checkpoint_time(&client, &trusted.genesis).await?,
         _ => None,
     };
     let mut releases: BTreeMap<Coordinates, Release> = BTreeMap::new();
@@ -47,13 +56,13 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
     for subject in &subjects {
         let artifact = match &subject.artifact {
             Some(artifact) => artifact.clone(),
-            None => identify(subject, args, &genesis, &client).await?,
+            None => identify(subject, args, &trusted, &client).await?,
         };
         let coordinates = artifact.coordinates.clone();
         if !releases.contains_key(&coordinates) {
             let release = match &args.receipt {
-                Some(path) => offline(path, &genesis, &coordinates)?,
-                None => online(&client, &genesis, &coordinates).await?,
+                Some(path) => offline(path, &trusted, &coordinates)?,
+                None => online(&client, &trusted, &coordinates).await?,
             };
             releases.insert(coordinates.clone(), release);
         }
@@ -63,8 +72,12 @@ pub async fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Exit> {
             Some(_) => Candidate { name: artifact.file_name().to_string(), path: None, sha256: None },
             None => candidate(subject, &artifact, args, &client).await?,
         };
-        let verdict = judge_release(release, &candidate, &genesis, args, freshest);
+        let verdict = judge_release(release, &candidate, &trusted.genesis, args, freshest);
         judged.push((coordinates, verdict, release.proven.clone()));
+    }
+    let seen = judged.iter().filter_map(|(.., proven)| proven.as_ref()).map(|proven| proven.pin);
+    if let Some(seen) = seen.max_by_key(|pin| pin.epoch) {
+        committee_pin::raise(&context.data, &trusted.genesis.network_id(), seen)?;
     }
     report(global, judged)
 }
@@ -88,13 +101,13 @@ async fn genesis(context: &Context, url: &str, args: &VerifyArgs, client: &Clien
 async fn identify(
     subject: &Subject,
     args: &VerifyArgs,
-    genesis: &Genesis,
+    trusted: &Trusted,
     client: &Client,
 ) -> anyhow::Result<ArtifactRef> {
     let file = subject.file.as_ref().context("nothing to verify")?;
     let digest = digests(file)?.sha256;
     if let Some(path) = &args.receipt {
-        let proven = match offline_receipt(path, genesis)? {
+        let proven = match offline_receipt(path, trusted)? {
             Release { proven: Some(proven), .. } => proven,
             Release { broken, .. } => {
                 let text = format!("THE PROOF DOES NOT HOLD: {}", broken.unwrap_or_default());
@@ -134,9 +147,9 @@ fn artifact_of(coordinates: &Coordinates, name: &str) -> anyhow::Result<Artifact
     Ok(text.parse()?)
 }
 
-fn check(text: &str, genesis: &Genesis) -> Result<VerifiedReceipt, String> {
+fn check(text: &str, trusted: &Trusted) -> Result<VerifiedReceipt, String> {
     let receipt = Receipt::parse(text).map_err(|error| chain(&error))?;
-    receipt.verify(genesis).map_err(|error| chain(&error))
+    receipt.verify_pinned(&trusted.genesis, trusted.pin.as_ref()).map_err(|error| chain(&error))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -149,7 +162,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn offline_receipt(path: &std::path::Path, genesis: &Genesis) -> anyhow::Result<Release> {
+fn offline_receipt(path: &std::path::Path, trusted: &Trusted) -> anyhow::Result<Release> {
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
     let limit = pyrsia_ledger::receipt::MAX_RECEIPT_BYTES as u64;
     if size > limit {
@@ -157,14 +170,14 @@ fn offline_receipt(path: &std::path::Path, genesis: &Genesis) -> anyhow::Result<
         return Ok(Release { proven: None, withdrawn: false, broken: Some(broken) });
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(match String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| check(&text, genesis)) {
+    Ok(match String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| check(&text, trusted)) {
         Ok(proven) => Release { proven: Some(proven), withdrawn: false, broken: None },
         Err(broken) => Release { proven: None, withdrawn: false, broken: Some(broken) },
     })
 }
 
-fn offline(path: &std::path::Path, genesis: &Genesis, coordinates: &Coordinates) -> anyhow::Result<Release> {
-    let mut release = offline_receipt(path, genesis)?;
+fn offline(path: &std::path::Path, trusted: &Trusted, coordinates: &Coordinates) -> anyhow::Result<Release> {
+    let mut release = offline_receipt(path, trusted)?;
     if let Some(proven) = &release.proven
         && proven.verdict.coordinates != *coordinates
     {
@@ -184,13 +197,13 @@ async fn checkpoint_time(client: &Client, genesis: &Genesis) -> anyhow::Result<O
     Ok(verified.map(|verified| verified.quorum_time))
 }
 
-async fn online(client: &Client, genesis: &Genesis, coordinates: &Coordinates) -> anyhow::Result<Release> {
+async fn online(client: &Client, trusted: &Trusted, coordinates: &Coordinates) -> anyhow::Result<Release> {
     let inspection: Option<Inspection> = client.find(&format!("/api/v1/inspect/{coordinates}")).await?;
     let withdrawn = inspection.is_some_and(|inspection| inspection.blocked || inspection.withdrawn);
     let Some(bytes) = client.find_bytes(&format!("/api/v1/receipts/{coordinates}")).await? else {
         return Ok(Release { proven: None, withdrawn, broken: None });
     };
-    let checked = String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| check(&text, genesis));
+    let checked = String::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|text| check(&text, trusted));
     Ok(match checked {
         Ok(proven) if proven.verdict.coordinates == *coordinates => {
             Release { proven: Some(proven), withdrawn, broken: None }
