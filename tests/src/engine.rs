@@ -62,11 +62,25 @@ pub fn containers_of(runtime: &Path) -> Vec<String> {
     containers(&format!("pyrsia-{}-", &digest[..12]))
 }
 
+/// How many containers of nodes that share the usual places run now.
+pub fn running() -> usize {
+    let usual = std::env::temp_dir().join("pyrsia-maven");
+    let Ok(usual) = usual.canonicalize() else { return 0 };
+    let digest = Sha256::of(usual.as_os_str().as_bytes()).to_string();
+    list(&format!("pyrsia-{}-", &digest[..12]), false).len()
+}
+
 /// The ids of all containers, running or not, with this in their names.
 #[track_caller]
 fn containers(name: &str) -> Vec<String> {
-    let filters = format!("%7B%22name%22%3A%5B%22{name}%22%5D%7D");
-    let answer = call(&format!("/containers/json?all=1&filters={filters}")).expect("the engine answers").expect(200);
+    list(name, true)
+}
+
+#[track_caller]
+fn list(name: &str, all: bool) -> Vec<String> {
+    let (filters, all) = (format!("%7B%22name%22%3A%5B%22{name}%22%5D%7D"), u8::from(all));
+    let target = format!("/containers/json?all={all}&filters={filters}");
+    let answer = call(&target).expect("the engine answers").expect(200);
     let listed = answer.json();
     let listed = listed.as_array().expect("a list of containers");
     listed.iter().filter_map(|container| container["Id"].as_str().map(str::to_owned)).collect()

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use pyrsia_digest::{Md5, Sha1, Sha256, Sha512};
 
+use crate::http;
+
 /// What a path answers instead of its file.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
@@ -37,8 +39,15 @@ pub enum Behaviour {
     },
 }
 
+/// When files that a test puts were changed last.
+const MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+
 #[derive(Default)]
 struct Content {
+    /// Another repository, asked for what is not here.
+    behind: Option<String>,
+    /// What it has answered: files with their times, and absences.
+    fetched: HashMap<String, Option<(Vec<u8>, String)>>,
     files: HashMap<String, Vec<u8>>,
     behaviours: HashMap<String, Behaviour>,
     requests: Vec<(String, String)>,
@@ -74,6 +83,13 @@ impl Upstream {
             })
         };
         Upstream { address, content, stop, acceptor: Some(acceptor) }
+    }
+
+    /// Starts a server that asks `url` (`http://`, ending in a slash) once for whatever it does not have.
+    pub fn in_front_of(url: &str) -> Self {
+        let server = Self::start();
+        server.content().behind = Some(url.to_owned());
+        server
     }
 
     /// The repository's address, ending in a slash.
@@ -170,11 +186,31 @@ fn serve(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()>
         line.clear();
     }
     let path = target.trim_start_matches('/').to_owned();
-    let (file, behaviour) = {
+    let (mut file, behaviour, behind) = {
         let mut content = content.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         content.requests.push((method.to_owned(), path.clone()));
-        (lookup(&content.files, &path), take_behaviour(&mut content.behaviours, &path))
+        let own = lookup(&content.files, &path).map(|bytes| (bytes, MODIFIED.to_owned()));
+        let known = own.map(Some).or_else(|| content.fetched.get(&path).cloned());
+        let behind = content.behind.clone().filter(|_| known.is_none());
+        (known.flatten(), take_behaviour(&mut content.behaviours, &path), behind)
     };
+    if let Some(url) = behind {
+        let answer = http::try_get(&format!("{url}{path}"))?;
+        file = match answer.status {
+            200 => {
+                let modified = answer.header("last-modified").unwrap_or(MODIFIED).to_owned();
+                Some((answer.body, modified))
+            }
+            404 => None,
+            // Not a word about the file: the client may ask again.
+            status => {
+                let head = format!("HTTP/1.1 {status} Passed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                return stream.write_all(head.as_bytes());
+            }
+        };
+        let mut content = content.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        content.fetched.insert(path.clone(), file.clone());
+    }
     match behaviour {
         Some(Behaviour::Status { code, retry_after, .. }) => {
             let retry = retry_after.map_or(String::new(), |seconds| format!("Retry-After: {seconds}\r\n"));
@@ -184,7 +220,7 @@ fn serve(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()>
         Some(Behaviour::Delay(time)) => std::thread::sleep(time),
         Some(Behaviour::FlipBit { .. } | Behaviour::Truncate { .. }) | None => {}
     }
-    let Some(mut bytes) = file else {
+    let Some((mut bytes, modified)) = file else {
         return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
     let length = bytes.len();
@@ -194,8 +230,7 @@ fn serve(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()>
         _ => {}
     }
     let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
-         Connection: close\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nLast-Modified: {modified}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes())?;
     if method != "HEAD" {
@@ -235,7 +270,6 @@ fn lookup(files: &HashMap<String, Vec<u8>>, path: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http;
 
     #[test]
     fn files_checksums_and_absence() {
@@ -260,5 +294,22 @@ mod tests {
         assert_eq!(http::get(&url).body, b"`bc");
         server.behave("x", Behaviour::Truncate { keep: 1 });
         assert!(http::send(&server.url(), "GET", "/x", &[], b"").is_err());
+    }
+
+    #[test]
+    fn another_repository_is_asked_once_for_what_is_not_here() {
+        let behind = Upstream::start();
+        behind.put("a/x.jar", *b"theirs");
+        behind.put("a/y.jar", *b"theirs");
+        let server = Upstream::in_front_of(&behind.url());
+        server.put("a/y.jar", *b"altered");
+        for _ in 0..2 {
+            assert_eq!(http::get(&format!("{}a/x.jar", server.url())).expect(200).body, b"theirs");
+            assert_eq!(http::get(&format!("{}a/y.jar", server.url())).expect(200).body, b"altered");
+            http::get(&format!("{}a/z.jar", server.url())).expect(404);
+        }
+        assert_eq!((behind.gets("a/x.jar"), behind.gets("a/y.jar"), behind.gets("a/z.jar")), (1, 0, 1));
+        let sum = http::get(&format!("{}a/y.jar.sha1", server.url())).expect(200).text();
+        assert_eq!(sum, Sha1::of(b"altered").to_string());
     }
 }

@@ -1,5 +1,5 @@
 //! The cross-process tests. One file for each promise; [`chain`], [`rebuild`],
-//! [`clients`], [`restart`] and [`dev_script`] need a Docker engine.
+//! [`clients`], [`restart`], [`releases`] and [`dev_script`] need a Docker engine.
 
 mod agreement;
 mod attacks;
@@ -16,6 +16,7 @@ mod mirror;
 mod policies;
 mod processes;
 mod rebuild;
+mod releases;
 mod restart;
 mod tracked_files;
 mod workspace_rules;

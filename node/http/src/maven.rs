@@ -88,7 +88,9 @@ async fn stored(shared: &Shared, method: &Method, headers: &HeaderMap, file: &Se
     let common = Common {
         path: &file.path,
         digests: &file.digests,
-        last_modified: Some(file.last_modified),
+        // Upstream's own time where it told one: a node that stands between another one and upstream must not make
+        // releases look younger.
+        last_modified: Some(file.upstream_modified.unwrap_or(file.last_modified)),
         provenance: Some(file.provenance),
         changing: !file.immutable,
     };

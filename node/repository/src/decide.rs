@@ -128,7 +128,7 @@ fn refused_by(policy: Policy, state: FileState) -> Option<WithheldReason> {
         FileState::Equivalent => Some(WithheldReason::Equivalent),
         FileState::Different => Some(WithheldReason::Different),
         FileState::Disputed => Some(WithheldReason::Disputed),
-        FileState::Failed => Some(WithheldReason::Unverified),
+        FileState::NotBuilt | FileState::Failed => Some(WithheldReason::Unverified),
     }
 }
 
@@ -140,7 +140,7 @@ fn provenance(facts: FileFacts) -> Provenance {
         FileState::Equivalent => Provenance::Equivalent,
         FileState::Different => Provenance::Different,
         FileState::Disputed => Provenance::Disputed,
-        FileState::Failed => Provenance::Unverified,
+        FileState::NotBuilt | FileState::Failed => Provenance::Unverified,
     }
 }
 

@@ -28,7 +28,7 @@ fn short(decision: &Decision) -> String {
 
 #[test]
 fn a_file_of_an_upstream_release_under_each_policy() {
-    use FileState::{Different, Disputed, Equivalent, Failed, Identical};
+    use FileState::{Different, Disputed, Equivalent, Failed, Identical, NotBuilt};
     let some = Some(&b"upstream's"[..]);
     for (facts, [verified, lenient, prefer, mirror]) in [
         (None, ["probe unverified", "probe unverified", "first unverified", "first unverified"]),
@@ -46,6 +46,15 @@ fn a_file_of_an_upstream_release_under_each_policy() {
         (
             Some((Different, some)),
             ["withhold different", "withhold different", "exactly different upstream", "exactly different upstream"],
+        ),
+        (
+            Some((NotBuilt, some)),
+            [
+                "withhold unverified",
+                "withhold unverified",
+                "exactly unverified upstream",
+                "exactly unverified upstream",
+            ],
         ),
         (Some((Different, None)), ["probe different", "probe different", "first different", "first different"]),
         (Some((Disputed, None)), ["probe disputed", "probe disputed", "first disputed", "first disputed"]),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath, Version};
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{FileVerdict, State, Verdict, VerdictState};
+use pyrsia_ledger::{FileVerdict, Outcome, State, Verdict, VerdictState};
 use pyrsia_replica::ReplicaHandle;
 
 /// State of a file or a release in the ledger.
@@ -18,6 +18,8 @@ pub enum FileState {
     Equivalent,
     /// Upstream's file is not what the source makes.
     Different,
+    /// Upstream has it, and the build that was agreed on does not make it: nothing is known of its origin.
+    NotBuilt,
     /// No value reached the quorum.
     Disputed,
     /// The build failed.
@@ -106,7 +108,11 @@ impl LedgerView for State {
 }
 
 fn facts(file: &FileVerdict, self_verified: bool) -> FileFacts {
-    FileFacts { state: file.state.into(), sha256: file.sha256, self_verified }
+    let state = match file.outcome {
+        Some(Outcome::NotBuilt) if file.state == VerdictState::Different => FileState::NotBuilt,
+        _ => file.state.into(),
+    };
+    FileFacts { state, sha256: file.sha256, self_verified }
 }
 
 impl From<VerdictState> for FileState {

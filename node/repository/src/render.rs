@@ -88,7 +88,7 @@ fn listed_under(policy: Policy, version: &Version, releases: &[ReleaseFacts]) ->
             && match release.state {
                 FileState::Published | FileState::Identical => true,
                 FileState::Equivalent => allow_equivalent,
-                FileState::Different | FileState::Disputed | FileState::Failed => false,
+                FileState::Different | FileState::Disputed | FileState::NotBuilt | FileState::Failed => false,
             }
     })
 }
