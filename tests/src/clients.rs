@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::node::Node;
-use crate::places;
 use crate::process::{Finished, run};
+use crate::{http, places};
 
 /// How long a client may take that downloads its plugins through a cold node.
 const CLIENT: Duration = Duration::from_secs(600);
@@ -29,15 +28,16 @@ impl Maven {
         Maven { program: PathBuf::from("mvn") }
     }
 
-    /// Maven 3.9, fetched through `node` and unpacked once in a test run.
-    pub fn newer(node: &Node) -> Self {
+    /// Maven 3.9, fetched from a repository (its address ends in a slash) and unpacked once in a test run.
+    pub fn newer(repository: &str) -> Self {
         static UNPACKED: Mutex<Option<PathBuf>> = Mutex::new(None);
         let mut unpacked = UNPACKED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let home = unpacked.get_or_insert_with(|| {
             let name = format!("apache-maven-{NEWER_MAVEN}");
             let path = format!("org/apache/maven/apache-maven/{NEWER_MAVEN}/{name}-bin.tar.gz");
             let archive = places::run_folder().join("maven.tar.gz");
-            std::fs::write(&archive, node.artifact(&path).expect(200).body).expect("a written archive");
+            std::fs::write(&archive, http::get(&format!("{repository}{path}")).expect(200).body)
+                .expect("a written archive");
             let mut tar = Command::new("tar");
             tar.arg("-xzf").arg(&archive).arg("-C").arg(places::run_folder());
             run(&mut tar, Duration::from_secs(60)).expect(0);
@@ -139,8 +139,19 @@ pub fn java(class_path: &[PathBuf], main: &str) -> Finished {
 /// Unpacks a JAR with the JDK's own tool.
 pub fn unpack_jar(jar: &Path) -> TempDir {
     let folder = places::scratch("jar");
-    let mut command = Command::new("jar");
-    command.current_dir(folder.path()).arg("--extract").arg("--file").arg(jar);
-    run(&mut command, Duration::from_secs(60)).expect(0);
+    jar_tool(folder.path(), &["--extract", "--file", &jar.to_string_lossy()]);
     folder
+}
+
+/// Unpacks the bytes of a zip into a folder.
+pub fn unpack(archive: &[u8], folder: &Path) {
+    let file = places::scratch("zip");
+    let path = file.path().join("archive.zip");
+    std::fs::write(&path, archive).expect("a written archive");
+    jar_tool(folder, &["--extract", "--file", &path.to_string_lossy()]);
+}
+
+/// Runs the JDK's `jar` in a folder.
+pub fn jar_tool(folder: &Path, arguments: &[&str]) {
+    run(Command::new("jar").current_dir(folder).args(arguments), Duration::from_secs(60)).expect(0);
 }

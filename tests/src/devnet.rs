@@ -142,6 +142,16 @@ impl Devnet {
         self.dir().join(name)
     }
 
+    /// The folders for sockets that the nodes have; their containers are named after them.
+    pub fn runtime_dirs(&self) -> Vec<PathBuf> {
+        let of = |name: &String| {
+            let config = std::fs::read_to_string(self.data(name).join("config.toml")).expect("a configuration");
+            let line = config.lines().find_map(|line| line.strip_prefix("runtime_dir = ")).expect("a runtime folder");
+            PathBuf::from(line.trim_matches('"'))
+        };
+        self.authorities().iter().map(of).collect()
+    }
+
     /// A node's log.
     pub fn log(&self, name: &str) -> PathBuf {
         self.dir().join("logs").join(format!("{name}.log"))

@@ -55,27 +55,23 @@ impl RuntimeFolder {
 /// The ids of all containers, running or not, of nodes with this runtime folder.
 #[track_caller]
 pub fn containers_of(runtime: &Path) -> Vec<String> {
-    let Ok(runtime) = runtime.canonicalize() else {
-        return Vec::new();
-    };
+    name_of(runtime).map(|name| list(&name, true)).unwrap_or_default()
+}
+
+/// The beginning of the names of containers of nodes with this runtime folder, if it is there.
+fn name_of(runtime: &Path) -> Option<String> {
+    let runtime = runtime.canonicalize().ok()?;
     let digest = Sha256::of(runtime.as_os_str().as_bytes()).to_string();
-    containers(&format!("pyrsia-{}-", &digest[..12]))
+    Some(format!("pyrsia-{}-", &digest[..12]))
 }
 
-/// How many containers of nodes that share the usual places run now.
-pub fn running() -> usize {
-    let usual = std::env::temp_dir().join("pyrsia-maven");
-    let Ok(usual) = usual.canonicalize() else { return 0 };
-    let digest = Sha256::of(usual.as_os_str().as_bytes()).to_string();
-    list(&format!("pyrsia-{}-", &digest[..12]), false).len()
+/// How many containers of nodes with these runtime folders run now.
+pub fn running_of(runtimes: &[PathBuf]) -> usize {
+    let names = runtimes.iter().filter_map(|runtime| name_of(runtime));
+    names.map(|name| list(&name, false).len()).sum()
 }
 
-/// The ids of all containers, running or not, with this in their names.
-#[track_caller]
-fn containers(name: &str) -> Vec<String> {
-    list(name, true)
-}
-
+/// The ids of the containers with this in their names; `all`: also those that do not run.
 #[track_caller]
 fn list(name: &str, all: bool) -> Vec<String> {
     let (filters, all) = (format!("%7B%22name%22%3A%5B%22{name}%22%5D%7D"), u8::from(all));

@@ -40,7 +40,7 @@ fn maven_of_the_machine_uses_the_node() {
 
 #[test]
 fn a_newer_maven_that_came_through_the_node_uses_it() {
-    let maven = Maven::newer(&fixture::shared().node);
+    let maven = Maven::newer(&fixture::shared().node.maven2());
     assert!(maven.version().contains("3.9."), "{}", maven.version());
     resolves_compiles_and_runs(&maven);
 }

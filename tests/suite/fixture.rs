@@ -48,6 +48,13 @@ fn publish_the_library() -> Chain {
     Chain { node, sources, lib, build }
 }
 
+/// A cache in front of Maven Central for all networks of this run, so that it is asked for each file once. It ends with the
+/// run.
+pub fn central() -> &'static Node {
+    static CENTRAL: OnceLock<Node> = OnceLock::new();
+    CENTRAL.get_or_init(|| Node::start::<&str>("central", &[]))
+}
+
 /// Lets this node's publisher publish `org.pyrsia.samples` from these repositories.
 pub fn grant(node: &Node, repositories: &[&str]) {
     let mut arguments = vec!["namespace".to_owned(), "grant".to_owned(), "org.pyrsia.samples".to_owned()];

@@ -13,6 +13,7 @@ mod documents;
 mod fixture;
 mod guards;
 mod mirror;
+mod plain_node;
 mod policies;
 mod processes;
 mod rebuild;

@@ -5,19 +5,20 @@
 //! that its own POM names. Between the authorities and Maven Central stands one server of the test, which alters one JAR.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pyrsia_tests::clients::{Maven, MavenUser};
+use pyrsia_tests::clients::{Maven, MavenUser, jar_tool, unpack};
 use pyrsia_tests::devnet::Devnet;
-use pyrsia_tests::node::{BUILD, Node};
-use pyrsia_tests::process::{self, run, until};
+use pyrsia_tests::node::BUILD;
+use pyrsia_tests::process::{self, until};
 use pyrsia_tests::sources::git;
 use pyrsia_tests::upstream::Upstream;
 use pyrsia_tests::{engine, http, places};
 use serde_json::Value;
+
+use crate::fixture::central;
 
 /// Where the POMs of all of them say that their sources are.
 const SCM: &str = "https://gitbox.apache.org/repos/asf/";
@@ -73,7 +74,6 @@ struct Rebuilt {
     net: Devnet,
     // What the network asks lives as long as the network.
     _upstream: Upstream,
-    _central: Node,
     most_containers: usize,
 }
 
@@ -88,7 +88,7 @@ fn shared() -> &'static Rebuilt {
 fn rebuild_all() -> Rebuilt {
     engine::require();
     // One cache for everybody, so that Maven Central is asked for each file once.
-    let central = Node::start::<&str>("central", &[]);
+    let central = central();
     let upstream = Upstream::in_front_of(&central.maven2());
     let sources = places::run_folder().join("release-sources");
     for release in IDENTICAL.iter().chain([&ALTERED]) {
@@ -108,11 +108,12 @@ fn rebuild_all() -> Rebuilt {
     for release in IDENTICAL.iter().chain([&ALTERED]) {
         net.cli(&arguments(release)).expect(0);
     }
+    let runtimes = net.runtime_dirs();
     let (done, most) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                most.fetch_max(engine::running(), Ordering::SeqCst);
+                most.fetch_max(engine::running_of(&runtimes), Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(200));
             }
         });
@@ -128,16 +129,14 @@ fn rebuild_all() -> Rebuilt {
             std::panic::resume_unwind(panic);
         }
     });
-    Rebuilt { net, _upstream: upstream, _central: central, most_containers: most.into_inner() }
+    Rebuilt { net, _upstream: upstream, most_containers: most.into_inner() }
 }
 
 /// A bare repository with the published source under the release's tag.
 fn source_of(release: &Published, upstream: &Upstream, sources: &Path) {
     let folder = places::scratch("source-release");
-    let archive = folder.path().join("source.zip");
     let url = format!("{}{}", upstream.url(), release.file("-source-release.zip"));
-    std::fs::write(&archive, http::get(&url).expect(200).body).expect("an archive");
-    jar(folder.path(), &["--extract", "--file", "source.zip"]);
+    unpack(&http::get(&url).expect(200).body, folder.path());
     let tree = folder.path().join(release.tag());
     git(&tree, &["init", "-q"]);
     git(&tree, &["add", "-A", "-f"]);
@@ -152,12 +151,8 @@ fn altered(original: &[u8]) -> Vec<u8> {
     let folder = places::scratch("altered");
     std::fs::write(folder.path().join("altered.jar"), original).expect("a file");
     std::fs::write(folder.path().join("planted.txt"), "what no source has").expect("a file");
-    jar(folder.path(), &["--update", "--file", "altered.jar", "planted.txt"]);
+    jar_tool(folder.path(), &["--update", "--file", "altered.jar", "planted.txt"]);
     std::fs::read(folder.path().join("altered.jar")).expect("a file")
-}
-
-fn jar(folder: &Path, arguments: &[&str]) {
-    run(Command::new("jar").current_dir(folder).args(arguments), Duration::from_secs(60)).expect(0);
 }
 
 /// The verdict, once the last authority has said what it found: a quorum is faster than all.
@@ -248,5 +243,6 @@ fn no_more_containers_run_than_there_are_processors() {
     let rebuilt = shared();
     let processors = std::thread::available_parallelism().expect("a number of processors").get();
     let most = rebuilt.most_containers;
-    assert!((1..=processors).contains(&most), "{most} containers ran at once on {processors} processors");
+    // There was more to do than places all the time.
+    assert!((processors.min(2)..=processors).contains(&most), "{most} containers at once, {processors} processors");
 }
