@@ -16,6 +16,7 @@ pub mod clients;
 pub mod devnet;
 pub mod engine;
 pub mod http;
+pub mod measured;
 pub mod node;
 pub mod places;
 pub mod process;
