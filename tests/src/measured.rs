@@ -160,18 +160,21 @@ pub const LINES: [Line; 15] = [
     Line {
         id: "rebuild",
         unit: "s",
-        meaning: "`pyrsia-maven rebuild` of `greeting-lib`: clone, record, replay; the first run with an empty cache of \
-                  inputs.",
+        meaning: "`pyrsia-maven rebuild` of `greeting-lib` with a cache of its inputs: clone, record, replay.",
         peer: None,
         target: Target::None,
     },
     Line {
         id: "replay",
         unit: "s",
-        meaning: "The replay in that rebuild, as the program times it: a container without network, inputs from the \
-                  record alone.",
-        peer: Some("the recording of the same rebuild: the same build, with its inputs from the repository's cache"),
-        target: Target::None,
+        meaning: "The replay in that rebuild, as the program times it: inputs are hashed, a container without network \
+                  builds from the record alone, its outputs are collected and hashed.",
+        peer: Some(
+            "a container started by hand over the engine's interface: same image, command, limits, mounts and tool, the \
+             recorded files served over the same kind of socket by a server that checks nothing; until its outputs are in \
+             a file and it is removed",
+        ),
+        target: Target::PeerTimesAtMost(1.1),
     },
 ];
 

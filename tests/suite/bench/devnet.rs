@@ -17,7 +17,7 @@ use crate::fixture::{LIB, LIB_JAR};
 /// Entries that are submitted, one after the other.
 const ENTRIES: usize = 100;
 /// Entries before them that do not count: code and caches are warm then.
-const WARM_UP: usize = 3;
+const WARM_UP: usize = 4;
 const IDLE: Duration = Duration::from_secs(60);
 /// After the last entry, before a network counts as idle.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -43,13 +43,22 @@ fn beyond(url: &str, size: u64) -> Instant {
 }
 
 pub fn finality(network: &Scripted) -> Vec<Measured> {
-    let (authority, plain) = (network.net.member("a1"), network.net.plain());
-    let token = std::fs::read_to_string(network.net.data("a1").join("keys/api.token")).expect("a token");
-    let bearer = format!("Bearer {}", token.trim());
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let plain = network.net.plain();
+    // They take turns: one alone may not have so many proposals that nobody has seconded.
+    let authorities: Vec<(Member, String)> = network
+        .net
+        .authorities()
+        .iter()
+        .map(|name| {
+            let token = std::fs::read_to_string(network.net.data(name).join("keys/api.token")).expect("a token");
+            (network.net.member(name), format!("Bearer {}", token.trim()))
+        })
+        .collect();
     let (mut there, mut everywhere) = (Vec::new(), Vec::new());
     let (mut size, _) = network.net.same_log(1);
     for number in 0..WARM_UP + ENTRIES {
+        let (authority, bearer) = &authorities[number % authorities.len()];
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
         let image = Sha256::of(&number.to_le_bytes());
         let body = format!(r#"{{"image":"{image}","description":"a benchmark"}}"#);
         let started = Instant::now();

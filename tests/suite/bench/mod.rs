@@ -2,7 +2,9 @@
 //! can fail for being slow. `./dev bench` runs them and writes `docs/BENCHMARKS.md`.
 
 mod blob;
+mod by_hand;
 mod devnet;
+mod rebuilds;
 mod warm;
 
 use std::panic::AssertUnwindSafe;
@@ -12,9 +14,6 @@ use std::time::{Duration, Instant};
 use pyrsia_tests::measured::{self, Circumstances, Measured, Series};
 use pyrsia_tests::scripted::Scripted;
 use pyrsia_tests::{node, places};
-
-/// Rebuilds of the library.
-const REBUILDS: usize = 3;
 
 #[test]
 #[ignore = "a benchmark"]
@@ -43,7 +42,7 @@ fn bench_everything() {
     }
     drop(network);
     part("warm files", &mut warm::files);
-    part("rebuilds", &mut rebuilds);
+    part("rebuilds", &mut rebuilds::rebuilds);
     let text = measured::document(&circumstances, &all);
     println!("\n{text}");
     std::fs::write(places::root().join("docs/BENCHMARKS.md"), &text).expect("a written document");
@@ -92,19 +91,4 @@ fn alone(id: &'static str, own: Vec<f64>) -> Measured {
 /// A line with the figures of its peer.
 fn beside(id: &'static str, own: Vec<f64>, peer: Vec<f64>) -> Measured {
     Measured { id, own: Series::of(own), peer: Some(Series::of(peer)) }
-}
-
-fn rebuilds() -> Vec<Measured> {
-    let chain = crate::fixture::shared();
-    let (mut whole, mut records, mut replays) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..REBUILDS {
-        let out = places::scratch("bench");
-        let done = crate::fixture::rebuild(&chain.sources, out.path(), &["--no-reference"]).expect(0);
-        let timings = &done.json()["timings"];
-        whole.push(done.took.as_secs_f64());
-        records.push(timings["record_s"].as_f64().expect("seconds"));
-        replays.push(timings["replay_s"].as_f64().expect("seconds"));
-    }
-    let build = chain.build.took.as_secs_f64();
-    vec![alone("build", vec![build]), alone("rebuild", whole), beside("replay", replays, records)]
 }
