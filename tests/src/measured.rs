@@ -86,7 +86,8 @@ pub const LINES: [Line; 15] = [
         id: "idle-messages",
         unit: "segments",
         meaning: "TCP segments with data that four authorities and a plain node send while nothing happens for 60 s, all \
-                  together, as the kernel counts them for each socket (`ss -ti`). A message is one segment or more.",
+                  together, as the kernel counts them for each socket (`ss -ti`). A message is one segment or more. The \
+                  target is what a ping a minute takes on every connection, with room for the multiplexer.",
         peer: None,
         target: Target::AtMost(300.0),
     },
@@ -95,7 +96,7 @@ pub const LINES: [Line; 15] = [
         id: "idle-cpu",
         unit: "ms",
         meaning: "Processor time of the five processes in the same 60 s, all together (the kernel counts in steps of \
-                  10 ms).",
+                  10 ms). The target is 0.2 % of a core for each.",
         peer: None,
         target: Target::AtMost(600.0),
     },
@@ -232,6 +233,12 @@ pub fn document(circumstances: &Circumstances, measured: &[Measured]) -> String 
         }
     }
     text
+}
+
+/// The row of one line, as it will stand in the document.
+pub fn line(measured: &Measured) -> String {
+    let line = LINES.iter().find(|line| line.id == measured.id);
+    line.map_or_else(|| format!("{} is no line", measured.id), |line| row(line, measured).trim_end().to_owned())
 }
 
 fn missing(line: &Line) -> String {

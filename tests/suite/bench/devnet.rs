@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pyrsia_digest::Sha256;
-use pyrsia_tests::devnet::Member;
+use pyrsia_tests::devnet::{Devnet, Member};
 use pyrsia_tests::measured::Measured;
 use pyrsia_tests::scripted::Scripted;
 use pyrsia_tests::sources::Sources;
@@ -79,9 +79,16 @@ pub fn finality(network: &Scripted) -> Vec<Measured> {
     vec![alone("finality-authority", there), alone("finality-plain", everywhere)]
 }
 
-pub fn idle(network: &Scripted) -> Vec<Measured> {
+/// A network of the shipped program of its own: the scripted one looks into a folder all the time.
+pub fn idle() -> Vec<Measured> {
+    let net = Devnet::start("bench-idle", &["--upstream", "none"]);
+    // So that all connections and links between authorities are in use.
+    for name in net.authorities() {
+        net.operator(&name, &["images", "approve", &Sha256::of(b"an image").to_string()]).expect(0);
+    }
+    net.same_log(net.authorities().len() as u64);
     std::thread::sleep(SETTLE);
-    let members = network.net.members();
+    let members = net.members();
     let pids: BTreeSet<u32> = members.iter().filter_map(|member: &Member| member.pid).collect();
     assert_eq!(pids.len(), 5, "four authorities and a plain node");
     // Asking for the status is no idleness: it ends before the counting begins.
@@ -96,7 +103,7 @@ pub fn idle(network: &Scripted) -> Vec<Measured> {
     };
     let (segments, bytes) = (since(|sent| sent.segments), since(|sent| sent.bytes));
     let size = members.iter().filter_map(|member| member.log_size).max().expect("a log");
-    let grown = certified(&network.net.plain().url) - size;
+    let grown = certified(&net.plain().url) - size;
     vec![
         alone("idle-messages", vec![segments as f64]),
         alone("idle-bytes", vec![bytes as f64]),

@@ -25,10 +25,16 @@ fn bench_everything() {
     let mut part = |name: &'static str, measure: &mut dyn FnMut() -> Vec<Measured>| {
         println!("measuring: {name}");
         match std::panic::catch_unwind(AssertUnwindSafe(measure)) {
-            Ok(measured) => all.extend(measured),
+            Ok(measured) => {
+                for one in &measured {
+                    println!("{}", measured::line(one));
+                }
+                all.extend(measured);
+            }
             Err(_) => broken.push(name),
         }
     };
+    part("an idle network", &mut devnet::idle);
     let mut network = None;
     part("a network starts", &mut || {
         network = Some(Scripted::start("bench", 60));
@@ -36,7 +42,6 @@ fn bench_everything() {
     });
     if let Some(network) = &network {
         part("finality", &mut || devnet::finality(network));
-        part("an idle network", &mut || devnet::idle(network));
         part("verify", &mut || devnet::verify(network));
         part("blobs", &mut || blob::transfers(network));
     }
