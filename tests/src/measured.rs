@@ -125,8 +125,9 @@ pub const LINES: [Line; 15] = [
         id: "blob",
         unit: "MiB/s",
         meaning: "A published JAR of 256 MiB that the plain node does not have, asked for by a client: until its answer \
-                  begins. By then the node has got it from an authority, hashed it, written it to disk with fsync and \
-                  made it visible.",
+                  begins. By then the node has got it from an authority, checked its SHA-256, computed all five digests \
+                  that it keeps of each file (for Maven's clients also MD5 and SHA-512, which are slow), written it to \
+                  disk with fsync and made it visible.",
         peer: Some(
             "a raw libp2p stream: two processes, same library versions, TCP, noise and yamux over loopback; zeros from \
              memory to nowhere, neither hashed nor written",
@@ -213,7 +214,7 @@ pub fn document(circumstances: &Circumstances, measured: &[Measured]) -> String 
     );
     let _ = writeln!(
         text,
-        "{}, pyrsia-maven {}; a virtual machine with {} processor cores and {} GiB of memory, on which everything runs, \
+        "{}, pyrsia-maven {}; a machine with {} processor cores and {} GiB of memory, on which everything runs, \
          also what is compared against. Load average of the last minute at the beginning: {:.1}.\n",
         circumstances.date, circumstances.version, circumstances.cores, circumstances.memory_gib, circumstances.load
     );
@@ -360,7 +361,7 @@ mod tests {
     #[test]
     fn the_document_says_what_each_line_means_and_where_it_was_measured() {
         let text = document(&circumstances(), &[]);
-        assert!(text.contains("2026-01-02, pyrsia-maven 1.2.3; a virtual machine with 2 processor cores and 8 GiB"));
+        assert!(text.contains("2026-01-02, pyrsia-maven 1.2.3; a machine with 2 processor cores and 8 GiB"));
         for line in &LINES {
             assert!(text.contains(&format!("- `{}`: {}\n", line.id, line.meaning)), "{}", line.id);
             assert!(row_of(&text, line.id).contains("not measured"));
