@@ -20,6 +20,7 @@ missing_packages() {
     have mmdebstrap || want mmdebstrap
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || want debian-archive-keyring
     have shellcheck || want shellcheck
+    have ss || want iproute2
     python3 -c 'import ensurepip, venv' 2> /dev/null || want python3-venv
     engine_answers || have dockerd || want docker.io
     # Without root: mmdebstrap works in a user namespace, and the engine's socket is opened to this user alone.

@@ -83,15 +83,50 @@ fn list(name: &str, all: bool) -> Vec<String> {
 }
 
 fn call(target: &str) -> Option<http::Response> {
+    request("GET", target, b"")
+}
+
+/// One call of the engine's HTTP interface, with a JSON body unless it is empty; none when the engine does not answer.
+pub fn request(method: &str, target: &str, body: &[u8]) -> Option<http::Response> {
+    let mut stream = connect()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).ok()?;
+    stream.write_all(body).ok()?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).ok()?;
+    http::parse(&bytes, method).ok()
+}
+
+/// The three streams of a container that was made and not started yet: what is written is its standard input, what is read
+/// has the engine's frames.
+#[track_caller]
+pub fn attach(id: &str) -> UnixStream {
+    let mut stream = connect().expect("the engine answers");
+    stream.set_read_timeout(Some(Duration::from_secs(600))).expect("a time limit");
+    let request = format!(
+        "POST /containers/{id}/attach?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: engine\r\n\
+         Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("a sent request");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    stream
+}
+
+fn connect() -> Option<UnixStream> {
     let socket = std::env::var("DOCKER_HOST")
         .ok()
         .and_then(|host| host.strip_prefix("unix://").map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"));
-    let mut stream = UnixStream::connect(socket).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-    let request = format!("GET {target} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).ok()?;
-    http::parse(&bytes, "GET").ok()
+    UnixStream::connect(socket).ok()
 }

@@ -17,6 +17,7 @@ pub mod devnet;
 pub mod engine;
 pub mod http;
 pub mod machines;
+pub mod measured;
 pub mod node;
 pub mod places;
 pub mod process;

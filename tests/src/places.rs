@@ -28,6 +28,17 @@ pub fn scripted_program() -> PathBuf {
     path
 }
 
+/// An example program of the workspace, built with everything.
+pub fn example(name: &str) -> PathBuf {
+    let path = profile_folder().join("examples").join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build --release --workspace --all-targets` first",
+        path.display()
+    );
+    path
+}
+
 /// The folder of the builder images shared by all tests: `PYRSIA_IMAGE_CACHE`, or `.dev/images` of the checkout.
 pub fn image_cache() -> PathBuf {
     std::env::var_os("PYRSIA_IMAGE_CACHE").map_or_else(|| root().join(".dev/images"), PathBuf::from)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pyrsia_tests::measured::LINES;
 use pyrsia_tests::{node, places};
 
 /// The documents that speak to users.
@@ -147,4 +148,18 @@ fn the_configuration_in_the_documents_is_accepted() {
     command.arg("--data-dir").arg(folder.path()).arg("--config").arg(&file).args(["config", "show"]);
     let shown = pyrsia_tests::process::run(&mut command, std::time::Duration::from_secs(30)).expect(0).stdout;
     assert!(shown.contains("https://mirror.example/maven2/"), "{shown}");
+}
+
+#[test]
+fn the_benchmarks_document_has_what_a_benchmark_measures() {
+    let text = text("docs/BENCHMARKS.md");
+    for line in &LINES {
+        let rows: Vec<_> = text.lines().filter(|row| row.starts_with(&format!("| `{}` |", line.id))).collect();
+        let [row] = rows[..] else { panic!("{} has {} rows; run `./dev bench`", line.id, rows.len()) };
+        assert!(!row.contains("not measured"), "{row}");
+        assert!(text.contains(&format!("- `{}`: {}\n", line.id, line.meaning)), "{}: run `./dev bench`", line.id);
+        assert!(line.peer.is_none_or(|peer| text.contains(peer)), "{}: run `./dev bench`", line.id);
+    }
+    let rows = text.lines().filter(|row| row.starts_with("| `")).count();
+    assert_eq!(rows, LINES.len(), "no line is of an older benchmark");
 }

@@ -119,7 +119,7 @@ impl Scripted {
                  <version>{}</version></project>\n",
                 release.group, release.artifact, release.version
             );
-            let files = [("jar", zip_of("content.txt", content.as_bytes())), ("pom", pom.into_bytes())];
+            let files = [("jar", zip_of("content.txt", content.as_bytes(), script.padding)), ("pom", pom.into_bytes())];
             for (extension, bytes) in files {
                 let name = format!("{}-{}.{extension}", release.artifact, release.version);
                 let path = job.work_dir.join(&name);
@@ -133,11 +133,27 @@ impl Scripted {
     }
 }
 
-/// A ZIP archive with one file; the same bytes for the same content.
-fn zip_of(name: &str, content: &[u8]) -> Vec<u8> {
+/// A ZIP archive with one file, and padding that does not compress; the same bytes for the same arguments.
+fn zip_of(name: &str, content: &[u8], padding: usize) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    archive.start_file(name, zip::write::SimpleFileOptions::default()).expect("a plain name");
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file(name, options).expect("a plain name");
     archive.write_all(content).expect("memory can be written");
+    if padding > 0 {
+        archive
+            .start_file("padding.bin", options.compression_method(zip::CompressionMethod::Stored))
+            .expect("a plain name");
+        let mut bytes = Vec::with_capacity(padding + 8);
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        while bytes.len() < padding {
+            // xorshift64.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend_from_slice(&state.to_le_bytes());
+        }
+        archive.write_all(&bytes[..padding]).expect("memory can be written");
+    }
     archive.finish().expect("memory can be written").into_inner()
 }
 

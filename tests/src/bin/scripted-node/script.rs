@@ -30,6 +30,8 @@ pub struct Script {
     pub fails: Option<i64>,
     /// Seconds that a replay takes.
     pub replay_s: u64,
+    /// Bytes without meaning that each JAR has beside its content.
+    pub padding: usize,
 }
 
 impl Place {
