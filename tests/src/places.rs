@@ -1,6 +1,7 @@
 //! Where things are: the checkout, the built program, folders for one test run.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// The root of the checkout.
@@ -56,6 +57,76 @@ pub fn scratch(name: &str) -> tempfile::TempDir {
         .prefix(&format!("{name}-"))
         .tempdir_in(run_folder())
         .expect("the run's folder can be written")
+}
+
+/// A small file system in memory, mounted while this lives. Needs root.
+pub struct SmallDisk {
+    path: PathBuf,
+    /// The folder that was made for it.
+    _own: Option<tempfile::TempDir>,
+}
+
+impl SmallDisk {
+    /// One of so many MiB, in a folder of its own.
+    pub fn mount(mib: u32) -> Self {
+        let own = scratch("disk");
+        let path = own.path().join("mounted");
+        std::fs::create_dir(&path).expect("the scratch folder can be written");
+        mount(&path, mib);
+        SmallDisk { path, _own: Some(own) }
+    }
+
+    /// One in the place of a folder, with what is in it. Nobody may be using it.
+    pub fn over(folder: &Path, mib: u32) -> Self {
+        let aside = folder.with_extension("aside");
+        std::fs::rename(folder, &aside).expect("nobody uses the folder");
+        std::fs::create_dir(folder).expect("the scratch folder can be written");
+        mount(folder, mib);
+        let disk = SmallDisk { path: folder.to_owned(), _own: None };
+        done(Command::new("cp").arg("-a").arg(aside.join(".")).arg(folder));
+        std::fs::remove_dir_all(&aside).expect("the scratch folder can be written");
+        disk
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.path.join("ballast")
+    }
+
+    /// Leaves no byte of it free.
+    pub fn fill(&self) {
+        let mut ballast =
+            std::fs::File::options().create(true).append(true).open(self.ballast()).expect("the disk can be written");
+        for size in [64 * 1024, 4096, 1] {
+            let piece = vec![0x5a; size];
+            while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
+        }
+    }
+
+    /// Undoes [`SmallDisk::fill`].
+    pub fn free(&self) {
+        std::fs::remove_file(self.ballast()).expect("the ballast is there");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: after a failed test somebody may still use it.
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+fn mount(at: &Path, mib: u32) {
+    done(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "pyrsia-test"]).arg(at));
+}
+
+#[track_caller]
+fn done(command: &mut Command) {
+    crate::process::run(command, std::time::Duration::from_secs(30)).expect(0);
 }
 
 fn profile_folder() -> PathBuf {

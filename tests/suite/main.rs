@@ -9,6 +9,8 @@ mod clients;
 mod command_line;
 mod dev_script;
 mod documents;
+mod faults;
+mod faults_machine;
 mod fixture;
 mod guards;
 mod mirror;

@@ -41,6 +41,7 @@ mod keychain;
 mod lifecycle;
 mod network;
 mod orderer;
+mod own_units;
 mod pool;
 mod router;
 mod session;

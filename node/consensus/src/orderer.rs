@@ -177,6 +177,17 @@ impl ConsensusOrderer {
         self.shared.core().pending()
     }
 
+    /// This member's entries that are not final, as they were submitted, in their order.
+    pub async fn pending_entries(&self) -> Vec<Vec<u8>> {
+        let journal = Arc::clone(&self.journal);
+        let read = tokio::task::spawn_blocking(move || {
+            let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+            journal.pending().map(|(_, entry)| entry.clone()).collect()
+        });
+        // Cancelled at the end of the runtime only.
+        read.await.unwrap_or_default()
+    }
+
     /// Takes a serialised entry. When this returns, the entry is on disk and will be proposed until it is final, across
     /// restarts too; entries submitted one after the other by one task are ordered in that order within a session. An
     /// entry that waits already is taken once; one that was ordered before is ordered again.

@@ -18,6 +18,7 @@ use crate::keychain::Membership;
 use crate::lifecycle::{self, Parts, Running};
 use crate::network::{Outlet, SessionNetwork};
 use crate::orderer::Resume;
+use crate::own_units::OwnUnits;
 use crate::router::Router;
 use crate::session::Cut;
 use crate::types::EntryName;
@@ -160,22 +161,23 @@ impl Supervisor {
         }
         let dir = Arc::clone(&self.dir);
         let opened = blocking(move || dir.open_session(session)).await?;
-        let (units, count, writer) = match opened {
-            Opened::Ready { units, count, writer } => (units, count, writer),
+        let (units, writer) = match opened {
+            Opened::Ready { units, writer } => (units, writer),
             Opened::Lost { reason } => {
                 self.lost.insert(session, reason);
                 return Ok(());
             }
         };
-        tracing::info!(consensus.session = session, stored_units = count, "starting a consensus session");
+        tracing::info!(consensus.session = session, stored_units = units.len(), "starting a consensus session");
+        let own = Arc::new(OwnUnits::of_backup(self.membership.me(), &units));
         let shared = Arc::clone(&self.shared);
         let parts = Parts {
             session,
             batches: self.cut.batches,
-            units,
+            units: units.concat(),
             writer,
-            gate: Gate { session, shared: Arc::clone(&shared) },
-            finalizer: Finalizer { session, shared: Arc::clone(&shared), outcomes: self.outcomes.clone() },
+            gate: Gate { session, shared: Arc::clone(&shared), own: Arc::clone(&own) },
+            finalizer: Finalizer { session, shared: Arc::clone(&shared), own, outcomes: self.outcomes.clone() },
             network: SessionNetwork {
                 session,
                 outlet: Arc::clone(&self.outlet),
@@ -218,7 +220,10 @@ impl Supervisor {
                 session = ended.recv() => {
                     let session = session.unwrap_or_default();
                     if self.running.contains_key(&session) {
-                        self.fail(format!("consensus session {session} ended by itself"));
+                        self.fail(match self.dir.trouble() {
+                            Some(trouble) => format!("units of session {session} cannot be written: {trouble}"),
+                            None => format!("consensus session {session} ended by itself"),
+                        });
                     }
                 }
                 Ok(()) = self.ledger.changed() => {
@@ -263,6 +268,9 @@ impl Supervisor {
                 self.shared.change(|core| core.delivered(bytes));
                 self.strike_off(own).await;
             }
+            Outcome::Unknown { session, reason } => {
+                self.on_unknown(session, reason).await.map_err(|error| chain(&error))?
+            }
             Outcome::StartEarly(session) => {
                 // The ledger may have overtaken it meanwhile.
                 if session >= self.shared.core().active() {
@@ -273,6 +281,18 @@ impl Supervisor {
         }
         self.publish_progress();
         Ok(())
+    }
+
+    /// Takes no further part in a session in which this member has signed more than it knows of. AlephBFT makes no units
+    /// then, so nothing was signed twice. What the others still had of it is in the backup by now: a restart goes on.
+    async fn on_unknown(&mut self, session: u64, reason: String) -> Result<(), ConsensusError> {
+        if self.lost.contains_key(&session) || session < self.shared.core().active() {
+            return Ok(());
+        }
+        self.router.close(session);
+        self.running.remove(&session);
+        self.lost.insert(session, format!("{reason}: its end was lost, or the key is used in a second place"));
+        self.start_active().await
     }
 
     async fn on_finished(&mut self, session: u64) -> Result<(), ConsensusError> {
