@@ -122,6 +122,11 @@ impl OwnEngine {
         }
     }
 
+    /// The folder of all that it has.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
     }

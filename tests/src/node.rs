@@ -118,6 +118,11 @@ impl Node {
         process::wait(&mut self.child, Duration::from_secs(30))
     }
 
+    /// Waits until the node has ended by itself and returns its exit code.
+    pub fn wait(&mut self) -> i32 {
+        process::wait(&mut self.child, Duration::from_secs(30))
+    }
+
     /// Ends the node by closing its standard input and returns its exit code.
     pub fn close_stdin(&mut self) -> i32 {
         drop(self.child.stdin.take());

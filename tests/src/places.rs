@@ -59,11 +59,32 @@ pub fn scratch(name: &str) -> tempfile::TempDir {
         .expect("the run's folder can be written")
 }
 
+/// What is left of something that worked in this folder: the folder, mounts in it, processes that name it.
+pub fn left_of(folder: &Path) -> Vec<String> {
+    let mut left = Vec::new();
+    if folder.exists() {
+        left.push(format!("{} is there", folder.display()));
+    }
+    let name = folder.to_string_lossy();
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    left.extend(mounts.lines().filter(|line| line.contains(&*name)).map(str::to_owned));
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains(&*name) {
+            left.push(format!("process {}: {line}", process.file_name().display()));
+        }
+    }
+    left
+}
+
 /// A small file system in memory, mounted while this lives. Needs root.
 pub struct SmallDisk {
     path: PathBuf,
     /// The folder that was made for it.
     _own: Option<tempfile::TempDir>,
+    /// Where the folder lies in whose place it is.
+    aside: Option<PathBuf>,
 }
 
 impl SmallDisk {
@@ -73,18 +94,18 @@ impl SmallDisk {
         let path = own.path().join("mounted");
         std::fs::create_dir(&path).expect("the scratch folder can be written");
         mount(&path, mib);
-        SmallDisk { path, _own: Some(own) }
+        SmallDisk { path, _own: Some(own), aside: None }
     }
 
-    /// One in the place of a folder, with what is in it. Nobody may be using it.
+    /// One in the place of a folder, with a copy of what is in it; afterwards the folder is back as it was. Nobody may be
+    /// using it.
     pub fn over(folder: &Path, mib: u32) -> Self {
         let aside = folder.with_extension("aside");
         std::fs::rename(folder, &aside).expect("nobody uses the folder");
         std::fs::create_dir(folder).expect("the scratch folder can be written");
         mount(folder, mib);
-        let disk = SmallDisk { path: folder.to_owned(), _own: None };
+        let disk = SmallDisk { path: folder.to_owned(), _own: None, aside: Some(aside.clone()) };
         done(Command::new("cp").arg("-a").arg(aside.join(".")).arg(folder));
-        std::fs::remove_dir_all(&aside).expect("the scratch folder can be written");
         disk
     }
 
@@ -117,6 +138,10 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: after a failed test somebody may still use it.
         let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+        if let Some(aside) = &self.aside {
+            // The empty folder that was mounted on gives way.
+            let _ = std::fs::rename(aside, &self.path);
+        }
     }
 }
 

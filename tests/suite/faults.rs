@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{EntryBody, ImageProposal, RoundKey, SignedEntry};
-use pyrsia_tests::http;
 use pyrsia_tests::node::Node;
 use pyrsia_tests::process::{self, Finished, until};
 use pyrsia_tests::scripted::Scripted;
 use pyrsia_tests::sources::{self, Sources};
+use pyrsia_tests::{http, places};
 use serde_json::{Value, json};
 
-use crate::fixture::LIB;
+use crate::fixture::{LIB, LIB_JAR};
 
 /// The repository of the releases here.
 pub const REPOSITORY: &str = "greeting-lib";
@@ -87,6 +87,14 @@ pub fn nothing_was_signed_twice(network: &Scripted) {
     }
 }
 
+/// Ends a network: no process, no mount and no file of it is left.
+#[track_caller]
+pub fn nothing_is_left(network: Scripted) {
+    let folder = network.net.dir().parent().expect("a folder of its own").to_owned();
+    drop(network);
+    assert_eq!(places::left_of(&folder), Vec::<String>::new());
+}
+
 /// A build with this authority down, so that everybody else's word is needed, the ones that came back included.
 #[track_caller]
 pub fn all_others_are_needed(network: &Scripted, without: &str, release: &str) {
@@ -130,6 +138,7 @@ fn a_recorder_and_a_builder_are_killed_at_work() {
     let third = version(&network, 2);
     let without = network.net.authorities().into_iter().find(|name| *name != recorder && *name != builder);
     all_others_are_needed(&network, &without.expect("four authorities"), &third);
+    nothing_is_left(network);
 }
 
 #[test]
@@ -165,6 +174,7 @@ fn an_authority_killed_after_its_commitment_shows_what_it_committed_to() {
     let next = version(&network, 1);
     let without = network.net.authorities().into_iter().find(|name| *name != victim).expect("four authorities");
     all_others_are_needed(&network, &without, &next);
+    nothing_is_left(network);
 }
 
 #[test]
@@ -210,6 +220,7 @@ fn an_authority_is_killed_while_blocks_are_made() {
     }
     let next = version(&network, 1);
     all_others_are_needed(&network, "a1", &next);
+    nothing_is_left(network);
 }
 
 /// `status` of one authority, in words and as a document.
@@ -224,6 +235,10 @@ fn status(network: &Scripted, name: &str) -> (Finished, Value) {
 fn without_a_quorum_nothing_is_decided_and_with_one_it_goes_on_by_itself() {
     let network = Scripted::start("no-quorum", 6);
     network.publishable(REPOSITORY);
+    ask(&network, LIB);
+    published(&network, LIB);
+    let jar = network.net.artifact("node", LIB_JAR).expect(200).body;
+    let next = version(&network, 1);
     network.upstream.put_release("org.acme", "known", "1.0", *b"a file that is known already");
     let known = "org/acme/known/1.0/known-1.0.jar";
     network.net.artifact("a1", known).expect(200);
@@ -242,32 +257,35 @@ fn without_a_quorum_nothing_is_decided_and_with_one_it_goes_on_by_itself() {
     // Asked at an authority, which cannot have the request ordered; the command waits, or says so.
     let member = network.net.member("a1");
     let address = Sources::address(REPOSITORY);
-    let arguments = ["build", LIB, "--source", &address, "--tag", "v1.0.0", "--wait"];
+    let arguments = ["build", &next, "--source", &address, "--tag", "v1.0.1", "--wait"];
     let mut asked = network.net.command(&member, &arguments);
     let mut asked = asked.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     let open = until(Duration::from_secs(30), || {
-        let build = build_at(&member.url, LIB);
+        let build = build_at(&member.url, &next);
         (!build.is_null() && build["done"] == false).then_some(build)
     });
-    assert!(open.is_some(), "{:#}", build_at(&member.url, LIB));
+    assert!(open.is_some(), "{:#}", build_at(&member.url, &next));
     std::thread::sleep(Duration::from_secs(8));
-    let build = build_at(&member.url, LIB);
+    let build = build_at(&member.url, &next);
     assert!(build["done"] == false && build["verdicts"] == json!([]), "{build:#}");
     assert_eq!(network.leaves().len(), before, "two of four decide nothing");
     // What is known goes on being served, by authorities and by the plain node.
     for name in ["a1", "a2"] {
         assert_eq!(network.net.artifact(name, known).expect(200).body, b"a file that is known already");
     }
+    let served = network.net.artifact("node", LIB_JAR).expect(200);
+    assert_eq!((served.header("x-pyrsia-provenance"), served.body == jar), (Some("verified"), true));
     let back = network.net.start_one("a3");
     let code = process::wait(&mut asked, BUILD);
-    assert_eq!(code, 0, "the build went on by itself: {:#}", build_at(&member.url, LIB));
-    assert_eq!(published(&network, LIB), ["a1", "a2", "a3"].map(str::to_owned).into());
+    assert_eq!(code, 0, "the build went on by itself: {:#}", build_at(&member.url, &next));
+    assert_eq!(published(&network, &next), ["a1", "a2", "a3"].map(str::to_owned).into());
     let (text, json) = status(&network, "a1");
     assert!(json["network"]["reachable"] == 3 && !text.stdout.contains("quorum is missing"), "{}", text.report());
     drop(back);
     network.net.up().expect(0);
     network.net.same_log(8);
     nothing_was_signed_twice(&network);
+    nothing_is_left(network);
 }
 
 #[test]

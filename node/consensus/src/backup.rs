@@ -112,9 +112,9 @@ impl Dir {
         self.write_standing(standing)
     }
 
-    /// Why a unit could not be written, if that has happened: the reason for which AlephBFT then ends.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Why a unit could not be written, if that has happened since this was asked last: AlephBFT then ends.
+    pub(crate) fn take_trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The first session in which this member may sign.

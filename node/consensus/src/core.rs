@@ -53,13 +53,6 @@ pub(crate) enum Outcome {
         /// Entries of this member that became final.
         own: Vec<EntryName>,
     },
-    /// This member has signed things in the session that it does not know of.
-    Unknown {
-        /// The session.
-        session: u64,
-        /// What was seen.
-        reason: String,
-    },
     /// Start this session, with a closed gate.
     StartEarly(u64),
     /// This session is finished, the next one is active.

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc};
 
 use crate::core::{Core, Decision, Outcome};
-use crate::own_units::OwnUnits;
 use crate::types::{Payload, UnitHasher};
 
 /// [`Core`] and the bells that ring when it changes.
@@ -45,7 +44,6 @@ impl Shared {
 pub(crate) struct Gate {
     pub(crate) session: u64,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) own: Arc<OwnUnits>,
 }
 
 #[async_trait]
@@ -60,14 +58,8 @@ impl DataProvider for Gate {
             changed.as_mut().enable();
             let decision = self.shared.core().decide(self.session, Instant::now());
             match decision {
-                Decision::Propose(payload) => {
-                    self.own.make();
-                    return Some(payload);
-                }
-                Decision::Empty => {
-                    self.own.make();
-                    return None;
-                }
+                Decision::Propose(payload) => return Some(payload),
+                Decision::Empty => return None,
                 Decision::Wait(None) => changed.await,
                 Decision::Wait(Some(until)) => {
                     // Either way the state is read again.
@@ -82,7 +74,6 @@ impl DataProvider for Gate {
 pub(crate) struct Finalizer {
     pub(crate) session: u64,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) own: Arc<OwnUnits>,
     /// Unbounded, but a session's batches are bounded by its cut, and proposals stop while the receiver lags.
     pub(crate) outcomes: mpsc::UnboundedSender<Outcome>,
 }
@@ -92,11 +83,6 @@ impl UnitFinalizationHandler for Finalizer {
     type Hasher = UnitHasher;
 
     fn batch_finalized(&mut self, batch: Vec<OrderedUnit<Payload, UnitHasher>>) {
-        if let Some(unit) = batch.iter().find(|unit| self.own.is_unknown(unit.creator.0, unit.round)) {
-            let reason = format!("unit {} of this member is not in its backup", unit.round);
-            // As below.
-            let _ = self.outcomes.send(Outcome::Unknown { session: self.session, reason });
-        }
         let payloads = batch.into_iter().filter_map(|unit| unit.data).collect();
         self.shared.change(|core| {
             // Sent while the state is locked: outcomes of two sessions keep their order.

@@ -24,7 +24,8 @@
 //! - **an idle network creates no units**: the gate is in the provider of data (see `core`);
 //! - every queue has a bound, in messages or in bytes. The one unbounded channel, from agreement to delivery, is bounded
 //!   by the length of a session;
-//! - the end of a session that this crate did not ask for is a fault: it is reported and nothing more is taken.
+//! - the end of a session that this crate did not ask for is a fault: it is reported, and this member sits the session
+//!   out; a network of one takes nothing more.
 //!
 //! What is not here: networking (see [`Transport`]), entries' meaning, catching up (the replica takes certified
 //! blocks), changes of the committee (the composition
@@ -41,7 +42,6 @@ mod keychain;
 mod lifecycle;
 mod network;
 mod orderer;
-mod own_units;
 mod pool;
 mod router;
 mod session;

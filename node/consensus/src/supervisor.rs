@@ -18,7 +18,6 @@ use crate::keychain::Membership;
 use crate::lifecycle::{self, Parts, Running};
 use crate::network::{Outlet, SessionNetwork};
 use crate::orderer::Resume;
-use crate::own_units::OwnUnits;
 use crate::router::Router;
 use crate::session::Cut;
 use crate::types::EntryName;
@@ -169,15 +168,14 @@ impl Supervisor {
             }
         };
         tracing::info!(consensus.session = session, stored_units = units.len(), "starting a consensus session");
-        let own = Arc::new(OwnUnits::of_backup(self.membership.me(), &units));
         let shared = Arc::clone(&self.shared);
         let parts = Parts {
             session,
             batches: self.cut.batches,
             units: units.concat(),
             writer,
-            gate: Gate { session, shared: Arc::clone(&shared), own: Arc::clone(&own) },
-            finalizer: Finalizer { session, shared: Arc::clone(&shared), own, outcomes: self.outcomes.clone() },
+            gate: Gate { session, shared: Arc::clone(&shared) },
+            finalizer: Finalizer { session, shared: Arc::clone(&shared), outcomes: self.outcomes.clone() },
             network: SessionNetwork {
                 session,
                 outlet: Arc::clone(&self.outlet),
@@ -218,12 +216,8 @@ impl Supervisor {
                     }
                 }
                 session = ended.recv() => {
-                    let session = session.unwrap_or_default();
-                    if self.running.contains_key(&session) {
-                        self.fail(match self.dir.trouble() {
-                            Some(trouble) => format!("units of session {session} cannot be written: {trouble}"),
-                            None => format!("consensus session {session} ended by itself"),
-                        });
+                    if let Err(error) = self.on_ended(session.unwrap_or_default()).await {
+                        self.fail(chain(&error));
                     }
                 }
                 Ok(()) = self.ledger.changed() => {
@@ -268,9 +262,6 @@ impl Supervisor {
                 self.shared.change(|core| core.delivered(bytes));
                 self.strike_off(own).await;
             }
-            Outcome::Unknown { session, reason } => {
-                self.on_unknown(session, reason).await.map_err(|error| chain(&error))?
-            }
             Outcome::StartEarly(session) => {
                 // The ledger may have overtaken it meanwhile.
                 if session >= self.shared.core().active() {
@@ -283,16 +274,27 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes no further part in a session in which this member has signed more than it knows of. AlephBFT makes no units
-    /// then, so nothing was signed twice. What the others still had of it is in the backup by now: a restart goes on.
-    async fn on_unknown(&mut self, session: u64, reason: String) -> Result<(), ConsensusError> {
-        if self.lost.contains_key(&session) || session < self.shared.core().active() {
+    /// AlephBFT has ended a session by itself. It does so when a unit cannot be written, and when the others have units of
+    /// this member that its backup lacks: going on would sign others in their place.
+    async fn on_ended(&mut self, session: u64) -> Result<(), ConsensusError> {
+        if self.running.remove(&session).is_none() {
             return Ok(());
         }
         self.router.close(session);
-        self.running.remove(&session);
-        self.lost.insert(session, format!("{reason}: its end was lost, or the key is used in a second place"));
-        self.start_active().await
+        let reason = match self.dir.take_trouble() {
+            Some(trouble) => format!("its units cannot be written: {trouble}"),
+            None => "the others may have units of this member that its backup lacks".to_owned(),
+        };
+        if self.membership.size() == 1 {
+            self.fail(format!("consensus session {session} ended by itself; {reason}"));
+            return Ok(());
+        }
+        tracing::error!(consensus.session = session, reason, "a consensus session ended by itself");
+        if session >= self.shared.core().active() {
+            self.lost.insert(session, reason);
+            self.start_active().await?;
+        }
+        Ok(())
     }
 
     async fn on_finished(&mut self, session: u64) -> Result<(), ConsensusError> {
