@@ -170,7 +170,13 @@ fn an_authority_on_a_full_disk_is_outlived_and_comes_back() {
     network.net.same_log(8);
     disk.fill();
     let second = version(&network, 1);
-    ask(&network, &second);
+    let (member, address) = (network.net.member("a4"), Sources::address(REPOSITORY));
+    let arguments = ["build", &second, "--source", &address, "--tag", "v1.0.1", "--wait"];
+    // Asked for a build itself, it cannot even clone, and says why instead of letting anybody wait.
+    let refused = process::run(&mut network.net.command(&member, &arguments), Duration::from_secs(60));
+    assert!(refused.code > 0 && speaks_of_the_disk(&refused.output()), "{}", refused.report());
+    let other = network.net.member("a1");
+    process::run(&mut network.net.command(&other, &arguments), Duration::from_secs(90)).expect(0);
     let by = published(&network, &second);
     assert!(by.len() == 3 && !by.contains("a4"), "{by:?}");
     let member = network.net.member("a4");
