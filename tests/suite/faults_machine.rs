@@ -95,6 +95,33 @@ fn what_consensus_had_on_disk_is_torn_cut_or_gone() {
     nothing_is_left(network);
 }
 
+#[test]
+fn a_network_of_one_whose_backup_was_cut_goes_on_in_the_next_session() {
+    let mut node = Node::start("cut-alone", &["--no-builder", "--upstream", "none"]);
+    let block = |node: &Node, number: u32| {
+        node.cli(&["block", &format!("org.acme:bad:{number}"), "--reason", "one of several"]).expect(0);
+    };
+    (0..4).for_each(|number| block(&node, number));
+    let leaves =
+        |node: &Node| node.cli(&["log", "--json"]).expect(0).json()["leaves"].as_array().expect("leaves").clone();
+    let before = leaves(&node);
+    node.kill();
+    let backup = node.data().join("consensus/backups/0.0");
+    let bytes = std::fs::read(&backup).expect("units");
+    std::fs::write(&backup, &bytes[..bytes.len() / 2]).expect("a cut file");
+    for number in 4..6 {
+        node.start_again();
+        block(&node, number);
+        node.kill();
+    }
+    node.start_again();
+    let after = leaves(&node);
+    assert!(after.len() == 6 && after[..4] == before[..], "{after:#?}");
+    let log = process::tail_of(&node.log(), 40);
+    assert!(log.contains("going on with the next consensus session"), "{log}");
+    assert_eq!(node.stop(), 0);
+}
+
 /// Waits until an authority's word on a release is in the ledger.
 #[track_caller]
 fn spoke(network: &Scripted, release: &str, authority: &str) {

@@ -106,6 +106,11 @@ impl ConsensusOrderer {
         };
         let (me, size) = (membership.me(), membership.size());
         let mut core = Core::new(me, size, cut, config.max_pending, resume.session);
+        if size == 1
+            && let Some(index) = resume.after
+        {
+            core.expect(resume.session, index);
+        }
         for (name, entry) in journal.pending() {
             core.submit(*name, entry.clone());
         }

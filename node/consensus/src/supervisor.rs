@@ -231,6 +231,11 @@ impl Supervisor {
                         self.fail(chain(&error));
                     }
                 }
+                () = self.shared.short.notified() => {
+                    if let Err(error) = self.on_short().await {
+                        self.fail(chain(&error));
+                    }
+                }
                 _ = overdue.tick() => {
                     let waiting = self.shared.core().pending();
                     let is_overdue = waiting > 0 && !own_progress;
@@ -294,6 +299,23 @@ impl Supervisor {
             self.lost.insert(session, reason);
             self.start_active().await?;
         }
+        Ok(())
+    }
+
+    /// The active session's backup ends before the ledger does, in a network of one: the session is left as a lost one.
+    async fn on_short(&mut self) -> Result<(), ConsensusError> {
+        let session = {
+            let core = self.shared.core();
+            if !core.is_short() {
+                return Ok(());
+            }
+            core.active()
+        };
+        self.router.close(session);
+        self.running.remove(&session);
+        self.lost.insert(session, "its backup ends before the ledger does".to_owned());
+        self.start_active().await?;
+        self.publish_progress();
         Ok(())
     }
 
