@@ -51,8 +51,7 @@ impl Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        process::terminate(self.child.id());
-        process::wait(&mut self.child, Duration::from_secs(20));
+        process::end(&mut self.child, Duration::from_secs(20));
     }
 }
 

@@ -117,8 +117,7 @@ impl OwnEngine {
     /// Ends it, and with it what runs in it.
     pub fn stop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
-            process::terminate(daemon.id());
-            process::wait(&mut daemon, Duration::from_secs(60));
+            process::end(&mut daemon, Duration::from_secs(60));
         }
     }
 

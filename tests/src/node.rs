@@ -145,8 +145,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        process::terminate(self.child.id());
-        process::wait(&mut self.child, Duration::from_secs(20));
+        process::end(&mut self.child, Duration::from_secs(20));
         if std::thread::panicking()
             && let Some(folder) = self.folder.take()
         {

@@ -1,5 +1,6 @@
 //! The cross-process tests. One file for each promise; [`chain`], [`rebuild`],
-//! [`clients`], [`restart`] and [`dev_script`] need a Docker engine.
+//! [`clients`], [`restart`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`] mounts a small
+//! file system too, which needs root.
 
 mod agreement;
 mod attacks;

@@ -11,7 +11,8 @@
 //!
 //! Contract with whoever receives the batches:
 //! - after a restart every batch of the session at the resume position is handed over **again**, from its first one:
-//!   the receiver must be idempotent on `(session, index)` and should assert that the content is what it stored;
+//!   the receiver must be idempotent on `(session, index)` and should assert that the content is what it stored. A session
+//!   whose backup lost what was written brings fewer, and is left (alone: for the next one) instead of using a number again;
 //! - an entry may come in several batches: two members submitted it, or its submitter crashed between agreement and
 //!   bookkeeping, or submitted it anew. The receiver decides what that means;
 //! - bytes are not interpreted here beyond their length; the receiver verifies them.
