@@ -1,8 +1,9 @@
 //! Development networks: several authorities and a plain node, started and ended with the program's own `devnet` command.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,6 +23,36 @@ pub struct Devnet {
     program: PathBuf,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+}
+
+/// A node that was started by itself; it ends when dropped.
+pub struct Alone {
+    child: Child,
+}
+
+impl Alone {
+    /// Its exit code, if it has ended; -1 when a signal ended it.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().expect("a child").map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> i32 {
+        until(limit, || self.ended()).expect("the node ends by itself")
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        process::end(&mut self.child, Duration::from_secs(20));
+    }
 }
 
 /// One node of it, as its own documents describe it.
@@ -92,6 +123,28 @@ impl Devnet {
         command.args(["devnet", "up", "--exit-with-process", &std::process::id().to_string()]);
         command.args(["--listen", "127.0.0.1:0", "--dir"]).arg(self.dir()).args(&self.arguments);
         process::run(&mut command, UP)
+    }
+
+    /// Starts one node of a network whose others stay as they are; it ends when the guard is dropped. Not for `up` to know:
+    /// `devnet` itself starts all or none.
+    pub fn start_one(&self, name: &str) -> Alone {
+        let ready = self.folder().join(format!("{name}.ready"));
+        let _ = std::fs::remove_file(&ready);
+        let log = File::options().create(true).append(true).open(self.log(name)).expect("a log file");
+        let mut command = node::program_at(&self.program);
+        command.arg("--data-dir").arg(self.data(name)).args(["node", "--exit-with-stdin", "--ready-file"]).arg(&ready);
+        for (key, value) in self.environment.iter().filter(|(key, _)| key != "PYRSIA_CONFIG") {
+            command.env(key, value);
+        }
+        command.stdin(Stdio::piped()).stdout(log.try_clone().expect("a second handle")).stderr(log);
+        let mut alone = Alone { child: command.spawn().expect("the program starts") };
+        let served = until(UP, || (ready.exists() || alone.ended().is_some()).then_some(()));
+        assert!(
+            served.is_some() && alone.ended().is_none(),
+            "{name} does not serve:\n{}",
+            process::tail_of(&self.log(name), 40)
+        );
+        alone
     }
 
     /// `devnet down`.

@@ -22,6 +22,7 @@ pub const BUILD: Duration = Duration::from_secs(900);
 /// A running node; it ends when dropped.
 pub struct Node {
     folder: Option<TempDir>,
+    data: PathBuf,
     arguments: Vec<String>,
     child: Child,
     url: String,
@@ -31,9 +32,19 @@ impl Node {
     /// Starts a node with these further arguments of `node` and waits until it serves.
     pub fn start<S: AsRef<str>>(name: &str, arguments: &[S]) -> Self {
         let folder = places::scratch(name);
+        let data = folder.path().join("data");
+        Self::launched(folder, data, arguments)
+    }
+
+    /// The same with a data folder elsewhere.
+    pub fn start_at<S: AsRef<str>>(name: &str, data: &Path, arguments: &[S]) -> Self {
+        Self::launched(places::scratch(name), data.to_owned(), arguments)
+    }
+
+    fn launched<S: AsRef<str>>(folder: TempDir, data: PathBuf, arguments: &[S]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|text| text.as_ref().to_owned()).collect();
-        let (child, url) = launch(folder.path(), &arguments);
-        Node { folder: Some(folder), arguments, child, url }
+        let (child, url) = launch(folder.path(), &data, &arguments);
+        Node { folder: Some(folder), data, arguments, child, url }
     }
 
     /// The same for a node that first joins a network by its genesis and one address of it.
@@ -43,9 +54,8 @@ impl Node {
         join.arg("--data-dir").arg(folder.path().join("data")).args(["network", "join"]).arg(network);
         join.args(["--bootstrap", bootstrap, "--listen-peers", "/ip4/127.0.0.1/tcp/0"]);
         process::run(&mut join, COMMAND).expect(0);
-        let arguments: Vec<String> = arguments.iter().map(|text| text.as_ref().to_owned()).collect();
-        let (child, url) = launch(folder.path(), &arguments);
-        Node { folder: Some(folder), arguments, child, url }
+        let data = folder.path().join("data");
+        Self::launched(folder, data, arguments)
     }
 
     /// The node's address, without a slash at its end.
@@ -58,14 +68,14 @@ impl Node {
         format!("{}/maven2/", self.url)
     }
 
-    /// The node's own folder; the data folder lies in it.
+    /// The node's own folder; the data folder lies in it, unless it was named.
     pub fn folder(&self) -> &Path {
         self.folder.as_ref().expect("the folder is given up only in drop").path()
     }
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder().join("data")
+        self.data.clone()
     }
 
     /// The node's log.
@@ -108,6 +118,11 @@ impl Node {
         process::wait(&mut self.child, Duration::from_secs(30))
     }
 
+    /// Waits until the node has ended by itself and returns its exit code.
+    pub fn wait(&mut self) -> i32 {
+        process::wait(&mut self.child, Duration::from_secs(30))
+    }
+
     /// Ends the node by closing its standard input and returns its exit code.
     pub fn close_stdin(&mut self) -> i32 {
         drop(self.child.stdin.take());
@@ -117,7 +132,7 @@ impl Node {
     /// Starts the node again on the same data; it must have ended.
     pub fn start_again(&mut self) {
         let arguments = self.arguments.clone();
-        let (child, url) = launch(self.folder(), &arguments);
+        let (child, url) = launch(self.folder(), &self.data, &arguments);
         (self.child, self.url) = (child, url);
     }
 
@@ -130,8 +145,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        process::terminate(self.child.id());
-        process::wait(&mut self.child, Duration::from_secs(20));
+        process::end(&mut self.child, Duration::from_secs(20));
         if std::thread::panicking()
             && let Some(folder) = self.folder.take()
         {
@@ -164,14 +178,14 @@ pub fn cli<S: AsRef<OsStr>>(arguments: &[S]) -> Finished {
     process::run(program().args(arguments), COMMAND)
 }
 
-fn launch(folder: &Path, arguments: &[String]) -> (Child, String) {
+fn launch(folder: &Path, data: &Path, arguments: &[String]) -> (Child, String) {
     let ready = folder.join("ready.json");
     let _ = std::fs::remove_file(&ready);
     let log_path = folder.join("node.log");
     let log = File::options().create(true).append(true).open(&log_path).expect("a log file");
     let mut child = program()
         .arg("--data-dir")
-        .arg(folder.join("data"))
+        .arg(data)
         .args(["node", "--listen", "127.0.0.1:0", "--exit-with-stdin", "--ready-file"])
         .arg(&ready)
         .args(arguments)

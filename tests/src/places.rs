@@ -1,6 +1,7 @@
 //! Where things are: the checkout, the built program, folders for one test run.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// The root of the checkout.
@@ -67,6 +68,101 @@ pub fn scratch(name: &str) -> tempfile::TempDir {
         .prefix(&format!("{name}-"))
         .tempdir_in(run_folder())
         .expect("the run's folder can be written")
+}
+
+/// What is left of something that worked in this folder: the folder, mounts in it, processes that name it.
+pub fn left_of(folder: &Path) -> Vec<String> {
+    let mut left = Vec::new();
+    if folder.exists() {
+        left.push(format!("{} is there", folder.display()));
+    }
+    let name = folder.to_string_lossy();
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    left.extend(mounts.lines().filter(|line| line.contains(&*name)).map(str::to_owned));
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains(&*name) {
+            left.push(format!("process {}: {line}", process.file_name().display()));
+        }
+    }
+    left
+}
+
+/// A small file system in memory, mounted while this lives. Needs root.
+pub struct SmallDisk {
+    path: PathBuf,
+    /// The folder that was made for it.
+    _own: Option<tempfile::TempDir>,
+    /// Where the folder lies in whose place it is.
+    aside: Option<PathBuf>,
+}
+
+impl SmallDisk {
+    /// One of so many MiB, in a folder of its own.
+    pub fn mount(mib: u32) -> Self {
+        let own = scratch("disk");
+        let path = own.path().join("mounted");
+        std::fs::create_dir(&path).expect("the scratch folder can be written");
+        mount(&path, mib);
+        SmallDisk { path, _own: Some(own), aside: None }
+    }
+
+    /// One in the place of a folder, with a copy of what is in it; afterwards the folder is back as it was. Nobody may be
+    /// using it.
+    pub fn over(folder: &Path, mib: u32) -> Self {
+        let aside = folder.with_extension("aside");
+        std::fs::rename(folder, &aside).expect("nobody uses the folder");
+        std::fs::create_dir(folder).expect("the scratch folder can be written");
+        mount(folder, mib);
+        let disk = SmallDisk { path: folder.to_owned(), _own: None, aside: Some(aside.clone()) };
+        done(Command::new("cp").arg("-a").arg(aside.join(".")).arg(folder));
+        disk
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.path.join("ballast")
+    }
+
+    /// Leaves no byte of it free.
+    pub fn fill(&self) {
+        let mut ballast =
+            std::fs::File::options().create(true).append(true).open(self.ballast()).expect("the disk can be written");
+        for size in [64 * 1024, 4096, 1] {
+            let piece = vec![0x5a; size];
+            while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
+        }
+    }
+
+    /// Undoes [`SmallDisk::fill`].
+    pub fn free(&self) {
+        std::fs::remove_file(self.ballast()).expect("the ballast is there");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: after a failed test somebody may still use it.
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+        if let Some(aside) = &self.aside {
+            // The empty folder that was mounted on gives way.
+            let _ = std::fs::rename(aside, &self.path);
+        }
+    }
+}
+
+fn mount(at: &Path, mib: u32) {
+    done(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "pyrsia-test"]).arg(at));
+}
+
+#[track_caller]
+fn done(command: &mut Command) {
+    crate::process::run(command, std::time::Duration::from_secs(30)).expect(0);
 }
 
 fn profile_folder() -> PathBuf {

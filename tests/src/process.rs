@@ -107,6 +107,14 @@ pub fn terminate(id: u32) {
     let _ = Command::new("kill").arg("-TERM").arg(id.to_string()).status();
 }
 
+/// Ends a child: asks it to, waits up to `limit`, then kills it. One that has ended already is not asked.
+pub fn end(child: &mut Child, limit: Duration) {
+    if matches!(child.try_wait(), Ok(None)) {
+        terminate(child.id());
+    }
+    wait(child, limit);
+}
+
 /// Kills a process, by its id.
 pub fn kill(id: u32) {
     let _ = Command::new("kill").arg("-KILL").arg(id.to_string()).status();

@@ -1,11 +1,15 @@
 //! Networks of the scripted program: everything is the shipped program's, but what a build makes stands in a script.
 
-use pyrsia_ledger::{AuthorityKey, EntryBody, Genesis, NetworkId, SignedEntry};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyrsia_ledger::{AuthorityKey, EntryBody, Genesis, Leaf, NetworkId, SignedEntry};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::devnet::Devnet;
 use crate::places;
+use crate::process::until;
 use crate::sources::{Repository, Sources};
 use crate::upstream::Upstream;
 
@@ -40,7 +44,8 @@ impl Scripted {
         let upstream = Upstream::start();
         let sources = Sources::new(&scripts.path().join("sources"));
         let rounds = format!(
-            "[rounds]\nrecord_s = {patience_s}\ncommit_s = {patience_s}\nreveal_s = {patience_s}\nretry_s = 1\n"
+            "[rounds]\nrecord_s = {patience_s}\ncommit_s = {patience_s}\nstraggler_s = {patience_s}\n\
+             reveal_s = {patience_s}\nretry_s = 1\n"
         );
         let config = scripts.path().join("config.toml");
         std::fs::write(&config, rounds).expect("a written configuration");
@@ -71,6 +76,31 @@ impl Scripted {
         for authority in self.net.authorities() {
             self.script(&authority, script);
         }
+    }
+
+    /// The authorities whose builders are held at this step now.
+    pub fn held(&self, step: &str) -> Vec<String> {
+        let held = |name: &String| std::fs::read_to_string(self.held_file(name)).is_ok_and(|text| text == step);
+        self.net.authorities().into_iter().filter(held).collect()
+    }
+
+    /// Waits until an authority's builder is held at this step; none named: until anybody's is. Returns its name.
+    #[track_caller]
+    pub fn wait_held(&self, step: &str, authority: Option<&str>) -> String {
+        let found = until(Duration::from_secs(60), || {
+            self.held(step).into_iter().find(|name| authority.is_none_or(|wanted| wanted == name))
+        });
+        found.unwrap_or_else(|| panic!("no builder is held at {step}: {:#?}", self.net.members()))
+    }
+
+    /// Kills an authority as a power cut would. What its builder was held at is forgotten.
+    pub fn kill(&self, authority: &str) {
+        self.net.kill(authority);
+        let _ = std::fs::remove_file(self.held_file(authority));
+    }
+
+    fn held_file(&self, authority: &str) -> PathBuf {
+        self.scripts.path().join(format!("{authority}.held"))
     }
 
     /// A repository of the library, and every operator's word that the person may publish its group from it.
@@ -111,6 +141,29 @@ impl Scripted {
     pub fn leaves(&self) -> Vec<Value> {
         let page = self.net.cli(&["log", "--json"]).expect(0).json();
         page["leaves"].as_array().expect("leaves").clone()
+    }
+
+    /// The entries of the plain node's log in order, with the name of who signed each.
+    pub fn entries(&self) -> Vec<(String, SignedEntry)> {
+        let decode = |leaf: &Value| {
+            let hex = leaf["bytes"].as_str().expect("a leaf's bytes");
+            let bytes: Vec<u8> = (0..hex.len() / 2)
+                .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hexadecimal digits"))
+                .collect();
+            match Leaf::from_bytes(&bytes).expect("a canonical leaf") {
+                Leaf::Entry(entry) => Some((leaf["signer"].as_str().unwrap_or_default().to_owned(), entry)),
+                Leaf::Verdict(_) | Leaf::Committee(_) => None,
+            }
+        };
+        self.leaves().iter().filter_map(decode).collect()
+    }
+
+    /// Waits until an entry is in the plain node's log for which `found` says something.
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, found: impl Fn(&str, &SignedEntry) -> Option<T>) -> T {
+        let waited =
+            until(Duration::from_secs(90), || self.entries().iter().find_map(|(signer, entry)| found(signer, entry)));
+        waited.unwrap_or_else(|| panic!("{what} is not in the log: {:#?}", self.leaves()))
     }
 }
 

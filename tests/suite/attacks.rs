@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pyrsia_ledger::{Attestation, BuildRequest, Commitment, EntryBody, Leaf, Mode, RoundKey, SignedEntry};
+use pyrsia_ledger::{Attestation, BuildRequest, Commitment, EntryBody, Mode, RoundKey, SignedEntry};
 use pyrsia_tests::process::{Finished, until};
 use pyrsia_tests::scripted::{Scripted, asks};
 use pyrsia_tests::sources::{Sources, flip_bit, replace_in};
@@ -32,33 +32,14 @@ fn ask(network: &Scripted, repository: &str) -> String {
     done.stdout.trim().to_owned()
 }
 
-/// The decoded leaves of the plain node's log, with the name of who signed each.
-fn leaves(network: &Scripted) -> Vec<(String, Leaf)> {
-    let decode = |leaf: &Value| {
-        let hex = leaf["bytes"].as_str().expect("a leaf's bytes");
-        let bytes: Vec<u8> = (0..hex.len() / 2)
-            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hexadecimal digits"))
-            .collect();
-        let signer = leaf["signer"].as_str().unwrap_or_default().to_owned();
-        (signer, Leaf::from_bytes(&bytes).expect("a canonical leaf"))
-    };
-    network.leaves().iter().map(decode).collect()
-}
-
 fn entries(network: &Scripted) -> Vec<(String, SignedEntry)> {
-    let entry = |(signer, leaf)| match leaf {
-        Leaf::Entry(entry) => Some((signer, entry)),
-        Leaf::Verdict(_) | Leaf::Committee(_) => None,
-    };
-    leaves(network).into_iter().filter_map(entry).collect()
+    network.entries()
 }
 
-/// Waits until an entry is in the log for which `found` says something.
+/// See [`Scripted::wait_for`].
 #[track_caller]
 fn wait_for<T>(network: &Scripted, what: &str, found: impl Fn(&str, &SignedEntry) -> Option<T>) -> T {
-    let waited =
-        until(Duration::from_secs(90), || entries(network).iter().find_map(|(signer, entry)| found(signer, entry)));
-    waited.unwrap_or_else(|| panic!("{what} is not in the log: {:#?}", network.leaves()))
+    network.wait_for(what, found)
 }
 
 /// What stands about a release; null when nothing does.

@@ -1,5 +1,6 @@
 //! The cross-process tests. One file for each promise; [`chain`], [`rebuild`],
-//! [`clients`], [`restart`], [`releases`] and [`dev_script`] need a Docker engine.
+//! [`clients`], [`restart`], [`releases`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`]
+//! mounts a small file system too, which needs root.
 
 mod agreement;
 mod attacks;
@@ -10,6 +11,8 @@ mod command_line;
 mod dev_script;
 mod documented;
 mod documents;
+mod faults;
+mod faults_machine;
 mod fixture;
 mod guards;
 mod mirror;

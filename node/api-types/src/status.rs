@@ -42,6 +42,9 @@ pub struct NetworkStatus {
     pub threshold: u32,
     /// Liars tolerated; 0 means that verdicts are `self-verified` only.
     pub tolerates: u32,
+    /// Authorities that this node reaches now, itself included if it is one. With fewer than `threshold` nothing is decided.
+    #[serde(default)]
+    pub reachable: u32,
 }
 
 /// The log as this node has it.

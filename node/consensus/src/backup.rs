@@ -39,6 +39,8 @@ const MARKER: &[u8] = b"pyrsia-maven consensus voted 1\n";
 pub(crate) struct Dir {
     path: PathBuf,
     standing: Mutex<Standing>,
+    /// Why a unit could not be written, once that happened.
+    trouble: Mutex<Option<String>>,
     /// Locked while it is open.
     _lock: File,
 }
@@ -54,10 +56,8 @@ struct Standing {
 pub(crate) enum Opened {
     /// The session can be run.
     Ready {
-        /// Encoded units in their order, one behind the other, as AlephBFT's loader wants them.
-        units: Vec<u8>,
-        /// How many units these are.
-        count: usize,
+        /// Encoded units in their order.
+        units: Vec<Vec<u8>>,
         /// Where further units go.
         writer: BackupWriter,
     },
@@ -84,7 +84,7 @@ impl Dir {
             }
             Err(fs::TryLockError::Error(source)) => return Err(source).at("lock", &lock_path),
         }
-        Ok(Arc::new(Self { path: path.to_owned(), standing: Mutex::default(), _lock: lock }))
+        Ok(Arc::new(Self { path: path.to_owned(), standing: Mutex::default(), trouble: Mutex::default(), _lock: lock }))
     }
 
     /// Reads what the directory knows of this member's past; to be called before any session is opened. `founding`: this
@@ -110,6 +110,11 @@ impl Dir {
             Standing { newest_voted: marked, not_before: newest.saturating_add(1) }
         };
         self.write_standing(standing)
+    }
+
+    /// Why a unit could not be written, if that has happened since this was asked last: AlephBFT then ends.
+    pub(crate) fn take_trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The first session in which this member may sign.
@@ -197,7 +202,7 @@ impl Dir {
             // After the marker: a crash in between leaves a session that is entered again, and nothing was signed yet.
             self.write_standing(Standing { newest_voted: Some(session), ..standing })?;
         }
-        Ok(Opened::Ready { count: units.len(), units: units.concat(), writer })
+        Ok(Opened::Ready { units, writer })
     }
 
     /// Removes everything about sessions before `session`. Only for sessions whose batches the ledger has stored.
@@ -298,7 +303,7 @@ impl Dir {
         Ok(BackupWriter {
             buffer: Vec::new(),
             stored: units.iter().map(|unit| Sha256::of(unit)).collect(),
-            state: State::Idle(Sink { file, _dir: Arc::clone(self) }),
+            state: State::Idle(Sink { file, dir: Arc::clone(self) }),
         })
     }
 
@@ -369,7 +374,7 @@ pub(crate) struct BackupWriter {
 struct Sink {
     file: File,
     /// Keeps the directory locked until the last write has ended, however consensus was stopped.
-    _dir: Arc<Dir>,
+    dir: Arc<Dir>,
 }
 
 enum State {
@@ -435,6 +440,10 @@ impl AsyncWrite for BackupWriter {
 
 fn write_frame(mut sink: Sink, frame: &[u8]) -> (Sink, io::Result<()>) {
     let result = sink.file.write_all(frame).and_then(|()| sink.file.sync_data());
+    if let Err(error) = &result {
+        tracing::error!(%error, "a unit of consensus cannot be written");
+        *sink.dir.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
     (sink, result)
 }
 
@@ -451,7 +460,7 @@ mod tests {
 
     fn ready(opened: Opened) -> (Vec<u8>, BackupWriter) {
         match opened {
-            Opened::Ready { units, writer, .. } => (units, writer),
+            Opened::Ready { units, writer } => (units.concat(), writer),
             Opened::Lost { reason } => panic!("lost: {reason}"),
         }
     }

@@ -29,6 +29,8 @@ const MAX_FOREIGN: usize = 4096;
 /// A member that sits out believes others that they are in a session this far beyond the ledger's, not more: one of them may
 /// lie, and would keep it out for ever.
 const BELIEVED_AHEAD: u64 = 2;
+/// How long a network of one waits for its backup to bring the batches that its ledger has. They come at once, or never.
+const REDELIVERY: Duration = Duration::from_secs(2);
 /// Bytes of agreed entries that the receiver has not taken, from which on nothing new is proposed.
 const MAX_BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
@@ -41,6 +43,8 @@ pub(crate) enum Decision {
     Empty,
     /// Create none; ask again when something changes, or at the given time.
     Wait(Option<Instant>),
+    /// Create none, ever: the backup of the session ends before the ledger does.
+    Short,
 }
 
 /// What the supervisor has to do, in this order.
@@ -83,6 +87,10 @@ pub(crate) struct Core {
     last_stale_unit: Option<Instant>,
     backlog_bytes: usize,
     sitting_out: Option<SittingOut>,
+    /// In a network of one: session and index of the last batch in the ledger, all of which the backup has to bring again.
+    stored: Option<(u64, u64)>,
+    /// Since when AlephBFT would make a unit and that batch has not come.
+    short_since: Option<Instant>,
 }
 
 /// What is heard while this member takes no part.
@@ -110,7 +118,20 @@ impl Core {
             last_stale_unit: None,
             backlog_bytes: 0,
             sitting_out: None,
+            stored: None,
+            short_since: None,
         }
+    }
+
+    /// In a network of one, whose units nobody else has: the ledger has this batch, so a backup without it has lost its end.
+    /// Going on there would give the numbers of stored batches to others.
+    pub(crate) fn expect(&mut self, session: u64, index: u64) {
+        self.stored = Some((session, index));
+    }
+
+    /// Whether the active session's backup has not brought what the ledger has of it.
+    pub(crate) fn is_short(&self) -> bool {
+        self.stored.is_some_and(|(session, index)| session == self.active && self.active_batches() <= index)
     }
 
     /// This member takes no part in the active session, or takes part again.
@@ -231,6 +252,10 @@ impl Core {
         }
         if session < self.active {
             return if self.is_hinted(now, session) { Decision::Empty } else { Decision::Wait(None) };
+        }
+        if self.is_short() {
+            let until = *self.short_since.get_or_insert(now) + REDELIVERY;
+            return if now < until { Decision::Wait(Some(until)) } else { Decision::Short };
         }
         if self.backlog_bytes < MAX_BACKLOG_BYTES
             && let Some(payload) = self.pool.propose()
@@ -395,6 +420,21 @@ mod tests {
         assert_eq!(core.own_hint(now), DONE);
         submit(&mut core, b"a");
         assert_eq!(core.decide(0, now), Decision::Propose(payload(b"a")), "submitted anew");
+    }
+
+    #[test]
+    fn a_backup_that_ends_before_the_ledger_is_waited_for_and_then_given_up() {
+        let (mut core, now) = core(1);
+        core.expect(0, 1);
+        submit(&mut core, b"a");
+        core.on_batch(0, vec![payload(b"x")], now);
+        assert_eq!(core.decide(0, now), Decision::Wait(Some(now + REDELIVERY)));
+        assert_eq!(core.decide(0, now + REDELIVERY), Decision::Short);
+        assert!(core.is_short());
+        // The batch comes after all: nothing is lost.
+        core.on_batch(0, vec![payload(b"y")], now);
+        assert!(!core.is_short());
+        assert_eq!(core.decide(0, now + REDELIVERY), Decision::Propose(payload(b"a")));
     }
 
     #[test]

@@ -19,11 +19,19 @@ pub(crate) struct Shared {
     pub(crate) hints: Notify,
     /// Rings when a member that sits out has heard of a newer session.
     pub(crate) heard: Notify,
+    /// Rings when the backup of the active session turns out to end before the ledger does.
+    pub(crate) short: Notify,
 }
 
 impl Shared {
     pub(crate) fn new(core: Core) -> Arc<Self> {
-        Arc::new(Self { core: Mutex::new(core), gates: Notify::new(), hints: Notify::new(), heard: Notify::new() })
+        Arc::new(Self {
+            core: Mutex::new(core),
+            gates: Notify::new(),
+            hints: Notify::new(),
+            heard: Notify::new(),
+            short: Notify::new(),
+        })
     }
 
     /// The state, for reading and short computations.
@@ -61,6 +69,10 @@ impl DataProvider for Gate {
                 Decision::Propose(payload) => return Some(payload),
                 Decision::Empty => return None,
                 Decision::Wait(None) => changed.await,
+                Decision::Short => {
+                    self.shared.short.notify_one();
+                    changed.await;
+                }
                 Decision::Wait(Some(until)) => {
                     // Either way the state is read again.
                     let _ = tokio::time::timeout_at(until.into(), changed).await;

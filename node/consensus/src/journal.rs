@@ -26,7 +26,7 @@ pub(crate) struct Journal {
     /// The pending entries in the order of their submission.
     live: Vec<(EntryName, Vec<u8>)>,
     file_bytes: u64,
-    /// After a failed write the file may end in the middle of a frame, and nothing may follow.
+    /// After a failed write the file may end in the middle of a frame, and nothing may follow: it is written anew first.
     broken: bool,
     /// Keeps the directory locked while the journal is open.
     dir: Option<Arc<Dir>>,
@@ -92,7 +92,8 @@ impl Journal {
             return Err(io::Error::other("the journal is closed"));
         }
         if self.broken {
-            return Err(io::Error::other("an earlier write failed"));
+            (self.file, self.file_bytes) = write_anew(&self.path, &self.live)?;
+            self.broken = false;
         }
         let mut frame = Vec::with_capacity(content.len() + frames::OVERHEAD);
         frames::append(&mut frame, content)
@@ -196,6 +197,21 @@ mod tests {
         drop(journal);
         let journal = Journal::open(&Dir::open(temp.path()).unwrap()).unwrap();
         assert_eq!(pending(&journal), vec![entry(0).1, entry(2).1]);
+    }
+
+    #[test]
+    fn after_a_failed_write_the_file_is_written_anew_first() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("pending");
+        let mut journal = Journal::open(&Dir::open(temp.path()).unwrap()).unwrap();
+        journal.add(entry(0).0, &entry(0).1).unwrap();
+        // As on a full disk: half a frame arrives, and the write fails.
+        fs::File::options().append(true).open(&path).unwrap().write_all(&[9, 0, 0]).unwrap();
+        journal.tried(|_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        journal.add(entry(1).0, &entry(1).1).unwrap();
+        drop(journal);
+        let journal = Journal::open(&Dir::open(temp.path()).unwrap()).unwrap();
+        assert_eq!(pending(&journal), vec![entry(0).1, entry(1).1]);
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //!
 //! Contract with whoever receives the batches:
 //! - after a restart every batch of the session at the resume position is handed over **again**, from its first one:
-//!   the receiver must be idempotent on `(session, index)` and should assert that the content is what it stored;
+//!   the receiver must be idempotent on `(session, index)` and should assert that the content is what it stored. A session
+//!   whose backup lost what was written brings fewer, and is left (alone: for the next one) instead of using a number again;
 //! - an entry may come in several batches: two members submitted it, or its submitter crashed between agreement and
 //!   bookkeeping, or submitted it anew. The receiver decides what that means;
 //! - bytes are not interpreted here beyond their length; the receiver verifies them.
@@ -24,7 +25,8 @@
 //! - **an idle network creates no units**: the gate is in the provider of data (see `core`);
 //! - every queue has a bound, in messages or in bytes. The one unbounded channel, from agreement to delivery, is bounded
 //!   by the length of a session;
-//! - the end of a session that this crate did not ask for is a fault: it is reported and nothing more is taken.
+//! - the end of a session that this crate did not ask for is a fault: it is reported, and this member sits the session
+//!   out; a network of one takes nothing more.
 //!
 //! What is not here: networking (see [`Transport`]), entries' meaning, catching up (the replica takes certified
 //! blocks), changes of the committee (the composition

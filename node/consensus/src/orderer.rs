@@ -106,6 +106,11 @@ impl ConsensusOrderer {
         };
         let (me, size) = (membership.me(), membership.size());
         let mut core = Core::new(me, size, cut, config.max_pending, resume.session);
+        if size == 1
+            && let Some(index) = resume.after
+        {
+            core.expect(resume.session, index);
+        }
         for (name, entry) in journal.pending() {
             core.submit(*name, entry.clone());
         }
@@ -175,6 +180,17 @@ impl ConsensusOrderer {
     /// Number of this member's entries that are not final.
     pub fn pending(&self) -> usize {
         self.shared.core().pending()
+    }
+
+    /// This member's entries that are not final, as they were submitted, in their order.
+    pub async fn pending_entries(&self) -> Vec<Vec<u8>> {
+        let journal = Arc::clone(&self.journal);
+        let read = tokio::task::spawn_blocking(move || {
+            let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+            journal.pending().map(|(_, entry)| entry.clone()).collect()
+        });
+        // Cancelled at the end of the runtime only.
+        read.await.unwrap_or_default()
     }
 
     /// Takes a serialised entry. When this returns, the entry is on disk and will be proposed until it is final, across

@@ -31,8 +31,8 @@ const OVERDUE_AFTER: Duration = Duration::from_secs(60);
 pub enum Condition {
     /// It takes part.
     Running,
-    /// It may have signed units in this session that it no longer has, and must not sign others. It takes part again by
-    /// itself when [`crate::ConsensusOrderer::ledger_at`] says that the ledger was caught up with a later session.
+    /// It may have signed units in this session that it no longer has, and must not sign others; or it cannot write its
+    /// units. It takes part again by itself when [`crate::ConsensusOrderer::ledger_at`] says that the ledger was caught up with a later session.
     SittingOut {
         /// Number of the session.
         session: u64,
@@ -160,19 +160,19 @@ impl Supervisor {
         }
         let dir = Arc::clone(&self.dir);
         let opened = blocking(move || dir.open_session(session)).await?;
-        let (units, count, writer) = match opened {
-            Opened::Ready { units, count, writer } => (units, count, writer),
+        let (units, writer) = match opened {
+            Opened::Ready { units, writer } => (units, writer),
             Opened::Lost { reason } => {
                 self.lost.insert(session, reason);
                 return Ok(());
             }
         };
-        tracing::info!(consensus.session = session, stored_units = count, "starting a consensus session");
+        tracing::info!(consensus.session = session, stored_units = units.len(), "starting a consensus session");
         let shared = Arc::clone(&self.shared);
         let parts = Parts {
             session,
             batches: self.cut.batches,
-            units,
+            units: units.concat(),
             writer,
             gate: Gate { session, shared: Arc::clone(&shared) },
             finalizer: Finalizer { session, shared: Arc::clone(&shared), outcomes: self.outcomes.clone() },
@@ -216,9 +216,8 @@ impl Supervisor {
                     }
                 }
                 session = ended.recv() => {
-                    let session = session.unwrap_or_default();
-                    if self.running.contains_key(&session) {
-                        self.fail(format!("consensus session {session} ended by itself"));
+                    if let Err(error) = self.on_ended(session.unwrap_or_default()).await {
+                        self.fail(chain(&error));
                     }
                 }
                 Ok(()) = self.ledger.changed() => {
@@ -229,6 +228,11 @@ impl Supervisor {
                 }
                 () = self.shared.heard.notified() => {
                     if let Err(error) = self.remember_heard().await {
+                        self.fail(chain(&error));
+                    }
+                }
+                () = self.shared.short.notified() => {
+                    if let Err(error) = self.on_short().await {
                         self.fail(chain(&error));
                     }
                 }
@@ -271,6 +275,46 @@ impl Supervisor {
             }
             Outcome::Finished(session) => self.on_finished(session).await.map_err(|error| chain(&error))?,
         }
+        self.publish_progress();
+        Ok(())
+    }
+
+    /// AlephBFT has ended a session by itself. It does so when a unit cannot be written, and when the others have units of
+    /// this member that its backup lacks: going on would sign others in their place.
+    async fn on_ended(&mut self, session: u64) -> Result<(), ConsensusError> {
+        if self.running.remove(&session).is_none() {
+            return Ok(());
+        }
+        self.router.close(session);
+        let reason = match self.dir.take_trouble() {
+            Some(trouble) => format!("its units cannot be written: {trouble}"),
+            None => "the others may have units of this member that its backup lacks".to_owned(),
+        };
+        if self.membership.size() == 1 {
+            self.fail(format!("consensus session {session} ended by itself; {reason}"));
+            return Ok(());
+        }
+        tracing::error!(consensus.session = session, reason, "a consensus session ended by itself");
+        if session >= self.shared.core().active() {
+            self.lost.insert(session, reason);
+            self.start_active().await?;
+        }
+        Ok(())
+    }
+
+    /// The active session's backup ends before the ledger does, in a network of one: the session is left as a lost one.
+    async fn on_short(&mut self) -> Result<(), ConsensusError> {
+        let session = {
+            let core = self.shared.core();
+            if !core.is_short() {
+                return Ok(());
+            }
+            core.active()
+        };
+        self.router.close(session);
+        self.running.remove(&session);
+        self.lost.insert(session, "its backup ends before the ledger does".to_owned());
+        self.start_active().await?;
         self.publish_progress();
         Ok(())
     }

@@ -157,6 +157,35 @@ async fn sessions_are_cut_at_the_same_place_by_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_less_than_it_signed_sits_the_session_out() {
+    let network = Network::new(config());
+    let mut members = network.members().await;
+    let mut last = 0;
+    for number in 0..3 {
+        members[3].orderer.submit_bytes(entry(number)).await.unwrap();
+        last = ordered_by_all(&mut members, 1).await[0].index;
+    }
+    members.pop().unwrap().orderer.shutdown().await;
+    // A disk that forgot what it had said was written.
+    let backup = fs::read_dir(network.dir(3).join("backups")).unwrap().next().unwrap().unwrap().path();
+    let bytes = fs::read(&backup).unwrap();
+    fs::write(&backup, &bytes[..bytes.len() / 2]).unwrap();
+
+    let fourth = network.member(3, Resume { session: 0, after: Some(last) }).await;
+    let mut status = fourth.orderer.status();
+    let sits_out = status.wait_for(|status| matches!(status.condition, Condition::SittingOut { session: 0, .. }));
+    tokio::time::timeout(Duration::from_secs(30), sits_out).await.unwrap().unwrap();
+    assert!(matches!(fourth.orderer.submit_bytes(entry(7)).await, Err(SubmitError::Unavailable { .. })));
+    members[0].orderer.submit_bytes(entry(8)).await.unwrap();
+    ordered_by_all(&mut members, 1).await;
+    // Caught up with a later session from elsewhere, it takes part again.
+    fourth.orderer.ledger_at(Resume { session: 1, after: Some(0) });
+    status.wait_for(|status| status.condition == Condition::Running && status.session == 1).await.unwrap();
+    members.push(fourth);
+    stop(members).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_lost_its_backup_sits_the_session_out() {
     let network = Network::new(config());
     let mut members = network.members().await;

@@ -79,8 +79,10 @@ async fn a_torn_tail_of_the_backup_costs_nothing() {
     let before = batches_of(&mut member, 3).await;
     member.orderer.shutdown().await;
     let path = backup_of(temp.path(), 0);
-    let bytes = fs::read(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() - 13]).unwrap();
+    // Another unit, whose write had not ended: nothing had followed from it.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(&[200, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    fs::write(&path, bytes).unwrap();
 
     let stored = before.last().unwrap();
     let resume = Resume { session: 0, after: Some(stored.index) };
@@ -89,6 +91,35 @@ async fn a_torn_tail_of_the_backup_costs_nothing() {
     let after = batches_of(&mut member, 4).await;
     assert_eq!(after[..before.len()], before);
     assert_eq!(entries(&after), (0..4).map(entry).collect::<Vec<_>>());
+    member.orderer.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_ends_before_the_ledger_ends_the_session_and_the_next_one_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut member = start(temp.path(), config(), Resume::default()).await;
+    for number in 0..3 {
+        member.orderer.submit_bytes(entry(number)).await.unwrap();
+        batches_of(&mut member, 1).await;
+    }
+    member.orderer.submit_bytes(entry(3)).await.unwrap();
+    let last = member.next_batch().await;
+    member.orderer.shutdown().await;
+    // A disk that forgot what it had said was written.
+    let path = backup_of(temp.path(), 0);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+
+    let mut member = start(temp.path(), config(), Resume { session: 0, after: Some(last.index) }).await;
+    member.orderer.submit_bytes(entry(4)).await.unwrap();
+    let next = loop {
+        let batch = member.next_batch().await;
+        if batch.session != 0 {
+            break batch;
+        }
+        assert!(batch.index <= last.index, "the number of a batch is not used again");
+    };
+    assert_eq!((next.session, entries(&[next.clone()])), (1, vec![entry(4)]));
     member.orderer.shutdown().await;
 }
 

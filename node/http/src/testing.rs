@@ -141,7 +141,14 @@ impl NodeView for TableNode {
             role: NASTY.into(),
             name: Some(NASTY.into()),
             uptime_s: 1,
-            network: NetworkStatus { name: NASTY.into(), id: NASTY.into(), authorities: 1, threshold: 1, tolerates: 0 },
+            network: NetworkStatus {
+                name: NASTY.into(),
+                id: NASTY.into(),
+                authorities: 1,
+                threshold: 1,
+                tolerates: 0,
+                reachable: 1,
+            },
             log: LogStatus { size: 3, root: NASTY.into(), height: None, checkpoint_time: None, stale: true },
             builds: BuildCounts::default(),
             repository: RepositoryStatus {

@@ -13,7 +13,7 @@ use pyrsia_digest::Sha256;
 use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, Mode, PublisherSignature, RoundState, Stage, State};
 
 use crate::board::{Board, FailureKind};
-use crate::entries::Entries;
+use crate::entries::{Entries, NotSaid};
 use crate::pom_chain::{PomChainError, pom_chain};
 use crate::requesters::{Busy, Requesters};
 use crate::source::resolve;
@@ -22,6 +22,10 @@ use crate::source::resolve;
 const MAX_UNSIGNED: usize = 256;
 /// How long a request waits for it.
 const UNSIGNED: Duration = Duration::from_secs(3600);
+/// How long whoever sends the signature waits for the request to be in the ledger; it goes on without them.
+const SIGNED: Duration = Duration::from_secs(20);
+/// Pause before a request is said again that no quorum has ordered yet.
+const SAY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Builder images of this machine.
 #[async_trait]
@@ -167,8 +171,8 @@ impl Intake {
                 intake.board.fail(&id, kind, &text);
             }
         });
-        // It ends early only when the whole node does.
-        let _ = requested.await;
+        // It ends early only when the whole node does; and who sent the signature does not wait for a quorum to come.
+        let _ = tokio::time::timeout(SIGNED, requested).await;
         Ok(())
     }
 
@@ -242,9 +246,9 @@ impl Intake {
 
     async fn request(&self, id: &str, request: BuildRequest, specification: &Specification) -> Result<(), Failure> {
         let round = request.round_key();
-        let known =
-            self.entries.state().round(&round).is_some_and(|known| known.request.reopening >= request.reopening);
-        if !known {
+        let reopening = request.reopening;
+        let is_known = || self.entries.state().round(&round).is_some_and(|known| known.request.reopening >= reopening);
+        if !is_known() {
             let refused = |text: String| Failure(FailureKind::Refused, text);
             let body = EntryBody::BuildRequest(request);
             // Nothing is kept for a request that the ledger refuses, and nothing is said that could not be worked on:
@@ -252,7 +256,7 @@ impl Intake {
             self.entries.would_accept(body.clone()).map_err(refused)?;
             let internal = |text: String| Failure(FailureKind::Internal, text);
             self.entries.keep_specification(specification).map_err(internal)?;
-            self.entries.submit(body).await.map_err(refused)?;
+            self.put_into_the_ledger(id, body, is_known).await?;
         }
         self.board.set_round(id, round);
         self.board.stage(id, "requested");
@@ -263,6 +267,22 @@ impl Intake {
             self.board.close_round(&state, known);
         }
         Ok(())
+    }
+
+    /// Waits for as long as it takes the authorities to agree: a request that waits for a quorum stays open.
+    async fn put_into_the_ledger(&self, id: &str, body: EntryBody, is_known: impl Fn() -> bool) -> Result<(), Failure> {
+        loop {
+            match self.entries.say(body.clone()).await {
+                Ok(()) => return Ok(()),
+                // Somebody else's equal request came first.
+                Err(NotSaid::Refused(_)) if is_known() => return Ok(()),
+                Err(NotSaid::Refused(text)) => return Err(Failure(FailureKind::Refused, text)),
+                Err(NotSaid::Unsettled(text)) => {
+                    self.board.event(id, "log", &format!("waiting: {text}"));
+                    tokio::time::sleep(SAY_AGAIN).await;
+                }
+            }
+        }
     }
 
     async fn repository(

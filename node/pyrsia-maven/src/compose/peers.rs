@@ -132,6 +132,8 @@ impl Taking {
         consensus.ledger_at(position(&self.replica).await?);
         // Set once, here.
         let _ = self.submitter.own.set(consensus.clone());
+        // Ends with the orderer.
+        tokio::spawn(self.submitter.clone().hand_over());
         Ok(consensus)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pyrsia_consensus::ConsensusOrderer;
+use pyrsia_consensus::{Condition, ConsensusOrderer};
 use pyrsia_ledger::SignedEntry;
 use pyrsia_network::{CallError, Method, Network};
 use pyrsia_replica::{Orderer, SubmitError};
@@ -28,6 +28,31 @@ impl Orderer for Submitter {
         match (own, &self.network) {
             (Err(SubmitError::Unavailable { reason }), Some(network)) => elsewhere(network, bytes, reason).await,
             (result, _) => result,
+        }
+    }
+}
+
+impl Submitter {
+    /// Hands what this authority has submitted to the others when its own orderer stops taking part: it waits there for the
+    /// next session, or for a restart, and rounds do not. Ordered twice it counts once. Runs until the orderer is dropped.
+    pub async fn hand_over(self: Arc<Self>) {
+        let (Some(network), Some(own)) = (&self.network, self.own.get()) else { return };
+        let mut status = own.status();
+        let mut took_part = true;
+        loop {
+            let takes_part = matches!(status.borrow_and_update().condition, Condition::Running);
+            if took_part && !takes_part {
+                // What cannot be handed over now is said again by whoever said it.
+                for entry in own.pending_entries().await {
+                    if let Err(error) = elsewhere(network, Bytes::from(entry), "nobody is connected".to_owned()).await {
+                        tracing::warn!(%error, "an entry that waits here could not be handed over");
+                    }
+                }
+            }
+            took_part = takes_part;
+            if status.changed().await.is_err() {
+                return;
+            }
         }
     }
 }

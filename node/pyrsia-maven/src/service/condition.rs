@@ -32,7 +32,12 @@ impl NodeService {
         if own.is_some_and(|own| own.is_none()) {
             warnings.push("this authority does not take part yet: its ledger catches up first".to_owned());
         }
-        match own.flatten().map(|own| own.status().borrow().condition.clone()) {
+        let consensus = own.flatten().map(|own| own.status().borrow().clone());
+        if consensus.as_ref().is_some_and(|status| status.overdue) {
+            warnings
+                .push("what this authority has to say has not reached the ledger for more than a minute".to_owned());
+        }
+        match consensus.map(|status| status.condition) {
             Some(Condition::SittingOut { session, reason }) => warnings.push(format!(
                 "this authority sits consensus session {session} out ({reason}); it takes part again in a later one"
             )),
@@ -44,13 +49,8 @@ impl NodeService {
         if let SigningStatus::Stopped { reason } = self.replica.signing_status() {
             warnings.push(format!("this authority has stopped signing: {reason}"));
         }
-        let state = self.replica.state();
-        if let Some(missing) = self.missing_for_a_quorum() {
-            warnings.push(format!(
-                "{missing} more of the {} authorities must be reached before anything is decided",
-                state.committee().size()
-            ));
-        }
+        let committee = self.replica.state().committee().clone();
+        warnings.extend(quorum_missing(self.reachable_authorities(), committee.size(), committee.quorum()));
         if stale {
             warnings
                 .push("no quorum has signed the log for hours: this node may be cut off from the network".to_owned());
@@ -58,12 +58,35 @@ impl NodeService {
         warnings
     }
 
-    /// How many authorities are missing for a quorum, this one counted; none when there are enough.
-    fn missing_for_a_quorum(&self) -> Option<usize> {
-        let peers = self.peers.as_ref()?;
-        let connected = peers.network.peers().borrow().iter().filter(|peer| peer.authority.is_some()).count();
-        let reached = connected + usize::from(self.facts.name.is_some());
-        let quorum = self.replica.state().committee().quorum();
-        quorum.checked_sub(reached).filter(|missing| *missing > 0)
+    /// How many authorities this node reaches now, itself included if it is one.
+    pub(super) fn reachable_authorities(&self) -> usize {
+        let connected = self
+            .peers
+            .as_ref()
+            .map_or(0, |peers| peers.network.peers().borrow().iter().filter(|peer| peer.authority.is_some()).count());
+        connected + usize::from(self.facts.name.is_some())
+    }
+}
+
+/// The sentence about a quorum that cannot be reached; none while it can be.
+fn quorum_missing(reachable: usize, size: usize, quorum: usize) -> Option<String> {
+    (reachable < quorum).then(|| {
+        format!(
+            "a quorum is missing: {reachable} of {size} authorities reachable, {quorum} needed; until then nothing is \
+             decided, and what is known already goes on being served"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_quorum_is_said_with_its_numbers() {
+        assert_eq!(quorum_missing(3, 4, 3), None);
+        assert_eq!(quorum_missing(1, 1, 1), None);
+        let text = quorum_missing(2, 4, 3).unwrap();
+        assert!(text.starts_with("a quorum is missing: 2 of 4 authorities reachable, 3 needed"), "{text}");
     }
 }

@@ -53,6 +53,7 @@ impl NodeView for NodeService {
                 authorities: count(committee.size()),
                 threshold: count(committee.quorum()),
                 tolerates: count(committee.faulty()),
+                reachable: count(self.reachable_authorities()),
             },
             log: LogStatus {
                 size: state.log_size(),

@@ -44,7 +44,7 @@ impl Builder for Scripted {
         inputs: Arc<dyn Inputs>,
         _log: Arc<dyn BuildLog>,
     ) -> Result<Recorded, BuildError> {
-        let script = self.script.read();
+        let script = self.script.begin("record").await;
         if script.silent_recorder {
             std::future::pending::<()>().await;
         }
@@ -82,7 +82,7 @@ impl Builder for Scripted {
         blobs: Arc<dyn ManifestBlobs>,
         _log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
-        let script = self.script.read();
+        let script = self.script.begin("replay").await;
         if script.silent_replayer {
             std::future::pending::<()>().await;
         }

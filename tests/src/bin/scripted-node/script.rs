@@ -1,6 +1,7 @@
 //! What a node's builder is told to do.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -32,7 +33,12 @@ pub struct Script {
     pub replay_s: u64,
     /// Bytes without meaning that each JAR has beside its content.
     pub padding: usize,
+    /// The step with this name (`record` or `replay`) stops at its beginning until the script no longer says so.
+    pub hold: Option<String>,
 }
+
+/// How often a held step reads its script again.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Place {
     /// Of the node with this data directory.
@@ -48,6 +54,21 @@ impl Place {
         match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
             Err(_) => Script::default(),
+        }
+    }
+
+    /// The script of a step that begins now: held here as long as the script says so. `NAME.held` names the held step
+    /// while that lasts, so that a test knows where the node is.
+    pub async fn begin(&self, step: &str) -> Script {
+        let held = self.folder.join(format!("{}.held", self.name));
+        loop {
+            let script = self.read();
+            if script.hold.as_deref() != Some(step) {
+                let _ = std::fs::remove_file(&held);
+                return script;
+            }
+            std::fs::write(&held, step).unwrap_or_else(|error| panic!("{}: {error}", held.display()));
+            tokio::time::sleep(LOOK).await;
         }
     }
 
