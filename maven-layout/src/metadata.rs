@@ -110,6 +110,21 @@ pub struct Metadata {
     pub plugins: BTreeMap<String, Plugin>,
 }
 
+impl Metadata {
+    /// The list of an artifact's versions, given in any order; the greatest are `latest` and `release`.
+    pub fn of_versions(group: &GroupId, artifact: &ArtifactId, versions: impl IntoIterator<Item = Version>) -> Self {
+        let versions = sorted_versions(versions);
+        Self {
+            group: Some(group.clone()),
+            artifact: Some(artifact.clone()),
+            latest: versions.last().cloned(),
+            release: versions.iter().rev().find(|version| !version.is_snapshot()).cloned(),
+            versions,
+            ..Self::default()
+        }
+    }
+}
+
 /// Sorts as [`Version`] does and drops duplicates. Each version is taken apart only once.
 pub fn sorted_versions(versions: impl IntoIterator<Item = Version>) -> Vec<Version> {
     version::sorted(versions)

@@ -259,6 +259,7 @@ fn what_is_said_of_a_network_of_several_machines_works() {
             // What a quorum decides: the third word puts it in force.
             let key = pyrsia_ledger::PublisherKey::from_seed(&[0x5a; 32]).public().to_string();
             let said = people[..3].iter().map(|person| person.type_in(&line.replace("KEY", &key)).expect(0));
+            let said: Vec<Finished> = said.collect();
             let last = said.last().expect("three authorities");
             assert!(last.stdout.contains("in force"), "{}", last.report());
         }

@@ -219,9 +219,11 @@ impl Builder for JavaBuilder {
             let problem = format!("{} in the manifest is not the pinned distribution", distribution.path);
             return Err(BuildError::InputsUnavailable(problem));
         }
-        let answers = Replayer::new(manifest.clone(), blobs, Routes::of(&job.specification)?);
+        let answers = Arc::new(Replayer::new(manifest.clone(), blobs, Routes::of(&job.specification)?));
         // Whether an output is equal to an input is again for the caller: it is a result that can be attested.
-        self.build(job, Phase::Replay, tool, Arc::new(answers), log).await
+        let mut built = self.build(job, Phase::Replay, tool, answers.clone(), log).await?;
+        built.asked = answers.asked();
+        Ok(built)
     }
 
     async fn available(&self) -> Result<(), String> {

@@ -90,8 +90,18 @@ impl AsPublished {
             if self.withheld.covers(&pom) || candidate.version.is_snapshot() {
                 return Ok(None);
             }
-            let published = self.published(repository, &pom).await?;
-            Ok::<_, InputError>(published.filter(|published| *published <= time).map(|_| candidate.version))
+            match self.inputs.get(repository, &pom).await? {
+                Input::Absent => Ok(None),
+                Input::Found { last_modified: Some(published), .. } => {
+                    Ok((published <= time).then_some(candidate.version))
+                }
+                // It came from elsewhere, or upstream does not tell of this one alone: neither in the list nor out of it.
+                Input::Found { last_modified: None, .. } => Err(InputError::Unavailable {
+                    repository: repository.to_string(),
+                    path: pom.to_string(),
+                    problem: "it is not known here when upstream published it".to_owned(),
+                }),
+            }
         });
         let kept: Vec<Option<Version>> = futures_util::stream::iter(questions).buffered(PARALLEL).try_collect().await?;
         let kept: Vec<Version> = kept.into_iter().flatten().collect();
@@ -269,6 +279,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_version_of_unknown_time_leaves_the_question_open() {
+        let poms = [("org.acme:app:1", Some(1000)), ("org.dep:lib:1.0", Some(500)), ("org.dep:lib:1.2", None)];
+        let inputs = seen(&Growing::new(&poms));
+        let answer = inputs.get(&RepositoryId::central(), &LIST.parse().unwrap()).await;
+        assert!(matches!(answer, Err(InputError::Unavailable { path, .. }) if path.contains("1.2")));
+    }
+
+    #[tokio::test]
     async fn who_records_later_gets_the_same_bytes() {
         let upstream = Growing::new(&[
             ("org.acme:app:1", Some(1000)),
@@ -276,7 +294,6 @@ mod tests {
             ("org.dep:lib:1.0", Some(500)),
             ("org.dep:lib:2.0", Some(1000)),
             ("org.dep:lib:1.1", Some(1001)),
-            ("org.dep:lib:1.2", None),
         ]);
         let (early, cut) = list(&seen(&upstream)).await;
         assert!(cut);

@@ -140,6 +140,9 @@ pub struct Built {
     /// SHA-256 of every file that any module of the reactor attached, the wanted releases' own included: none of them may
     /// have been an input.
     pub reactor: BTreeSet<Sha256>,
+    /// SHA-256 of every file that a replay handed to the build. A manifest may name more: whoever recorded it could have
+    /// added lines that no build asks for.
+    pub asked: BTreeSet<Sha256>,
 }
 
 /// No source could be established (exit code 22).

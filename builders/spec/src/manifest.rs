@@ -16,7 +16,7 @@
 //! The root is the RFC 6962 tree head over the lines (without their newline), so that one line can be proven or
 //! contradicted by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -147,6 +147,15 @@ impl InputManifest {
     /// Whether there is no line.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// SHA-256 of every file that it names.
+    pub fn files(&self) -> BTreeSet<Sha256> {
+        let found = |line: InputLine| match line.status {
+            InputStatus::Found { sha256, .. } => Some(sha256),
+            InputStatus::Absent | InputStatus::WithheldSelf => None,
+        };
+        self.lines().filter_map(found).collect()
     }
 
     /// Sum of the sizes of all found files, in bytes.

@@ -119,7 +119,7 @@ async fn a_backup_that_ends_before_the_ledger_ends_the_session_and_the_next_one_
         }
         assert!(batch.index <= last.index, "the number of a batch is not used again");
     };
-    assert_eq!((next.session, entries(&[next.clone()])), (1, vec![entry(4)]));
+    assert_eq!((next.session, entries(std::slice::from_ref(&next))), (1, vec![entry(4)]));
     member.orderer.shutdown().await;
 }
 

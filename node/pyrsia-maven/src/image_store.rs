@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::data_dir::write_atomically;
 
 /// Largest layer that is taken from a peer, in bytes.
-const MAX_LAYER: u64 = 4 << 30;
+pub const MAX_LAYER: u64 = 4 << 30;
 
 /// An image that has been made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use build_spec::{
     Input, InputError, InputLine, InputManifest, InputStatus, Inputs, PinnedInput, RepositoryId, Specification,
 };
-use maven_layout::{Coordinates, PathKind, RepoPath, metadata};
+use maven_layout::metadata::{self, Metadata};
+use maven_layout::{Coordinates, PathKind, RepoPath};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{NativeFile, Natives, State};
@@ -29,6 +30,8 @@ use tokio::task::JoinSet;
 use crate::peers::PeerBlobs;
 use crate::steps::StepError;
 
+/// Lines that cannot be checked before the rest is left for another try.
+const MAX_FAILED: usize = 64;
 /// Lines that are checked at the same time.
 const PARALLEL: usize = 16;
 /// Largest `maven-metadata.xml` that is compared by content, in bytes.
@@ -45,6 +48,14 @@ pub(crate) enum Mine {
     Found { size: Option<u64>, sha256: Sha256 },
 }
 
+/// What the ledger says about a path of a native group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Native {
+    pub(crate) mine: Mine,
+    /// The content, where it is a document that follows from the ledger.
+    pub(crate) document: Option<Vec<u8>>,
+}
+
 /// What is to be done about a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -53,7 +64,7 @@ pub(crate) enum Ask {
     /// It is wrong whatever the sources say.
     Wrong(String),
     /// This is what the ledger says.
-    Ledger(Mine),
+    Ledger(Native),
     /// The own upstream is to be asked.
     Upstream,
     /// The builder's pin decides.
@@ -131,7 +142,7 @@ impl Rules {
             };
         }
         match native(&self.natives, &self.present, &line.path) {
-            Ok(Some(mine)) => Ask::Ledger(mine),
+            Ok(Some(native)) => Ask::Ledger(native),
             Ok(None) => Ask::Upstream,
             Err(text) => Ask::Unknown(text),
         }
@@ -171,15 +182,19 @@ impl Rules {
 
 /// What the ledger had published at a path when the request was logged; none for what was not native. A sentence where
 /// that says nothing: a group that has become native since is not asked upstream any more.
-pub(crate) fn native(natives: &Natives, present: &State, path: &RepoPath) -> Result<Option<Mine>, String> {
+pub(crate) fn native(natives: &Natives, present: &State, path: &RepoPath) -> Result<Option<Native>, String> {
+    let known = |mine: Mine| Ok(Some(Native { mine, document: None }));
     match natives.file(path) {
-        NativeFile::Published(sha256) => Ok(Some(Mine::Found { size: None, sha256 })),
-        NativeFile::Absent => Ok(Some(Mine::Absent)),
+        NativeFile::Published(sha256) => known(Mine::Found { size: None, sha256 }),
+        NativeFile::Absent => known(Mine::Absent),
+        NativeFile::List { group, artifact, versions } => {
+            let document = metadata::write(&Metadata::of_versions(&group, &artifact, versions)).into_bytes();
+            let mine = Mine::Found { size: Some(document.len() as u64), sha256: Sha256::of(&document) };
+            Ok(Some(Native { mine, document: Some(document) }))
+        }
         NativeFile::NotNative => match present.natives().file(path) {
             NativeFile::NotNative => Ok(None),
-            NativeFile::Absent | NativeFile::Published(_) => {
-                Err(format!("{path} has become native since the request, and is not asked upstream any more"))
-            }
+            _ => Err(format!("{path} has become native since the request, and is not asked upstream any more")),
         },
     }
 }
@@ -210,9 +225,10 @@ impl Checker {
         }
         let mut tasks = JoinSet::new();
         let mut lines = manifest.lines().enumerate();
-        let mut first: Option<(usize, Result<Contradiction, StepError>)> = None;
+        let mut first: Option<(usize, Contradiction)> = None;
+        let mut failed: Vec<StepError> = Vec::new();
         loop {
-            while tasks.len() < PARALLEL && first.is_none() {
+            while tasks.len() < PARALLEL && first.is_none() && failed.len() < MAX_FAILED {
                 let Some((at, line)) = lines.next() else { break };
                 let checker = Arc::clone(&self);
                 tasks
@@ -221,16 +237,22 @@ impl Checker {
             // Lines before the one that ended the loop are all under way or done, so the least of them is the first of all.
             let Some(done) = tasks.join_next().await else { break };
             let (at, outcome) = done.map_err(|error| StepError::Again(error.to_string()))?;
-            let outcome = match outcome {
-                Ok(None) => continue,
-                Ok(Some(contradiction)) => Ok(contradiction),
-                Err(error) => Err(error),
-            };
-            if first.as_ref().is_none_or(|(known, _)| at < *known) {
-                first = Some((at, outcome));
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(contradiction)) => {
+                    if first.as_ref().is_none_or(|(known, _)| at < *known) {
+                        first = Some((at, contradiction));
+                    }
+                }
+                // Whoever made the manifest must not be able to hide a wrong line behind one that nobody can look at.
+                Err(error) => failed.push(error),
             }
         }
-        first.map(|(_, outcome)| outcome).transpose()
+        match (first, failed.into_iter().next()) {
+            (Some((_, contradiction)), _) => Ok(Some(contradiction)),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(None),
+        }
     }
 
     async fn check(&self, line: &InputLine) -> Result<Option<String>, StepError> {
@@ -239,7 +261,7 @@ impl Checker {
             Ask::Wrong(text) => return Ok(Some(text)),
             Ask::Unknown(text) => return Err(StepError::Abstain(text)),
             Ask::Pin => return self.pinned(line).await,
-            Ask::Ledger(mine) => (mine, None),
+            Ask::Ledger(native) => return self.as_ledger(line, native).await,
             Ask::Upstream => match self.inputs.get(&line.repository, &line.path).await {
                 Ok(Input::Absent) => (Mine::Absent, None),
                 Ok(Input::Found { file, digests, .. }) => {
@@ -270,6 +292,25 @@ impl Checker {
                 };
                 blocking(work).await
             }
+        }
+    }
+
+    /// Whether a line is what the ledger says, to the byte.
+    async fn as_ledger(&self, line: &InputLine, native: Native) -> Result<Option<String>, StepError> {
+        let judged = match (self.rules.judge(line, &native.mine), native.mine) {
+            (Found::Lists, Mine::Found { sha256, .. }) => Found::Wrong(format!("it has SHA-256 {sha256}")),
+            (judged, _) => judged,
+        };
+        match (judged, line.status) {
+            (Found::Wrong(text), _) => Ok(Some(text)),
+            (_, InputStatus::Found { size, sha256, .. }) => {
+                if let Some(document) = native.document {
+                    let blobs = Arc::clone(&self.blobs);
+                    blocking(move || blobs.put_bytes(&document).map(drop).map_err(|error| error.to_string())).await?;
+                }
+                self.hold(line, None, sha256, size).await
+            }
+            _ => Ok(None),
         }
     }
 

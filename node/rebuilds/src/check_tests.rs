@@ -263,3 +263,12 @@ async fn nothing_is_fetched_for_a_manifest_that_is_wrong_without_asking() {
     assert_eq!(wrong.path.as_str(), "z/z/1/z-1.jar");
     assert_eq!(fixture.upstream.most.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test]
+async fn a_wrong_line_is_found_behind_one_that_nobody_can_look_at() {
+    let fixture = fixture(Upstream::with(&[(JAR, b"dep"), (LIST, b"<metadata/>")]), &[]);
+    let hidden = line(LIST, found(b"a list that nobody gives"));
+    let lines = manifest([hidden, line(JAR, found(b"planted"))]);
+    let (wrong, _) = fixture.checker.contradiction(&lines).await.unwrap().unwrap();
+    assert_eq!(wrong.path.as_str(), JAR);
+}

@@ -14,7 +14,7 @@ use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, Mode, PublisherSignature,
 
 use crate::board::{Board, FailureKind};
 use crate::entries::{Entries, NotSaid};
-use crate::pom_chain::{PomChainError, pom_chain};
+use crate::pom_chain::{PomChainError, pom_chains};
 use crate::requesters::{Busy, Requesters};
 use crate::source::resolve;
 
@@ -316,14 +316,19 @@ impl Intake {
                 ))),
             },
             (Mode::Upstream, given) => {
-                let named = self.named_by_upstream(release).await?;
+                // For every release of the build: the ledger counts a source only if it is that of all.
+                let named = self.named_by_upstream(&submission.coordinates).await?;
                 // Where namespaces give the source, they do so in place of the POMs.
-                let granted = namespace.filter(|namespace| namespace.upstream_source);
-                let granted = granted.map(|namespace| &namespace.repositories[..]).unwrap_or_default();
+                let granted_to = |release: &Coordinates| {
+                    let namespace = state.namespace_for(&release.group).filter(|namespace| namespace.upstream_source);
+                    namespace.map(|namespace| &namespace.repositories[..]).unwrap_or_default()
+                };
+                let granted = granted_to(release);
+                let is_granted = |given: &CanonicalRepository| {
+                    submission.coordinates.iter().all(|release| granted_to(release).contains(given))
+                };
                 match (given, granted) {
-                    (Some(given), granted) if granted.contains(given) || named.as_ref() == Some(given) => {
-                        Ok(given.clone())
-                    }
+                    (Some(given), _) if is_granted(given) || named.as_ref() == Some(given) => Ok(given.clone()),
                     // The ledger would not count what comes from there, and everybody would have worked for nothing.
                     (Some(given), _) => Err(no_source(format!(
                         "{given} is not the repository of {release}: {}",
@@ -332,7 +337,7 @@ impl Intake {
                             None => "its POMs name none, and no namespace does".to_owned(),
                         }
                     ))),
-                    (None, [only]) => Ok(only.clone()),
+                    (None, [only]) if is_granted(only) => Ok(only.clone()),
                     (None, _) => {
                         named.ok_or_else(|| no_source(format!("the POMs of {release} name no git repository")))
                     }
@@ -341,13 +346,17 @@ impl Intake {
         }
     }
 
-    /// The repository that the POMs of an upstream release name. A release that upstream does not have cannot be compared.
-    async fn named_by_upstream(&self, release: &Coordinates) -> Result<Option<CanonicalRepository>, Failure> {
-        match pom_chain(&*self.inputs, release).await {
+    /// The repository that the POMs of each of these upstream releases name. A release that upstream does not have cannot be
+    /// compared.
+    async fn named_by_upstream(&self, releases: &[Coordinates]) -> Result<Option<CanonicalRepository>, Failure> {
+        match pom_chains(&*self.inputs, releases).await {
             Ok(chain) => Ok(chain.repository),
             Err(error @ (PomChainError::NoRelease(_) | PomChainError::NoParent { .. } | PomChainError::Pom(..))) => {
-                let text =
-                    format!("no namespace covers {}, so it would have to be on the upstream: {error}", release.group);
+                let groups: Vec<String> = releases.iter().map(|release| release.group.to_string()).collect();
+                let text = format!(
+                    "no namespace covers {}, so it would have to be on the upstream: {error}",
+                    groups.join(", ")
+                );
                 Err(Failure(FailureKind::Source, text))
             }
             Err(error @ (PomChainError::Input(_) | PomChainError::Read(..))) => {

@@ -47,7 +47,7 @@ pub use entries::{Entries, NotSaid};
 pub use intake::{Images, Intake, OwnImage, Submission, SubmissionError};
 pub use patience::{Patience, PatienceError};
 pub use peers::{NoPeers, PeerBlobs};
-pub use pom_chain::{MAX_CHAIN, PomChain, PomChainError, pom_chain};
+pub use pom_chain::{MAX_CHAIN, PomChain, PomChainError, pom_chain, pom_chains};
 pub use requesters::Busy;
 pub use result::{failure_kind, outputs_root};
 pub use run::{Rebuilt, StoreBlobs, check_inputs, record_and_replay};

@@ -52,6 +52,27 @@ pub enum PomChainError {
     Pom(Coordinates, maven_layout::PomError),
 }
 
+/// The chains of all releases of one build as one: the first release's digests, and the repository that **each** release's own
+/// chain names; none if one of them names another or none. A build of several releases must not lend the source of one
+/// to another.
+pub async fn pom_chains(inputs: &dyn Inputs, releases: &[Coordinates]) -> Result<PomChain, PomChainError> {
+    let mut joined: Option<PomChain> = None;
+    for release in releases {
+        let chain = pom_chain(inputs, release).await?;
+        joined = Some(match joined {
+            None => chain,
+            Some(mut all) => {
+                if all.repository != chain.repository {
+                    all.repository = None;
+                }
+                all.evidence.extend(chain.evidence);
+                all
+            }
+        });
+    }
+    Ok(joined.unwrap_or_else(|| PomChain { digests: Vec::new(), repository: None, evidence: Vec::new() }))
+}
+
 /// Reads the chain through `inputs` (verified files of the node's own upstream).
 pub async fn pom_chain(inputs: &dyn Inputs, release: &Coordinates) -> Result<PomChain, PomChainError> {
     let mut chain = PomChain { digests: Vec::new(), repository: None, evidence: Vec::new() };
@@ -218,5 +239,18 @@ mod tests {
         assert_eq!(values.fill("${x}"), None);
         assert_eq!(values.fill("${unknown}"), None);
         assert_eq!(values.fill("${project.version}-x").as_deref(), Some("1-x"));
+    }
+
+    #[tokio::test]
+    async fn one_release_lends_its_source_to_no_other() {
+        let scm = |name: &str| format!("<scm><connection>scm:git:https://git.example/{name}.git</connection></scm>");
+        let (evil, acme) = (scm("evil/fork"), scm("acme/lib"));
+        let files = Files::with(&[("aa.evil:x:1", &evil), ("org.acme:lib:1", &acme), ("org.acme:two:1", &acme)]);
+        let named = async |releases: &[&str]| {
+            let releases: Vec<Coordinates> = releases.iter().map(|release| release.parse().unwrap()).collect();
+            pom_chains(&files, &releases).await.unwrap().repository.map(|repository| repository.to_string())
+        };
+        assert_eq!(named(&["aa.evil:x:1", "org.acme:lib:1"]).await, None);
+        assert_eq!(named(&["org.acme:lib:1", "org.acme:two:1"]).await.as_deref(), Some("https://git.example/acme/lib"));
     }
 }

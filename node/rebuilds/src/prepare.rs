@@ -11,9 +11,9 @@ use maven_layout::{Coordinates, RepoPath};
 use pyrsia_blobs::BlobStore;
 use pyrsia_ledger::{Inputs as InputsEntry, Mode as LedgerMode, Natives, Round};
 
-use crate::check::{Mine, native};
+use crate::check::{Mine, Native, native};
 use crate::entries::Entries;
-use crate::pom_chain::{PomChain, PomChainError, pom_chain};
+use crate::pom_chain::{PomChain, PomChainError, pom_chains};
 use crate::steps::{StepError, Steps};
 
 /// Sources that are kept resolved; the oldest make room.
@@ -51,8 +51,9 @@ impl Inputs for InputsAt {
         };
         let sha256 = match native(&self.natives, &self.entries.state(), path).map_err(unavailable)? {
             None => return self.inputs.get(repository, path).await,
-            Some(Mine::Absent) => return Ok(Input::Absent),
-            Some(Mine::Found { sha256, .. }) => sha256,
+            Some(Native { document: Some(document), .. }) => return self.inputs.keep(&document).await,
+            Some(Native { mine: Mine::Absent, .. }) => return Ok(Input::Absent),
+            Some(Native { mine: Mine::Found { sha256, .. }, .. }) => sha256,
         };
         if let Input::Found { file, digests, last_modified, cut } = self.inputs.get(repository, path).await?
             && digests.sha256 == sha256
@@ -94,7 +95,7 @@ impl Steps {
         };
         let chain = match mode {
             Mode::Native => None,
-            Mode::Upstream => Some(self.chain(&request.coordinates[0]).await?),
+            Mode::Upstream => Some(self.chain(&request.coordinates).await?),
         };
         std::fs::create_dir_all(&self.work_dir).map_err(|error| again(error.to_string()))?;
         let folder = tempfile::tempdir_in(&self.work_dir).map_err(|error| again(error.to_string()))?;
@@ -111,8 +112,8 @@ impl Steps {
         Ok(Prepared { job, chain, _folder: folder })
     }
 
-    async fn chain(&self, release: &Coordinates) -> Result<PomChain, PrepareError> {
-        pom_chain(&*self.inputs, release).await.map_err(|error| match error {
+    async fn chain(&self, releases: &[Coordinates]) -> Result<PomChain, PrepareError> {
+        pom_chains(&*self.inputs, releases).await.map_err(|error| match error {
             PomChainError::Input(_) | PomChainError::Read(..) => {
                 PrepareError::Step(StepError::Again(error.to_string()))
             }

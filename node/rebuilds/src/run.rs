@@ -53,7 +53,8 @@ pub async fn record_and_replay(
     Ok(Rebuilt { manifest, built, record, replay: start.elapsed() })
 }
 
-/// **An input that equals an output or a reference voids the build**: it could have been copied instead of made.
+/// **An input that equals an output or a reference voids the build**: it could have been copied instead of made. Of the
+/// manifest's lines those count that the replay asked for: a recorder that names more must not be able to void a round.
 pub fn check_inputs(manifest: &InputManifest, built: &Built, references: &[ReferenceFile]) -> Result<(), BuildError> {
     let mut made = built.reactor.clone();
     made.extend(built.files.iter().map(|file| file.digests.sha256));
@@ -61,6 +62,7 @@ pub fn check_inputs(manifest: &InputManifest, built: &Built, references: &[Refer
     for line in manifest.lines() {
         if let InputStatus::Found { sha256, .. } = line.status
             && made.contains(&sha256)
+            && built.asked.contains(&sha256)
         {
             return Err(BuildError::InputIsOutput(format!("{}:{}", line.repository, line.path)));
         }
@@ -71,6 +73,8 @@ pub fn check_inputs(manifest: &InputManifest, built: &Built, references: &[Refer
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
     use build_spec::{BuiltFile, InputLine, RepositoryId};
     use pyrsia_digest::FileDigests;
 
@@ -92,12 +96,16 @@ mod tests {
                 path: PathBuf::new(),
                 digests: FileDigests::of(bytes),
             }],
+            asked: [Sha256::of(bytes)].into(),
             ..Built::default()
         };
         assert!(matches!(check_inputs(&manifest, &built, &[]), Err(BuildError::InputIsOutput(_))));
+        let unused = Built { asked: [].into(), ..built.clone() };
+        assert!(check_inputs(&manifest, &unused, &[]).is_ok(), "no build asked for what the recorder has added");
         assert!(check_inputs(&manifest, &Built::default(), &[]).is_ok());
         // What a sibling attached is as good a copy as what was asked for.
-        let sibling = Built { reactor: [Sha256::of(bytes)].into(), ..Built::default() };
+        let made = BTreeSet::from([Sha256::of(bytes)]);
+        let sibling = Built { reactor: made.clone(), asked: made, ..Built::default() };
         assert!(matches!(check_inputs(&manifest, &sibling, &[]), Err(BuildError::InputIsOutput(_))));
     }
 }

@@ -314,7 +314,7 @@ impl Steps {
                 .iter()
                 .map(|file| &file.digests.sha256)
                 .chain(&built.reactor)
-                .any(|made| manifest_has(manifest, made));
+                .any(|made| built.asked.contains(made));
             let reason = if made { VoidReason::InputEqualsOutput } else { VoidReason::InputEqualsReference };
             self.board.event(id, "replay", "an input of the build is its own result; the round is void");
             return Ok(RoundResult::Void { reason });
@@ -361,10 +361,6 @@ impl From<StepError> for ReplayError {
     fn from(error: StepError) -> Self {
         Self::Step(error)
     }
-}
-
-fn manifest_has(manifest: &InputManifest, digest: &pyrsia_digest::Sha256) -> bool {
-    manifest.lines().any(|line| matches!(line.status, InputStatus::Found { sha256, .. } if sha256 == *digest))
 }
 
 /// Upstream's files of the releases: every name that was built, and the companions that releases usually have.

@@ -11,7 +11,7 @@ use pyrsia_ledger::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::decide::{Action, Local, decide, is_idle, owes_result};
 use crate::entries::NotSaid;
@@ -172,9 +172,16 @@ impl Worker {
             _ => followed.stop.clone(),
         };
         context.tasks.spawn(async move {
+            let acting = {
+                let round = Arc::clone(&round);
+                tokio::spawn(async move { act(&steps, action, &round, &trouble).await })
+            };
             let result = tokio::select! {
                 () = stop.cancelled() => None,
-                result = act(&steps, action, &round, &trouble) => Some(result),
+                // A step that panics must not keep its place: it has come to nothing, like any other.
+                result = AbortOnDropHandle::new(acting) => {
+                    Some(result.unwrap_or_else(|error| Err(StepError::Again(format!("a step broke: {error}")))))
+                }
             };
             if cancel.is_cancelled() {
                 return;

@@ -43,7 +43,7 @@ pub fn render(
         if published.is_empty() {
             return Ok(Rendered::Empty);
         }
-        return Ok(Rendered::Changed(metadata::write(&of_versions(group, artifact, published)).into_bytes()));
+        return Ok(Rendered::Changed(metadata::write(&Metadata::of_versions(group, artifact, published)).into_bytes()));
     };
     let may_list = |version: &Version| {
         let coordinates = Coordinates::new(group.clone(), artifact.clone(), version.clone());
@@ -56,7 +56,7 @@ pub fn render(
     if all_kept && published.iter().all(|version| known.contains(version)) {
         return Ok(Rendered::Verbatim);
     }
-    let listed = of_versions(group, artifact, kept.into_iter().chain(published));
+    let listed = Metadata::of_versions(group, artifact, kept.into_iter().chain(published));
     let rest = Metadata { versions: Vec::new(), latest: None, release: None, ..upstream.clone() };
     Ok(Rendered::Changed(metadata::write(&metadata::merge(listed, rest)?).into_bytes()))
 }
@@ -91,18 +91,6 @@ fn listed_under(policy: Policy, version: &Version, releases: &[ReleaseFacts]) ->
                 FileState::Different | FileState::Disputed | FileState::NotBuilt | FileState::Failed => false,
             }
     })
-}
-
-fn of_versions(group: &GroupId, artifact: &ArtifactId, versions: impl IntoIterator<Item = Version>) -> Metadata {
-    let versions = metadata::sorted_versions(versions);
-    Metadata {
-        group: Some(group.clone()),
-        artifact: Some(artifact.clone()),
-        latest: versions.last().cloned(),
-        release: versions.iter().rev().find(|version| !version.is_snapshot()).cloned(),
-        versions,
-        ..Metadata::default()
-    }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub(crate) fn collect(
     reactor.extend(found.iter().map(|file| file.digests.sha256));
     let _ = std::fs::remove_file(archive);
     let _ = scratch.keep();
-    Ok(Built { files: found, byproducts, reactor })
+    Ok(Built { files: found, byproducts, reactor, asked: BTreeSet::new() })
 }
 
 /// The digests of what all modules attached, a line each.

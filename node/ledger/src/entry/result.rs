@@ -110,7 +110,7 @@ pub struct BuiltResult {
     pub outputs_root: Sha256,
     /// SHA-256 of the canonical tar of the source tree.
     pub source_tree: Sha256,
-    /// Canonical address that the release's own POM chain names, if it names one.
+    /// Canonical address that the own POM chain of **each** of the releases names; none if they name none or not all the same.
     #[borsh(
         serialize_with = "crate::canonical::text::write_option",
         deserialize_with = "crate::canonical::text::read_option"

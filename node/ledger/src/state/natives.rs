@@ -4,21 +4,30 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use maven_layout::{Coordinates, GroupId, PathKind, RepoPath};
+use maven_layout::{ArtifactId, Coordinates, GroupId, MetadataLevel, PathKind, RepoPath, Version};
 use pyrsia_digest::Sha256;
 
 use super::{Namespace, Standing, State};
 use crate::VerdictState;
 
 /// What the ledger says about the file at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NativeFile {
-    /// The path belongs to no release of a native group.
+    /// The path belongs to no native group.
     NotNative,
     /// No such file is published.
     Absent,
     /// This is the one that builders agreed on.
     Published(Sha256),
+    /// The list of an artifact's published versions, of which there is one at least.
+    List {
+        /// The group.
+        group: GroupId,
+        /// The artifact.
+        artifact: ArtifactId,
+        /// In no order.
+        versions: Vec<Version>,
+    },
 }
 
 /// The native files as they were after some number of leaves; cheap to keep, since it shares what has not changed since.
@@ -34,15 +43,46 @@ pub struct Natives {
 impl Natives {
     /// What is known about the file at a path.
     pub fn file(&self, path: &RepoPath) -> NativeFile {
-        let PathKind::Artifact { coordinates, file_name } = path.kind() else { return NativeFile::NotNative };
-        if !granted(&self.namespaces, &coordinates.group).is_some_and(|namespace| namespace.native) {
-            return NativeFile::NotNative;
+        match path.kind() {
+            PathKind::Artifact { coordinates, .. } if !self.is_native(&coordinates.group) => NativeFile::NotNative,
+            PathKind::Artifact { coordinates, file_name } => {
+                let file = self.standing.get(&coordinates).and_then(|standing| standing.files.get(&file_name));
+                match file.filter(|file| file.state == VerdictState::Published).and_then(|file| file.sha256) {
+                    Some(sha256) => NativeFile::Published(sha256),
+                    None => NativeFile::Absent,
+                }
+            }
+            // The ledger is the signature of what it publishes.
+            PathKind::Signature { of } => match self.file(&of) {
+                NativeFile::NotNative => NativeFile::NotNative,
+                _ => NativeFile::Absent,
+            },
+            PathKind::Metadata(level) => self.list(level),
+            PathKind::Checksum { .. } | PathKind::Other => NativeFile::NotNative,
         }
-        let file = self.standing.get(&coordinates).and_then(|standing| standing.files.get(&file_name));
-        match file.filter(|file| file.state == VerdictState::Published).and_then(|file| file.sha256) {
-            Some(sha256) => NativeFile::Published(sha256),
-            None => NativeFile::Absent,
-        }
+    }
+
+    fn list(&self, level: MetadataLevel) -> NativeFile {
+        let (group, artifact) = match level {
+            MetadataLevel::Group(group) if self.is_native(&group) => return NativeFile::Absent,
+            MetadataLevel::Version(coordinates) if self.is_native(&coordinates.group) => return NativeFile::Absent,
+            MetadataLevel::Artifact { group, artifact } if self.is_native(&group) => (group, artifact),
+            MetadataLevel::GroupOrArtifact { as_group, group, artifact }
+                if self.is_native(&group) || self.is_native(&as_group) =>
+            {
+                (group, artifact)
+            }
+            _ => return NativeFile::NotNative,
+        };
+        let published = |standing: &Standing| standing.verdict.state == VerdictState::Published;
+        let of_artifact = |coordinates: &Coordinates| coordinates.group == group && coordinates.artifact == artifact;
+        let releases = self.standing.iter().filter(|(known, standing)| of_artifact(known) && published(standing));
+        let versions: Vec<Version> = releases.map(|(known, _)| known.version.clone()).collect();
+        if versions.is_empty() { NativeFile::Absent } else { NativeFile::List { group, artifact, versions } }
+    }
+
+    fn is_native(&self, group: &GroupId) -> bool {
+        granted(&self.namespaces, group).is_some_and(|namespace| namespace.native)
     }
 }
 

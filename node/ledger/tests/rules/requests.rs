@@ -232,6 +232,16 @@ fn an_open_round_keeps_the_native_files_of_its_request() {
     assert_eq!(at(&net, &early), NativeFile::NotNative);
     assert_eq!(at(&net, &published), NativeFile::Published(sha("a")), "a withdrawal that came later changes nothing");
     assert_eq!(net.state.round(&first).unwrap().natives, Natives::default(), "a round that is over keeps nothing");
+    // Lists, signatures and plugin lists of the group follow the same position.
+    let kinds = |round: &RoundKey| {
+        let paths =
+            ["org/acme/lib/maven-metadata.xml", "org/acme/lib/1.0/lib-1.0.jar.asc", "org/acme/maven-metadata.xml"];
+        paths.map(|path| net.state.round(round).unwrap().natives.file(&path.parse().unwrap()))
+    };
+    assert_eq!(kinds(&early), [NativeFile::NotNative, NativeFile::NotNative, NativeFile::NotNative]);
+    let (group, artifact) = (release().group, release().artifact);
+    let list = NativeFile::List { group, artifact, versions: vec![release().version] };
+    assert_eq!(kinds(&published), [list, NativeFile::Absent, NativeFile::Absent]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use pyrsia_rebuilds::PeerBlobs;
 use tokio::io::AsyncReadExt as _;
 
 use super::bodies::{Document, DocumentRequest};
-use crate::image_store::{ImagePeers, KnownImage};
+use crate::image_store::{ImagePeers, KnownImage, MAX_LAYER};
 
 /// Largest file that is taken from a peer for a client, in bytes.
 const MAX_FILE: u64 = 4 << 30;
@@ -136,7 +136,12 @@ impl Inner {
             Err(BlobError::NotFound) => return Ok(None),
             Err(error) => {
                 // Busy, or gone for the moment, is no reason; whoever lies or dawdles costs the next file as much.
-                if !matches!(error, BlobError::Busy | BlobError::NotConnected | BlobError::Write(_)) {
+                // What is too large is so by the word of somebody else.
+                let excused = [
+                    matches!(error, BlobError::Busy | BlobError::NotConnected | BlobError::Write(_)),
+                    matches!(error, BlobError::TooLarge { .. }),
+                ];
+                if !excused.contains(&true) {
                     self.distrust(peer, &error.to_string());
                 }
                 if matches!(written, Err(Pumped::TooSlow)) {
@@ -238,7 +243,8 @@ impl ImagePeers for Fetcher {
         if blobs.has(&image.layer) {
             return Ok(());
         }
-        match self.inner.blob_into(image.layer, image.layer_bytes, blobs).await {
+        // The description's size is a peer's word; the digest is what proves the layer.
+        match self.inner.blob_into(image.layer, MAX_LAYER, blobs).await {
             Came::Stored(_) => Ok(()),
             Came::Nobody => bail!("no connected peer has the layer of image {}", image.digest),
             Came::Failed(reason) => Err(anyhow::anyhow!(reason))

@@ -47,6 +47,9 @@ enum Answered {
     Useless(String),
 }
 
+/// After this a peer that had nothing is as good as a new one.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
 /// Follows for ever.
 pub async fn follow(mut parts: Parts) {
     let mut passed_over: BTreeMap<PeerName, Instant> = BTreeMap::new();
@@ -55,6 +58,7 @@ pub async fn follow(mut parts: Parts) {
     let mut had_nothing: BTreeMap<PeerName, Instant> = BTreeMap::new();
     loop {
         passed_over.retain(|_, since| since.elapsed() < PASSED_OVER);
+        had_nothing.retain(|_, since| since.elapsed() < FORGOTTEN);
         let Some(peer) = next(&parts.network, &passed_over, &had_nothing) else {
             // Somebody may connect sooner; whoever is passed over comes back by itself.
             let mut peers = parts.network.peers();

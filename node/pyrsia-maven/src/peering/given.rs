@@ -91,12 +91,17 @@ impl Given {
     }
 
     async fn entry(&self, from: &Peer, body: &[u8]) -> Result<Bytes, Refusal> {
-        if from.authority.is_none() {
+        let Some(position) = from.authority else {
             return Err(Refusal::NotAllowed("entries are taken from authorities".to_owned()));
-        }
+        };
         let entry = SignedEntry::from_bytes(body).map_err(|error| Refusal::Malformed(error.to_string()))?;
-        if !self.replica.state().committee().contains(&entry.signer) {
-            return Err(Refusal::NotAllowed("the entry is not signed by an authority".to_owned()));
+        let state = self.replica.state();
+        let author = state.committee().authorities.get(position).map(|author| author.authority_key);
+        // An authority speaks for itself alone: nobody can fill this one's queue with what it has not signed.
+        if author != Some(entry.signer) || !entry.verify(&state.network_id()) {
+            return Err(Refusal::NotAllowed(
+                "the entry is not the word of the authority that hands it over".to_owned(),
+            ));
         }
         // Only this authority's own orderer: an entry that travels on and on would never arrive.
         let orderer = self.orderer.get().and_then(|submitter| submitter.own.get()).ok_or(Refusal::Busy)?;
