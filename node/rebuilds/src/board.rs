@@ -9,7 +9,7 @@ use pyrsia_ledger::{BuildRequest, RecordFailure, Round, RoundKey, RoundState, St
 use tokio::sync::watch;
 
 /// Builds that are remembered; the oldest finished one makes room.
-const MAX_BUILDS: usize = 256;
+const MAX_BUILDS: usize = 1024;
 /// Events that are remembered of one build; the oldest make room.
 const MAX_EVENTS: usize = 4_000;
 /// Events that stay of a finished build once others have been opened after it.

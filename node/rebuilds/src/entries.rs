@@ -6,7 +6,7 @@ use std::time::Duration;
 use build_spec::{SandboxProfile, Specification};
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{AuthorityKey, EntryBody, NetworkId, PublicKey, RoundKey, RoundResult, SignedEntry, State};
-use pyrsia_replica::{ReplicaHandle, SubmissionOutcome};
+use pyrsia_replica::{ReplicaHandle, SigningStatus, SubmissionOutcome};
 use pyrsia_store::LedgerStore;
 
 /// How long a submitter waits for the authorities to agree on the order.
@@ -84,6 +84,10 @@ impl Entries {
     /// As [`Entries::submit`], telling a refusal from an agreement that is still to come.
     pub async fn say(&self, body: EntryBody) -> Result<(), NotSaid> {
         let kind = body.kind();
+        // What it computes is not what a quorum computes: nothing that follows from it may be said.
+        if let SigningStatus::Stopped { reason } = self.replica.signing_status() {
+            return Err(NotSaid::Refused(format!("{kind}: this authority has stopped signing: {reason}")));
+        }
         let entry = SignedEntry::sign(body, &self.network, &self.key)
             .map_err(|error| NotSaid::Refused(format!("{kind}: {error}")))?;
         match tokio::time::timeout(AGREEMENT, self.replica.submit_and_wait(entry)).await {

@@ -18,8 +18,8 @@ use crate::pom_chain::{PomChainError, pom_chains};
 use crate::requesters::{Busy, Requesters};
 use crate::source::resolve;
 
-/// Requests that wait for their publisher's signature; further ones are refused.
-const MAX_UNSIGNED: usize = 256;
+/// Requests that wait for their publisher's signature, of this machine's user and of peers each; further ones are refused.
+const MAX_UNSIGNED: usize = 128;
 /// How long a request waits for it.
 const UNSIGNED: Duration = Duration::from_secs(3600);
 /// How long whoever sends the signature waits for the request to be in the ledger; it goes on without them.
@@ -92,6 +92,7 @@ struct Unsigned {
     request: BuildRequest,
     specification: Specification,
     since: Instant,
+    of_peer: bool,
 }
 
 /// Takes submissions.
@@ -141,10 +142,10 @@ impl Intake {
         let place = self.requesters.admit(&id, peer, |build| self.board.is_open(build))?;
         self.board.open(&id, &submission.coordinates);
         self.board.event(&id, "stage", "preparing");
-        let intake = Arc::clone(self);
+        let (intake, of_peer) = (Arc::clone(self), peer.is_some());
         tokio::spawn(async move {
             let Some(_turn) = place.turn().await else { return };
-            if let Err(Failure(kind, text)) = intake.prepare(&id, submission).await {
+            if let Err(Failure(kind, text)) = intake.prepare(&id, of_peer, submission).await {
                 intake.board.fail(&id, kind, &text);
             }
         });
@@ -187,7 +188,7 @@ impl Intake {
         for (id, _) in unsigned.extract_if(.., |_, waiting| late(waiting)) {
             self.board.fail(&id, FailureKind::Refused, "its publisher has not signed it within an hour");
         }
-        if unsigned.len() >= MAX_UNSIGNED {
+        if unsigned.values().filter(|known| known.of_peer == waiting.of_peer).count() >= MAX_UNSIGNED {
             let text = format!("{MAX_UNSIGNED} builds wait for their publishers already");
             return Err(Failure(FailureKind::Refused, text));
         }
@@ -195,7 +196,7 @@ impl Intake {
         Ok(())
     }
 
-    async fn prepare(&self, id: &str, submission: Submission) -> Result<(), Failure> {
+    async fn prepare(&self, id: &str, of_peer: bool, submission: Submission) -> Result<(), Failure> {
         let internal = |text: String| Failure(FailureKind::Internal, text);
         self.builder.available().await.map_err(internal)?;
         let state = self.entries.state();
@@ -236,7 +237,7 @@ impl Intake {
         request.reopening = reopening(&state, &request);
         if mode == Mode::Native {
             self.board.event(id, "source", "waiting for the publisher's signature");
-            let waiting = Unsigned { request: request.clone(), specification, since: Instant::now() };
+            let waiting = Unsigned { request: request.clone(), specification, since: Instant::now(), of_peer };
             self.await_signature(id, waiting)?;
             self.board.await_signature(id, request);
             return Ok(());

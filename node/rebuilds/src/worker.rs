@@ -196,7 +196,11 @@ impl Worker {
         let patience = self.patience;
         let Some(Followed { local, .. }) = self.rounds.get_mut(&end.round) else { return };
         match end.action {
-            Action::Timeout(_) => local.timing_out = false,
+            // It says nothing about the other work of the stage, neither when it is said nor when it comes too late.
+            Action::Timeout(_) => {
+                local.timing_out = false;
+                return;
+            }
             _ if local.running == Some(end.attempt) => local.running = None,
             _ => {}
         }

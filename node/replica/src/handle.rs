@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use maven_layout::Coordinates;
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{Block, Certificate, Checkpoint, EntryDigest, Genesis, NetworkId, Receipt, SignedEntry, State};
+use pyrsia_ledger::{
+    Block, Certificate, Checkpoint, EntryDigest, Genesis, NetworkId, PublicKey, Receipt, SignedEntry, State,
+};
 use pyrsia_store::{LeafRecord, LedgerStore, StoreError};
 use tokio::sync::watch;
 
@@ -203,6 +205,11 @@ impl ReplicaHandle {
     /// Whether this node signs checkpoints.
     pub fn signing_status(&self) -> SigningStatus {
         self.inner.signing.status(self.inner.chain.load().state.committee())
+    }
+
+    /// Authorities that have signed another log than this node computed, and are not believed any more. The evidence is kept.
+    pub fn condemned(&self) -> Vec<PublicKey> {
+        self.inner.signing.condemned()
     }
 
     /// The receipt for the standing verdict on a release.

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyrsia_digest::Sha256;
 use pyrsia_ledger::{AuthorityKey, Block, Certificate, Checkpoint, Committee, NetworkId, PublicKey};
 use pyrsia_store::{LedgerStore, StoreError};
 
@@ -16,8 +15,10 @@ use crate::word::{Head, Said, Word, time_of};
 
 const META_TIME: &str = "cosigned-until";
 const META_STOPPED: &str = "signing-stopped";
-/// (size, root) pairs of contradicting checkpoints that are remembered.
-const MAX_CONTRADICTIONS: usize = 256;
+/// Where the evidence against a member is kept, by its key.
+fn condemned_name(key: &PublicKey) -> String {
+    format!("condemned/{key}")
+}
 
 /// The newest certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -51,9 +52,11 @@ pub enum Observed {
     Ahead,
     /// It is what this node computed; the cosignature is stored.
     Agrees,
+    /// Its author has signed another log before, and is not believed any more.
+    Condemned,
     /// It contradicts what this node computed: these members condemned themselves, or this node is wrong.
     Contradicts {
-        /// Members that signed the same other root for the same size.
+        /// Members that have signed another log so far.
         signers: Vec<PublicKey>,
     },
     /// A quorum of others contradicts this node, which has stopped signing.
@@ -74,7 +77,8 @@ struct Memory {
     stopped: Option<String>,
     /// Newest cosignatures of the checkpoint of this size, by key. The database keeps the first of each.
     newest: (u64, BTreeMap<PublicKey, Said>),
-    contradictions: BTreeMap<(u64, Sha256), BTreeSet<PublicKey>>,
+    /// Members that have signed another log than this node computed.
+    condemned: BTreeSet<PublicKey>,
     certified: Certified,
 }
 
@@ -100,7 +104,13 @@ impl Signing {
                 Certified { size, time }
             }
         };
-        let memory = Memory { last_time, stopped, certified, ..Memory::default() };
+        let mut condemned = BTreeSet::new();
+        for member in &chain.state.committee().authorities {
+            if store.get_meta(&condemned_name(&member.authority_key))?.is_some() {
+                condemned.insert(member.authority_key);
+            }
+        }
+        let memory = Memory { last_time, stopped, certified, condemned, ..Memory::default() };
         Ok(Self { key, network, clock, memory: Mutex::new(memory) })
     }
 
@@ -116,6 +126,11 @@ impl Signing {
             Some(key) if committee.contains(&key.public()) => SigningStatus::Signing,
             _ => SigningStatus::Observer,
         }
+    }
+
+    /// Members that have signed another log than this node computed.
+    pub(crate) fn condemned(&self) -> Vec<PublicKey> {
+        self.memory().condemned.iter().copied().collect()
     }
 
     pub(crate) fn checkpoint(&self, chain: &Chain) -> Checkpoint {
@@ -274,6 +289,9 @@ impl Signing {
             return Ok(Observed::Ahead);
         }
         let mut memory = self.memory();
+        if memory.condemned.contains(&key) {
+            return Ok(Observed::Condemned);
+        }
         let Some(head) = head.filter(|head| *head == word.head()) else {
             return self.contradicted(store, &mut memory, committee, word, key);
         };
@@ -306,22 +324,21 @@ impl Signing {
             // This node's own key under another log: it was used elsewhere.
             tracing::error!("this authority's key has signed another log");
         }
-        if memory.contradictions.len() >= MAX_CONTRADICTIONS {
-            memory.contradictions.pop_first();
-        }
-        let block = word.block.as_ref().map(|(block, _)| block.to_text()).unwrap_or_default();
-        let name = Sha256::of((word.log.to_text() + &block).as_bytes());
-        let signers = memory.contradictions.entry((size, name)).or_default();
-        signers.insert(key);
-        let signers: Vec<_> = signers.iter().copied().collect();
-        tracing::error!(log.size = size, signers = signers.len(), "another authority signed another log");
+        // A member that signs two logs is believed no more, and the node goes on: the evidence is kept, so that a restart
+        // forgets nothing.
+        let evidence = Certificate::new(word.log.clone(), vec![word.cosignature.clone()]).to_text();
+        store.put_meta(&condemned_name(&key), evidence.into_bytes())?;
+        memory.condemned.insert(key);
+        let signers: Vec<_> = memory.condemned.iter().copied().collect();
+        tracing::error!(log.size = size, authority = word.cosignature.name, "an authority signed another log");
         let others = signers.iter().filter(|signer| Some(**signer) != own).count();
         if others < committee.quorum() {
             return Ok(Observed::Contradicts { signers });
         }
         let root = &word.log.root;
-        let reason =
-            format!("{others} authorities signed root {root} for size {size}, which is not what this node computed");
+        let reason = format!(
+            "{others} authorities signed other logs than this node computed, the last one {root} for size {size}"
+        );
         stop(store, memory, reason)?;
         Ok(Observed::Stopped)
     }

@@ -356,12 +356,16 @@ async fn certificates_need_a_quorum_and_contradictions_stop_signing() {
         assert_eq!(signers.len(), n as usize);
         assert_eq!(handle.signing_status(), SigningStatus::Signing);
     }
+    // They are believed no more, whatever they say next.
+    assert_eq!(word(1, &own).await.unwrap(), Observed::Condemned);
+    assert_eq!(word(2, &other).await.unwrap(), Observed::Condemned);
     assert_eq!(word(3, &other).await.unwrap(), Observed::Stopped);
     assert!(matches!(handle.signing_status(), SigningStatus::Stopped { .. }));
     assert_eq!(handle.refresh().await.unwrap(), None);
     drop((replica, handle));
     let (mut replica, handle) = open(temp.path(), 4);
     assert!(matches!(handle.signing_status(), SigningStatus::Stopped { .. }));
+    assert_eq!(handle.condemned().len(), 3, "the evidence is kept");
     replica.process(&batch(1, &[proposal(4, "b")])).unwrap();
     let signed = LedgerStore::cosignatures(handle.store(), 2).unwrap();
     assert_eq!(signed, vec![], "stays stopped after a restart");

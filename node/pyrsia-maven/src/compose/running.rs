@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyrsia_http::Router;
 use pyrsia_ledger::SignedEntry;
 use pyrsia_rebuilds::{Intake, Watcher, Worker};
-use pyrsia_replica::{OrderedBatch, Replica, ReplicaHandle};
+use pyrsia_replica::{OrderedBatch, Replica, ReplicaHandle, SigningStatus};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,9 @@ const RECOSIGN: Duration = Duration::from_secs(3600);
 /// saying so failed, as it does while the network is starting.
 const APPROVE: Duration = Duration::from_secs(15);
 const APPROVE_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often a node that follows looks whether two histories were certified.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// A node that is put together and serves once [`Node::run`] is called.
 pub struct Node {
@@ -85,6 +88,7 @@ impl Node {
         {
             tasks.spawn(until(stop.clone(), approve_own_images(intake.clone())));
         }
+        let is_plain = self.taking.is_none();
         let submitter = self.taking.as_ref().map(|taking| taking.submitter.clone());
         let place = self.taking.as_ref().map(Taking::place);
         let mut cosigning = tokio::spawn(std::future::pending());
@@ -138,6 +142,10 @@ impl Node {
                 Ok(error) => anyhow::Error::new(error).context("cosignatures cannot be exchanged"),
                 Err(error) => anyhow::Error::new(error).context("cosignatures cannot be exchanged"),
             }),
+            reason = contradicted(&self.handle), if is_plain => Some(anyhow::anyhow!(
+                "a quorum has certified another history than this node followed ({reason}): nothing that it says can be \
+                 relied on; compare the network's file with what its operators say, and begin with an empty data directory"
+            )),
             _ = &mut face => Some(anyhow::anyhow!("the HTTP server ended by itself")),
             _ = &mut worker => Some(anyhow::anyhow!("the rebuilding worker ended by itself")),
             ended = replica => Some(match ended {
@@ -179,6 +187,16 @@ async fn started<T>(part: &mut tokio::task::JoinHandle<anyhow::Result<T>>) -> an
         Ok(Ok(_)) => std::future::pending().await,
         Ok(Err(error)) => Err(error),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns when two histories were certified, with the reason. A node that follows has nothing but certificates to go by.
+async fn contradicted(handle: &ReplicaHandle) -> String {
+    loop {
+        if let SigningStatus::Stopped { reason } = handle.signing_status() {
+            return reason;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -50,6 +50,11 @@ impl NodeService {
             warnings.push(format!("this authority has stopped signing: {reason}"));
         }
         let committee = self.replica.state().committee().clone();
+        for key in self.replica.condemned() {
+            let member = committee.authorities.iter().find(|member| member.authority_key == key);
+            let name = member.map_or_else(|| key.to_string(), |member| member.name.clone());
+            warnings.push(format!("authority {name} has signed another log; it is not believed any more"));
+        }
         warnings.extend(quorum_missing(self.reachable_authorities(), committee.size(), committee.quorum()));
         if stale {
             warnings

@@ -245,7 +245,8 @@ fn authenticate<'a>(store: &LedgerStore, chain: &'a Chain, answer: &BlocksAnswer
             fork = Some(theirs.height);
         }
     }
-    if fork.is_none() && first.committee_hash != office {
+    // At a fork too: a committee that has been replaced contradicts nothing.
+    if first.committee_hash != office {
         return Err(PieceError::Committee.into());
     }
     let committee = chain.committee(&first.committee_hash).ok_or(PieceError::Committee)?;
