@@ -9,7 +9,6 @@ missing_packages() {
     have curl || want curl
     [ -e /etc/ssl/certs/ca-certificates.crt ] || want ca-certificates
     have git || want git
-    have ip || want iproute2
     { have cc && have make; } || want build-essential
     have pkg-config || want pkg-config
     have cmake || want cmake

@@ -40,7 +40,7 @@ pub enum Behaviour {
 }
 
 /// When files that a test puts were changed last.
-const MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+pub const MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 
 #[derive(Default)]
 struct Content {

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use pyrsia_digest::Sha256;
@@ -19,7 +18,7 @@ use pyrsia_tests::sources::{Sources, flip_bit};
 use pyrsia_tests::{engine, http, places, sources};
 use serde_json::{Value, json};
 
-use crate::fixture::{LIB, LIB_JAR};
+use crate::fixture::{LIB, LIB_JAR, Shared};
 
 const DISPUTED: i32 = 12;
 
@@ -30,11 +29,8 @@ struct Agreed {
 }
 
 fn shared() -> &'static Agreed {
-    static AGREED: OnceLock<Option<Agreed>> = OnceLock::new();
-    AGREED
-        .get_or_init(|| std::panic::catch_unwind(agree).ok())
-        .as_ref()
-        .expect("the shared network could not be made; the first failure above says why")
+    static AGREED: Shared<Agreed> = Shared::new();
+    AGREED.get(agree)
 }
 
 fn agree() -> Agreed {

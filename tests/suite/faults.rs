@@ -308,3 +308,38 @@ fn a_plain_node_serves_while_nobody_is_there_and_joins_later() {
     });
     assert!(all.is_some(), "{}", node.cli(&["peers"]).report());
 }
+
+/// Writes into a stopped node's ledger what it writes when a quorum has signed another one.
+fn plant_another_history(data: &std::path::Path) {
+    let script = "import sqlite3, sys\n\
+                  db = sqlite3.connect(sys.argv[1])\n\
+                  db.execute('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)', ('signing-stopped', b'seen twice'))\n\
+                  db.commit()\n";
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", script]).arg(data.join("ledger.db"));
+    process::run(&mut python, Duration::from_secs(30)).expect(0);
+}
+
+#[test]
+fn who_has_seen_another_history_says_nothing_more() {
+    let network = Scripted::start("stopped", 30);
+    network.publishable(REPOSITORY);
+    ask(&network, LIB);
+    published(&network, LIB);
+    // An authority serves, says so, and signs nothing.
+    network.kill("a1");
+    plant_another_history(&network.net.data("a1"));
+    let _back = network.net.start_one("a1");
+    let status = network.net.operator("a1", &["status"]).expect(0);
+    assert!(status.stdout.contains("has stopped signing: seen twice"), "{}", status.report());
+    let said = network.net.operator("a1", &["block", LIB, "--reason", "x"]).expect(1);
+    assert!(said.output().contains("has stopped signing"), "{}", said.report());
+    assert_eq!(http::get(&format!("{}/maven2/{LIB_JAR}", network.net.member("a1").url)).status, 200);
+    // A plain node has nothing but certificates to go by, and ends.
+    network.net.kill("node");
+    plant_another_history(&network.net.data("node"));
+    let mut plain = pyrsia_tests::node::program();
+    plain.arg("--data-dir").arg(network.net.data("node")).arg("node");
+    let ended = process::run(&mut plain, Duration::from_secs(60)).expect(1);
+    assert!(ended.output().contains("another history") && ended.output().contains("seen twice"), "{}", ended.report());
+}

@@ -29,13 +29,27 @@ pub struct Chain {
     pub build: Finished,
 }
 
-/// The shared node; made once, and if that fails, it fails once.
+/// Something that is dear to make and that several tests share: made once, and if that fails, it fails once.
+pub struct Shared<T>(OnceLock<Option<T>>);
+
+impl<T> Shared<T> {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// What `make` made for whoever came first.
+    #[track_caller]
+    pub fn get(&self, make: fn() -> T) -> &T {
+        let made = self.0.get_or_init(|| std::panic::catch_unwind(make).ok());
+        made.as_ref().expect("what is shared could not be made; the first failure above says why")
+    }
+}
+
+/// The shared node.
 pub fn shared() -> &'static Chain {
-    static CHAIN: OnceLock<Option<Chain>> = OnceLock::new();
-    CHAIN
-        .get_or_init(|| std::panic::catch_unwind(publish_the_library).ok())
-        .as_ref()
-        .expect("the shared node could not be made; the first failure above says why")
+    static CHAIN: Shared<Chain> = Shared::new();
+    CHAIN.get(publish_the_library)
 }
 
 fn publish_the_library() -> Chain {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyrsia_digest::{Md5, Sha1, Sha256, Sha512};
 use pyrsia_tests::http;
 use pyrsia_tests::node::Node;
-use pyrsia_tests::upstream::{Behaviour, Upstream};
+use pyrsia_tests::upstream::{Behaviour, MODIFIED, Upstream};
 
 const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 
@@ -38,6 +38,7 @@ fn a_file_comes_with_every_checksum_and_says_what_is_known_of_it() {
         assert_eq!(node.artifact(&format!("{JAR}.{name}")).expect(200).text().trim(), digest, ".{name}");
     }
     assert_eq!(head.header("content-length"), Some("28"));
+    assert_eq!(head.header("last-modified"), Some(MODIFIED), "upstream's own time: a mirror makes nothing younger");
     assert_eq!(answer.header("x-pyrsia-provenance"), Some("unverified"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert!(answer.header("content-security-policy").is_some_and(|policy| policy.contains("sandbox")));

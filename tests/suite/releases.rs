@@ -5,7 +5,6 @@
 //! that its own POM names. Between the authorities and Maven Central stands one server of the test, which alters one JAR.
 
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use pyrsia_tests::upstream::Upstream;
 use pyrsia_tests::{engine, http, places};
 use serde_json::Value;
 
-use crate::fixture::central;
+use crate::fixture::{Shared, central};
 
 /// Where the POMs of all of them say that their sources are.
 const SCM: &str = "https://gitbox.apache.org/repos/asf/";
@@ -78,11 +77,8 @@ struct Rebuilt {
 }
 
 fn shared() -> &'static Rebuilt {
-    static REBUILT: OnceLock<Option<Rebuilt>> = OnceLock::new();
-    REBUILT
-        .get_or_init(|| std::panic::catch_unwind(rebuild_all).ok())
-        .as_ref()
-        .expect("the releases could not be rebuilt; the first failure above says why")
+    static REBUILT: Shared<Rebuilt> = Shared::new();
+    REBUILT.get(rebuild_all)
 }
 
 fn rebuild_all() -> Rebuilt {

@@ -107,7 +107,7 @@ impl AsPublished {
         let kept: Vec<Version> = kept.into_iter().flatten().collect();
         let Some(cut) = as_of(list, group.clone(), artifact.clone(), kept, time) else { return Ok(Input::Absent) };
         match self.inputs.keep(metadata::write(&cut).as_bytes()).await? {
-            Input::Found { file, digests, .. } => Ok(Input::Found { file, digests, last_modified: None, cut: true }),
+            kept @ Input::Found { .. } => Ok(kept.already_cut()),
             Input::Absent => Err(refused("the document that was made of it was not kept".to_owned())),
         }
     }
@@ -117,7 +117,10 @@ impl AsPublished {
 impl Inputs for AsPublished {
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
         let input = self.inputs.get(repository, path).await?;
-        let (Some(about), Input::Found { file, digests, .. }) = (artifact_of(path), &input) else { return Ok(input) };
+        // What is cut already is what the ledger had at the request: versions of a native group have no time upstream.
+        let (Some(about), Input::Found { file, digests, cut: false, .. }) = (artifact_of(path), &input) else {
+            return Ok(input);
+        };
         let Some(time) = self.time().await? else { return Ok(input) };
         let unavailable = |problem: String| InputError::Unavailable {
             repository: repository.to_string(),
@@ -276,6 +279,27 @@ mod tests {
             }
             Input::Absent => ("absent".to_owned(), false),
         }
+    }
+
+    /// A ledger in front of an upstream, which gives a list that it has cut itself.
+    struct Ledger(Arc<Growing>);
+
+    #[async_trait]
+    impl Inputs for Ledger {
+        async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
+            let answer = self.0.get(repository, path).await?;
+            Ok(if path.as_str() == LIST { answer.already_cut() } else { answer })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_of_the_ledger_is_not_cut_again() {
+        let poms = [("org.acme:app:1", Some(1000)), ("org.dep:lib:1.0", None), ("org.dep:lib:2.0", None)];
+        let release: Coordinates = "org.acme:app:1".parse().unwrap();
+        let withheld = Withheld::new([&release]);
+        let ledger = Arc::new(Ledger(Growing::new(&poms)));
+        let (told, cut) = list(&AsPublished::new(ledger, vec![release], withheld)).await;
+        assert!(cut && told.contains("1.0") && told.contains("2.0"), "{told}");
     }
 
     #[tokio::test]

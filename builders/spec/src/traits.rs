@@ -77,6 +77,14 @@ impl Input {
     pub fn found(file: PathBuf, digests: FileDigests) -> Self {
         Self::Found { file, digests, last_modified: None, cut: false }
     }
+
+    /// The same, marked as metadata that was cut already.
+    pub fn already_cut(self) -> Self {
+        match self {
+            Self::Found { file, digests, last_modified, .. } => Self::Found { file, digests, last_modified, cut: true },
+            Self::Absent => Self::Absent,
+        }
+    }
 }
 
 /// An input could not be had, which is neither "found" nor "absent".

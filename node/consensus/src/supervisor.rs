@@ -32,7 +32,8 @@ pub enum Condition {
     /// It takes part.
     Running,
     /// It may have signed units in this session that it no longer has, and must not sign others; or it cannot write its
-    /// units. It takes part again by itself when [`crate::ConsensusOrderer::ledger_at`] says that the ledger was caught up with a later session.
+    /// units. It takes part again by itself when [`crate::ConsensusOrderer::ledger_at`] says that the ledger was caught up
+    /// with a later session.
     SittingOut {
         /// Number of the session.
         session: u64,

@@ -8,8 +8,9 @@ use maven_layout::Coordinates;
 use pyrsia_ledger::{BuildRequest, RecordFailure, Round, RoundKey, RoundState, Stage, State};
 use tokio::sync::watch;
 
-/// Builds that are remembered; the oldest finished one makes room.
-const MAX_BUILDS: usize = 1024;
+/// Builds that are remembered; the oldest finished one makes room. More than can be open: those that wait to be prepared or for
+/// a signature, and the rounds that authorities may have open.
+const MAX_BUILDS: usize = 512;
 /// Events that are remembered of one build; the oldest make room.
 const MAX_EVENTS: usize = 4_000;
 /// Events that stay of a finished build once others have been opened after it.

@@ -51,7 +51,10 @@ impl Inputs for InputsAt {
         };
         let sha256 = match native(&self.natives, &self.entries.state(), path).map_err(unavailable)? {
             None => return self.inputs.get(repository, path).await,
-            Some(Native { document: Some(document), .. }) => return self.inputs.keep(&document).await,
+            // As it was at the request: nobody has to cut it again.
+            Some(Native { document: Some(document), .. }) => {
+                return Ok(self.inputs.keep(&document).await?.already_cut());
+            }
             Some(Native { mine: Mine::Absent, .. }) => return Ok(Input::Absent),
             Some(Native { mine: Mine::Found { sha256, .. }, .. }) => sha256,
         };

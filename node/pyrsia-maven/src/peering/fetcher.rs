@@ -135,13 +135,13 @@ impl Inner {
             Ok(_) => {}
             Err(BlobError::NotFound) => return Ok(None),
             Err(error) => {
-                // Busy, or gone for the moment, is no reason; whoever lies or dawdles costs the next file as much.
-                // What is too large is so by the word of somebody else.
-                let excused = [
-                    matches!(error, BlobError::Busy | BlobError::NotConnected | BlobError::Write(_)),
-                    matches!(error, BlobError::TooLarge { .. }),
-                ];
-                if !excused.contains(&true) {
+                // Busy, or gone for the moment, is no reason, and what is too large is so by the word of somebody else; whoever
+                // lies or dawdles costs the next file as much.
+                let excused = matches!(
+                    error,
+                    BlobError::Busy | BlobError::NotConnected | BlobError::Write(_) | BlobError::TooLarge { .. }
+                );
+                if !excused {
                     self.distrust(peer, &error.to_string());
                 }
                 if matches!(written, Err(Pumped::TooSlow)) {

@@ -12,7 +12,7 @@ use pyrsia_api_types::{Build, BuildEvent, BuildEvents, BuildSubmission};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeControl as _, NodeView as _, ViewError};
-use pyrsia_ledger::{SignedEntry, Stage};
+use pyrsia_ledger::{Committee, NetworkId, SignedEntry, Stage};
 use pyrsia_network::{BlobFile, Method, Peer, Provider, Refusal};
 use pyrsia_replica::{BlocksRequest, ReplicaHandle};
 use serde::Serialize;
@@ -96,9 +96,7 @@ impl Given {
         };
         let entry = SignedEntry::from_bytes(body).map_err(|error| Refusal::Malformed(error.to_string()))?;
         let state = self.replica.state();
-        let author = state.committee().authorities.get(position).map(|author| author.authority_key);
-        // An authority speaks for itself alone: nobody can fill this one's queue with what it has not signed.
-        if author != Some(entry.signer) || !entry.verify(&state.network_id()) {
+        if !is_own_word(&entry, position, state.committee(), &state.network_id()) {
             return Err(Refusal::NotAllowed(
                 "the entry is not the word of the authority that hands it over".to_owned(),
             ));
@@ -177,6 +175,13 @@ impl Provider for Given {
     }
 }
 
+/// Whether an entry is signed by the authority that hands it over. An authority speaks for itself alone: nobody can fill this
+/// one's queue with what it has not signed.
+fn is_own_word(entry: &SignedEntry, position: usize, committee: &Committee, network: &NetworkId) -> bool {
+    let author = committee.authorities.get(position).map(|author| author.authority_key);
+    author == Some(entry.signer) && entry.verify(network)
+}
+
 /// As many events as fit into an answer; **without what a build of this authority said or made, while that is secret**.
 fn page(mut events: BuildEvents, is_public: bool) -> BuildEvents {
     let mut bytes = 0;
@@ -239,6 +244,27 @@ mod tests {
         assert!(told.events.iter().all(|event| event.kind == "stage" || event.kind == "entry"), "{told:?}");
         assert_eq!((told.next, told.done), (8, true), "the story goes on behind what was left out");
         assert_eq!(page(events(8, 10), true).events.len(), 8);
+    }
+
+    #[test]
+    fn an_authority_hands_over_its_own_entries_alone() {
+        use pyrsia_ledger::{Authority, AuthorityKey, ConsensusKey, EntryBody, ImageProposal};
+        let keys = [1, 2].map(|n| AuthorityKey::from_seed(&[n; 32]));
+        let authority = |key: &AuthorityKey| Authority {
+            name: key.public().to_string(),
+            authority_key: key.public(),
+            consensus_key: ConsensusKey::from_seed(&[9; 32]).public(),
+        };
+        let committee = Committee { epoch: 0, authorities: keys.iter().map(authority).collect() };
+        let networks = ["11", "22"].map(|byte| byte.repeat(32).parse::<NetworkId>().unwrap());
+        let body = EntryBody::ImageProposal(ImageProposal::allow(Sha256::of(b"image"), "image"));
+        let entry = SignedEntry::sign(body, &networks[0], &keys[0]).unwrap();
+        assert!(is_own_word(&entry, 0, &committee, &networks[0]));
+        assert!(!is_own_word(&entry, 1, &committee, &networks[0]), "somebody else's");
+        assert!(!is_own_word(&entry, 2, &committee, &networks[0]), "nobody's");
+        assert!(!is_own_word(&entry, 0, &committee, &networks[1]), "of another network");
+        let forged = SignedEntry { signer: keys[1].public(), ..entry };
+        assert!(!is_own_word(&forged, 1, &committee, &networks[0]), "a signature of another key");
     }
 
     #[test]
