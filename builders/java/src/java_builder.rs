@@ -161,13 +161,19 @@ impl Builder for JavaBuilder {
         let distribution = distribution(job)?;
         let central = RepositoryId::central();
         let (tool, line) = match inputs.get(&central, &distribution.path).await {
-            Ok(Input::Found { file, digests, .. }) if distribution.is(&digests) => {
+            Ok(Input::Found { file, digests, .. }) => {
+                let all = match digests.all() {
+                    Some(all) => all,
+                    None => far_end::hash(file.clone(), digests.size, digests.sha256)
+                        .await
+                        .map_err(BuildError::InputsUnavailable)?,
+                };
+                if !distribution.is(&all) {
+                    let problem = format!("{} is not the pinned distribution", distribution.path);
+                    return Err(BuildError::InputsUnavailable(problem));
+                }
                 let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut: false };
                 (file, InputLine { repository: central, path: distribution.path.clone(), status })
-            }
-            Ok(Input::Found { .. }) => {
-                let problem = format!("{} is not the pinned distribution", distribution.path);
-                return Err(BuildError::InputsUnavailable(problem));
             }
             Ok(Input::Absent) => return Err(BuildError::InputsUnavailable(distribution.path.to_string())),
             Err(error) => return Err(far_end::not_had(error)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use maven_layout::RepoPath;
-use pyrsia_digest::{FileDigests, Sha256, Sha512};
+use pyrsia_digest::{KnownDigests, Sha256, Sha512};
 
 use crate::job::{BuildError, Built, Job, Recorded, Source, SourceError, SourceRequest};
 use crate::manifest::InputManifest;
@@ -60,8 +60,8 @@ pub enum Input {
     Found {
         /// A file that nobody changes or removes while the build runs.
         file: PathBuf,
-        /// Its digests.
-        digests: FileDigests,
+        /// Its digests, as far as somebody has needed them.
+        digests: KnownDigests,
         /// When the upstream that it came from says it was last changed, in seconds since 1970: for a release, when it was
         /// published. None for what has no upstream, or none that says.
         last_modified: Option<u64>,
@@ -74,8 +74,8 @@ pub enum Input {
 
 impl Input {
     /// A file of which no time is known.
-    pub fn found(file: PathBuf, digests: FileDigests) -> Self {
-        Self::Found { file, digests, last_modified: None, cut: false }
+    pub fn found(file: PathBuf, digests: impl Into<KnownDigests>) -> Self {
+        Self::Found { file, digests: digests.into(), last_modified: None, cut: false }
     }
 
     /// The same, marked as metadata that was cut already.

@@ -1,7 +1,7 @@
 //! A network body on its way to disk.
 
-use bytes::{Bytes, BytesMut};
-use pyrsia_digest::FileDigests;
+use bytes::Bytes;
+use pyrsia_digest::KnownDigests;
 
 use crate::writer::{BlobWriter, SealedBlob, StoredBlob};
 use crate::{BlobError, BlobStore, Expected};
@@ -9,6 +9,8 @@ use crate::{BlobError, BlobStore, Expected};
 /// Bytes collected before they are hashed and written on a blocking thread; also, with the chunk at hand, all the
 /// memory that one writer needs.
 const BATCH_BYTES: usize = 512 * 1024;
+/// Chunks that are collected at most, however small they are.
+const BATCH_CHUNKS: usize = 1024;
 
 /// A [`BlobWriter`] for asynchronous sources.
 ///
@@ -21,14 +23,19 @@ const BATCH_BYTES: usize = 512 * 1024;
 pub struct AsyncBlobWriter {
     /// Absent while a batch is under way, hence also after a call that was cancelled or failed.
     writer: Option<BlobWriter>,
-    batch: BytesMut,
+    /// Chunks as they came: what is collected is not copied.
+    batch: Vec<Bytes>,
+    batched: usize,
     size: u64,
 }
 
 impl AsyncBlobWriter {
-    pub(crate) async fn start(store: BlobStore) -> Result<Self, BlobError> {
-        let writer = blocking(move || store.writer()).await?;
-        Ok(Self { writer: Some(writer), batch: BytesMut::new(), size: 0 })
+    pub(crate) async fn start(
+        store: BlobStore,
+        open: fn(&BlobStore) -> Result<BlobWriter, BlobError>,
+    ) -> Result<Self, BlobError> {
+        let writer = blocking(move || open(&store)).await?;
+        Ok(Self { writer: Some(writer), batch: Vec::new(), batched: 0, size: 0 })
     }
 
     /// Appends a chunk.
@@ -40,15 +47,16 @@ impl AsyncBlobWriter {
             return Err(BlobError::Interrupted);
         }
         self.size = self.size.saturating_add(chunk.len() as u64);
-        if self.batch.len() + chunk.len() <= BATCH_BYTES {
-            self.batch.extend_from_slice(&chunk);
+        self.batched = self.batched.saturating_add(chunk.len());
+        self.batch.push(chunk);
+        if self.batched < BATCH_BYTES && self.batch.len() < BATCH_CHUNKS {
             return Ok(());
         }
-        let batch = self.batch.split().freeze();
+        self.batched = 0;
+        let batch = std::mem::take(&mut self.batch);
         let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
         let writer = blocking(move || {
-            writer.write(&batch)?;
-            writer.write(&chunk)?;
+            write_all(&mut writer, &batch)?;
             Ok(writer)
         })
         .await?;
@@ -69,7 +77,7 @@ impl AsyncBlobWriter {
         let batch = std::mem::take(&mut self.batch);
         let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
         let sealed = blocking(move || {
-            writer.write(&batch)?;
+            write_all(&mut writer, &batch)?;
             writer.seal()
         })
         .await?;
@@ -100,7 +108,7 @@ pub struct AsyncSealedBlob(SealedBlob);
 
 impl AsyncSealedBlob {
     /// Size and digests of the bytes.
-    pub fn digests(&self) -> &FileDigests {
+    pub fn digests(&self) -> &KnownDigests {
         self.0.digests()
     }
 
@@ -111,6 +119,10 @@ impl AsyncSealedBlob {
     pub async fn commit(self) -> Result<StoredBlob, BlobError> {
         blocking(move || self.0.commit()).await
     }
+}
+
+fn write_all(writer: &mut BlobWriter, batch: &[Bytes]) -> Result<(), BlobError> {
+    batch.iter().try_for_each(|chunk| writer.write(chunk))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -126,6 +138,7 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pyrsia_digest::FileDigests;
 
     fn files_in(folder: std::path::PathBuf) -> usize {
         std::fs::read_dir(folder).unwrap().count()
@@ -143,8 +156,17 @@ mod tests {
             writer.write(chunk.into()).await.unwrap();
         }
         assert_eq!(writer.size(), all.len() as u64);
-        let stored = writer.finish_expecting(Expected::exactly(&FileDigests::of(&all))).await.unwrap();
+        let digests = FileDigests::of(&all);
+        let stored = writer.finish_expecting(Expected::exactly(&digests)).await.unwrap();
         assert_eq!(std::fs::read(&stored.path).unwrap(), all);
+
+        let mut writer = store.async_writer_of_name().await.unwrap();
+        for chunk in all.chunks(3_000) {
+            writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+        }
+        let again = writer.finish_expecting(Expected::sha256(digests.sha256)).await.unwrap();
+        assert_eq!((again.path, again.digests.size, again.digests.others), (stored.path, digests.size, None));
+        assert_eq!(store.verify(&digests.sha256).unwrap(), digests);
         assert_eq!(files_in(dir.path().join("tmp")), 0);
     }
 

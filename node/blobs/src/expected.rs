@@ -1,6 +1,6 @@
 //! What a caller knows about the bytes before they arrive.
 
-use pyrsia_digest::{Blake3, FileDigests, Md5, Sha1, Sha256, Sha512};
+use pyrsia_digest::{Blake3, FileDigests, KnownDigests, Md5, Sha1, Sha256, Sha512};
 
 /// What is known of a file beforehand; every field that is set must hold. The default expects nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,27 +55,37 @@ impl Expected {
         self.sha256.is_some() || self.sha512.is_some() || self.blake3.is_some()
     }
 
-    /// Compares, the strongest digest first and the size before all.
+    /// True if size and SHA-256 are all that the comparison needs.
+    pub fn is_of_name(&self) -> bool {
+        self.md5.is_none() && self.sha1.is_none() && self.sha512.is_none() && self.blake3.is_none()
+    }
+
+    /// Compares, the size before all and then the strongest digest first. A digest that is expected and not known is a
+    /// difference.
     ///
     /// # Errors
     /// The first difference.
-    pub fn check(&self, actual: &FileDigests) -> Result<(), Mismatch> {
-        differs("size", self.size, actual.size)?;
-        differs("SHA-512", self.sha512, actual.sha512)?;
-        differs("SHA-256", self.sha256, actual.sha256)?;
-        differs("BLAKE3", self.blake3, actual.blake3)?;
-        differs("SHA-1", self.sha1, actual.sha1)?;
-        differs("MD5", self.md5, actual.md5)
+    pub fn check(&self, actual: &KnownDigests) -> Result<(), Mismatch> {
+        let others = actual.others.as_ref();
+        differs("size", self.size, Some(actual.size))?;
+        differs("SHA-512", self.sha512, others.map(|others| others.sha512))?;
+        differs("SHA-256", self.sha256, Some(actual.sha256))?;
+        differs("BLAKE3", self.blake3, others.map(|others| others.blake3))?;
+        differs("SHA-1", self.sha1, others.map(|others| others.sha1))?;
+        differs("MD5", self.md5, others.map(|others| others.md5))
     }
 }
 
-fn differs<T: PartialEq + ToString>(what: &'static str, expected: Option<T>, actual: T) -> Result<(), Mismatch> {
-    match expected {
-        Some(expected) if expected != actual => {
-            Err(Mismatch { what, expected: expected.to_string(), actual: actual.to_string() })
-        }
-        _ => Ok(()),
+fn differs<T: PartialEq + ToString>(
+    what: &'static str,
+    expected: Option<T>,
+    actual: Option<T>,
+) -> Result<(), Mismatch> {
+    if expected.is_none() || expected == actual {
+        return Ok(());
     }
+    let text = |value: Option<T>| value.map_or_else(|| "not known".to_owned(), |value| value.to_string());
+    Err(Mismatch { what, expected: text(expected), actual: text(actual) })
 }
 
 #[cfg(test)]
@@ -84,10 +94,11 @@ mod tests {
 
     #[test]
     fn every_single_expectation_is_checked() {
-        let right = FileDigests::of(b"right");
+        let all = FileDigests::of(b"right");
+        let right = KnownDigests::from(all.clone());
         let wrong = Expected::exactly(&FileDigests::of(b"wrong!"));
         assert_eq!(Expected::default().check(&right), Ok(()));
-        assert_eq!(Expected::exactly(&right).check(&right), Ok(()));
+        assert_eq!(Expected::exactly(&all).check(&right), Ok(()));
         let one = [
             ("size", Expected { size: wrong.size, ..Expected::default() }),
             ("MD5", Expected { md5: wrong.md5, ..Expected::default() }),
@@ -99,7 +110,7 @@ mod tests {
         for (what, expected) in one {
             assert_eq!(expected.check(&right).unwrap_err().what, what);
             // Right digests beside the wrong one do not help.
-            let mut mixed = Expected::exactly(&right);
+            let mut mixed = Expected::exactly(&all);
             match what {
                 "size" => mixed.size = wrong.size,
                 "MD5" => mixed.md5 = wrong.md5,
@@ -109,6 +120,25 @@ mod tests {
                 _ => mixed.blake3 = wrong.blake3,
             }
             assert_eq!(mixed.check(&right).unwrap_err().what, what);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_taken_for_right() {
+        let all = FileDigests::of(b"right");
+        let named = KnownDigests { others: None, ..KnownDigests::from(all.clone()) };
+        let name = Expected { size: Some(all.size), ..Expected::sha256(all.sha256) };
+        assert!(name.is_of_name() && name.check(&named).is_ok());
+        assert!(!Expected::exactly(&all).is_of_name());
+        for (what, expected) in [
+            ("MD5", Expected { md5: Some(all.md5), ..name.clone() }),
+            ("SHA-1", Expected { sha1: Some(all.sha1), ..name.clone() }),
+            ("SHA-512", Expected { sha512: Some(all.sha512), ..name.clone() }),
+            ("BLAKE3", Expected { blake3: Some(all.blake3), ..name.clone() }),
+        ] {
+            assert!(!expected.is_of_name());
+            let mismatch = expected.check(&named).unwrap_err();
+            assert_eq!((mismatch.what, mismatch.actual.as_str()), (what, "not known"));
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pyrsia_digest::{FileDigests, MultiHasher, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::writer::BlobWriter;
 use crate::{AsyncBlobWriter, BlobError, StoredBlob};
@@ -47,6 +48,19 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Io`].
     pub fn writer(&self) -> Result<BlobWriter, BlobError> {
+        Ok(BlobWriter::new(self.clone(), self.temporary_file()?))
+    }
+
+    /// The same for a large file that is known by its SHA-256: no other digest is computed on the way, which takes several
+    /// times as long ([`BlobStore::verify`] computes them later).
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn writer_of_name(&self) -> Result<BlobWriter, BlobError> {
+        Ok(BlobWriter::of_name(self.clone(), self.temporary_file()?))
+    }
+
+    fn temporary_file(&self) -> Result<NamedTempFile, BlobError> {
         let folder = self.root.join("tmp");
         let file = tempfile::Builder::new()
             .prefix(TEMP_PREFIX)
@@ -55,7 +69,7 @@ impl BlobStore {
         // The lock tells a sweep, which only another store over the same directory could run, that it is in use.
         // A file system without locks does not matter: the directory has one node.
         let _ = file.as_file().try_lock();
-        Ok(BlobWriter::new(self.clone(), file))
+        Ok(file)
     }
 
     /// Starts a new blob whose bytes come from an asynchronous source.
@@ -63,7 +77,15 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Io`].
     pub async fn async_writer(&self) -> Result<AsyncBlobWriter, BlobError> {
-        AsyncBlobWriter::start(self.clone()).await
+        AsyncBlobWriter::start(self.clone(), BlobStore::writer).await
+    }
+
+    /// The asynchronous form of [`BlobStore::writer_of_name`].
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub async fn async_writer_of_name(&self) -> Result<AsyncBlobWriter, BlobError> {
+        AsyncBlobWriter::start(self.clone(), BlobStore::writer_of_name).await
     }
 
     /// The file of a blob, if the store has it. It is not hashed again: see [`BlobStore::verify`].

@@ -47,7 +47,7 @@ fn nothing_is_visible_before_the_commit() {
     assert_eq!(temps(&store).len(), 1);
     assert!(!store.has(&Sha256::of(b"half")));
     let sealed = writer.seal().unwrap();
-    assert_eq!(sealed.digests(), &FileDigests::of(b"half"));
+    assert_eq!(*sealed.digests(), FileDigests::of(b"half"));
     assert_eq!(fs::read(sealed.path()).unwrap(), b"half");
     assert!(!store.has(&Sha256::of(b"half")));
     sealed.commit().unwrap();

@@ -4,7 +4,7 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use pyrsia_digest::{FileDigests, MultiHasher};
+use pyrsia_digest::{KnownDigests, MultiHasher, NameHasher};
 use tempfile::NamedTempFile;
 
 use crate::store::BlobStore;
@@ -14,7 +14,7 @@ use crate::{BlobError, Expected};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBlob {
     /// Size and digests of the bytes, as computed while they were written.
-    pub digests: FileDigests,
+    pub digests: KnownDigests,
     /// The file that holds them.
     pub path: PathBuf,
 }
@@ -23,19 +23,51 @@ pub struct StoredBlob {
 pub struct BlobWriter {
     store: BlobStore,
     file: BufWriter<NamedTempFile>,
-    hasher: MultiHasher,
+    hasher: Hasher,
+}
+
+/// What is computed while bytes come.
+enum Hasher {
+    All(Box<MultiHasher>),
+    Name(NameHasher),
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::All(hasher) => hasher.update(bytes),
+            Self::Name(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn finish(self) -> KnownDigests {
+        match self {
+            Self::All(hasher) => hasher.finish().into(),
+            Self::Name(hasher) => hasher.finish(),
+        }
+    }
 }
 
 /// Complete bytes with known digests that nobody can see yet. Dropping it removes them.
 pub struct SealedBlob {
     store: BlobStore,
     file: NamedTempFile,
-    digests: FileDigests,
+    digests: KnownDigests,
 }
 
 impl BlobWriter {
+    /// A writer that computes all digests.
     pub(crate) fn new(store: BlobStore, file: NamedTempFile) -> Self {
-        Self { store, file: BufWriter::with_capacity(64 * 1024, file), hasher: MultiHasher::new() }
+        Self::with(store, file, Hasher::All(Box::default()))
+    }
+
+    /// A writer that computes the SHA-256 alone.
+    pub(crate) fn of_name(store: BlobStore, file: NamedTempFile) -> Self {
+        Self::with(store, file, Hasher::Name(NameHasher::new()))
+    }
+
+    fn with(store: BlobStore, file: NamedTempFile, hasher: Hasher) -> Self {
+        Self { store, file: BufWriter::with_capacity(64 * 1024, file), hasher }
     }
 
     /// Appends bytes.
@@ -53,7 +85,10 @@ impl BlobWriter {
 
     /// Bytes taken so far.
     pub fn size(&self) -> u64 {
-        self.hasher.size()
+        match &self.hasher {
+            Hasher::All(hasher) => hasher.size(),
+            Hasher::Name(hasher) => hasher.size(),
+        }
     }
 
     /// Ends the stream. The digests are known then, and the caller may still decide against the bytes.
@@ -98,8 +133,8 @@ impl Write for BlobWriter {
 }
 
 impl SealedBlob {
-    /// Size and digests of the bytes.
-    pub fn digests(&self) -> &FileDigests {
+    /// Size and digests of the bytes: all, unless the writer was one for the name alone.
+    pub fn digests(&self) -> &KnownDigests {
         &self.digests
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use maven_layout::{ChecksumAlgorithm, PathKind, RepoPath};
 use pyrsia_blobs::Mismatch;
-use pyrsia_digest::FileDigests;
+use pyrsia_digest::KnownDigests;
 
 /// Largest checksum file, in bytes.
 pub(crate) const MAX_CHECKSUM_BYTES: u64 = 4096;
@@ -103,9 +103,9 @@ pub(crate) fn parse(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<String
 }
 
 /// Compares the bytes with one claim.
-pub(crate) fn check(algorithm: ChecksumAlgorithm, says: &str, digests: &FileDigests) -> Result<(), Mismatch> {
+pub(crate) fn check(algorithm: ChecksumAlgorithm, says: &str, digests: &KnownDigests) -> Result<(), Mismatch> {
     let actual = digests.checksum(algorithm);
-    if actual == says {
+    if actual.as_deref() == Some(says) {
         return Ok(());
     }
     let what = match algorithm {
@@ -114,12 +114,13 @@ pub(crate) fn check(algorithm: ChecksumAlgorithm, says: &str, digests: &FileDige
         ChecksumAlgorithm::Sha256 => "SHA-256",
         ChecksumAlgorithm::Sha512 => "SHA-512",
     };
-    Err(Mismatch { what, expected: says.to_owned(), actual })
+    Err(Mismatch { what, expected: says.to_owned(), actual: actual.unwrap_or_else(|| "not known".to_owned()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pyrsia_digest::FileDigests;
 
     const SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
 
@@ -149,10 +150,13 @@ mod tests {
     #[test]
     fn only_equal_digests_pass() {
         let digests = FileDigests::of(b"abc");
+        let known = KnownDigests::from(digests.clone());
         for algorithm in ChecksumAlgorithm::ALL {
-            assert_eq!(check(algorithm, &digests.checksum(algorithm), &digests), Ok(()));
-            assert!(check(algorithm, &FileDigests::of(b"abd").checksum(algorithm), &digests).is_err());
+            assert_eq!(check(algorithm, &digests.checksum(algorithm), &known), Ok(()));
+            assert!(check(algorithm, &FileDigests::of(b"abd").checksum(algorithm), &known).is_err());
         }
+        let named = KnownDigests { others: None, ..known };
+        assert!(check(ChecksumAlgorithm::Sha1, &digests.checksum(ChecksumAlgorithm::Sha1), &named).is_err());
     }
 
     #[test]

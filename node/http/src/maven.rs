@@ -4,9 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use maven_layout::RepoPath;
+use maven_layout::{ChecksumAlgorithm, RepoPath};
 use pyrsia_api_types::Problem;
-use pyrsia_digest::FileDigests;
+use pyrsia_digest::KnownDigests;
 use pyrsia_repository::{Answer, Generated, Provenance, ServedFile, content_type};
 
 use crate::conditional::{self, Selection, Version};
@@ -16,10 +16,12 @@ use crate::router::Shared;
 
 const PREFIX: &str = "/maven2/";
 const PROVENANCE: HeaderName = HeaderName::from_static("x-pyrsia-provenance");
-const CHECKSUM_MD5: HeaderName = HeaderName::from_static("x-checksum-md5");
-const CHECKSUM_SHA1: HeaderName = HeaderName::from_static("x-checksum-sha1");
-const CHECKSUM_SHA256: HeaderName = HeaderName::from_static("x-checksum-sha256");
-const CHECKSUM_SHA512: HeaderName = HeaderName::from_static("x-checksum-sha512");
+const CHECKSUMS: [(HeaderName, ChecksumAlgorithm); 4] = [
+    (HeaderName::from_static("x-checksum-md5"), ChecksumAlgorithm::Md5),
+    (HeaderName::from_static("x-checksum-sha1"), ChecksumAlgorithm::Sha1),
+    (HeaderName::from_static("x-checksum-sha256"), ChecksumAlgorithm::Sha256),
+    (HeaderName::from_static("x-checksum-sha512"), ChecksumAlgorithm::Sha512),
+];
 
 /// `/maven2/` itself.
 pub(crate) async fn root(method: Method) -> Response {
@@ -87,7 +89,7 @@ fn absent(path: &RepoPath, head: bool) -> Response {
 async fn stored(shared: &Shared, method: &Method, headers: &HeaderMap, file: &ServedFile) -> Response {
     let common = Common {
         path: &file.path,
-        digests: &file.digests,
+        digests: file.digests.clone(),
         // Upstream's own time where it told one: a node that stands between another one and upstream must not make
         // releases look younger.
         last_modified: Some(file.upstream_modified.unwrap_or(file.last_modified)),
@@ -121,7 +123,7 @@ fn broken(error: &BodyError, path: &RepoPath) -> Response {
 fn generated(method: &Method, headers: &HeaderMap, document: &Generated) -> Response {
     let common = Common {
         path: &document.path,
-        digests: &document.digests,
+        digests: document.digests.clone().into(),
         last_modified: document.last_modified,
         provenance: document.provenance,
         changing: true,
@@ -145,7 +147,7 @@ fn generated(method: &Method, headers: &HeaderMap, document: &Generated) -> Resp
 
 struct Common<'a> {
     path: &'a RepoPath,
-    digests: &'a FileDigests,
+    digests: KnownDigests,
     last_modified: Option<u64>,
     provenance: Option<Provenance>,
     changing: bool,
@@ -170,10 +172,12 @@ fn begin(method: &Method, request: &HeaderMap, common: &Common<'_>) -> (Selectio
     if let Some(date) = common.last_modified.and_then(conditional::http_date) {
         put(header::LAST_MODIFIED, &date);
     }
-    put(CHECKSUM_MD5, &common.digests.md5.to_string());
-    put(CHECKSUM_SHA1, &common.digests.sha1.to_string());
-    put(CHECKSUM_SHA256, &common.digests.sha256.to_string());
-    put(CHECKSUM_SHA512, &common.digests.sha512.to_string());
+    // What is not known yet is left out: clients then ask for the checksum file.
+    for (name, algorithm) in CHECKSUMS {
+        if let Some(text) = common.digests.checksum(algorithm) {
+            put(name, &text);
+        }
+    }
     if let Some(provenance) = common.provenance {
         put(PROVENANCE, provenance.as_str());
     }

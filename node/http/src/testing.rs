@@ -42,7 +42,7 @@ impl TableFiles {
         let file = ServedFile {
             path: path.parse().unwrap(),
             blob_path,
-            digests,
+            digests: digests.into(),
             last_modified: DATE,
             upstream_modified: None,
             provenance: Provenance::Verified,

@@ -1,20 +1,20 @@
 //! Files by digest, from one node to another.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{AsyncRead as FuturesRead, AsyncReadExt as _, AsyncWrite as FuturesWrite, AsyncWriteExt as _};
+use bytes::Bytes;
+use futures_util::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use pyrsia_digest::Sha256;
-use sha2::Digest as _;
-use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::BlobError;
 use crate::frame::unstalled;
-use crate::peer::{BlobFile, Provider};
+use crate::peer::{BlobFile, BlobSink, Provider};
 use crate::shared::Shared;
 
 pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/pyrsia-maven/blob/1");
@@ -22,12 +22,13 @@ pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/pyrsia-maven/b
 pub(crate) const PER_PEER: usize = 4;
 /// Of these, those that all peers that are no authorities share, beyond one for each.
 pub(crate) const SHARED: usize = 32;
-/// Bytes that are read from a file or a stream at a time.
-const PIECE: usize = 256 * 1024;
+/// Bytes that are read from a file or a stream at a time. Small enough to be still in a processor's cache when the next
+/// step takes them, and for memory that is used again instead of mapped anew.
+const PIECE: usize = 64 * 1024;
 /// Pieces that are read ahead of the slower side.
-const PIECES_AHEAD: usize = 2;
+const PIECES_AHEAD: usize = 16;
 /// The time for any transfer, and the slowest rate beyond it.
-const BASE_TIME: Duration = Duration::from_secs(60);
+const BASE_TIME: Duration = Duration::from_secs(20);
 const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
 const GREETING_WAIT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 4;
@@ -37,7 +38,10 @@ const FOUND: u8 = 0;
 const NOT_FOUND: u8 = 1;
 const BUSY: u8 = 2;
 
-/// The time that a transfer of this size may take.
+/// The time that so many bytes may take.
+///
+/// **The receiver counts the bytes that came, not those that were declared**: a peer has to keep a pace, and a slow one costs
+/// seconds, not the time of a file that it invents.
 fn time_for(size: u64) -> Duration {
     BASE_TIME.saturating_add(Duration::from_secs(size / SLOWEST_BYTES_PER_SECOND))
 }
@@ -48,7 +52,7 @@ pub(crate) async fn fetch(
     peer: PeerId,
     sha256: &Sha256,
     max_bytes: u64,
-    out: &mut (dyn AsyncWrite + Unpin + Send),
+    sink: &mut dyn BlobSink,
 ) -> Result<u64, BlobError> {
     if !shared.connected(&peer).await {
         return Err(BlobError::NotConnected);
@@ -66,7 +70,7 @@ pub(crate) async fn fetch(
     if size > max_bytes {
         return Err(BlobError::TooLarge { actual: size, limit: max_bytes });
     }
-    timeout(time_for(size), receive(stream, size, sha256, out)).await.map_err(|_| BlobError::TooSlow)?
+    receive(stream, size, sha256, sink).await
 }
 
 /// Asks for a file and reads the answer up to the first byte of the content.
@@ -87,13 +91,13 @@ async fn ask(shared: &Shared, peer: PeerId, sha256: &Sha256) -> Result<(Stream, 
     }
 }
 
-pub(crate) async fn write_request<W: FuturesWrite + Unpin>(stream: &mut W, sha256: &Sha256) -> io::Result<()> {
+pub(crate) async fn write_request<W: AsyncWrite + Unpin>(stream: &mut W, sha256: &Sha256) -> io::Result<()> {
     stream.write_all(sha256.as_bytes()).await?;
     stream.flush().await
 }
 
 /// Status and size; 0 when there is no content.
-pub(crate) async fn read_head<R: FuturesRead + Unpin>(stream: &mut R) -> io::Result<(u8, u64)> {
+pub(crate) async fn read_head<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<(u8, u64)> {
     let mut status = [0];
     stream.read_exact(&mut status).await?;
     let mut size = [0; 8];
@@ -103,36 +107,17 @@ pub(crate) async fn read_head<R: FuturesRead + Unpin>(stream: &mut R) -> io::Res
     Ok((status[0], u64::from_be_bytes(size)))
 }
 
-/// Receives the content. Reading runs ahead of hashing and writing by a bounded number of pieces, so that a slow disk
-/// does not stop the stream at each piece.
-async fn receive(
-    mut stream: Stream,
-    size: u64,
-    sha256: &Sha256,
-    out: &mut (dyn AsyncWrite + Unpin + Send),
-) -> Result<u64, BlobError> {
-    let (pieces, mut incoming) = mpsc::channel::<Vec<u8>>(PIECES_AHEAD);
+/// Receives the content. Reading runs ahead of the sink by a bounded number of pieces, so that a slow disk does not stop
+/// the stream at each piece.
+async fn receive(mut stream: Stream, size: u64, sha256: &Sha256, sink: &mut dyn BlobSink) -> Result<u64, BlobError> {
+    sink.begin(size).await.map_err(BlobError::Write)?;
+    let (pieces, mut incoming) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     let reading = async move {
+        let begun = Instant::now();
         let mut received = 0;
         while received < size {
-            let left = usize::try_from(size - received).unwrap_or(PIECE);
-            let mut piece = vec![0; PIECE.min(left)];
-            let mut filled = 0;
-            while filled < piece.len() {
-                // A clean end before the declared size is no success.
-                let count = match unstalled(stream.read(&mut piece[filled..])).await {
-                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                    other => other,
-                };
-                filled += count.map_err(|source| {
-                    let received = received + filled as u64;
-                    match source.kind() {
-                        io::ErrorKind::TimedOut => BlobError::TooSlow,
-                        _ => BlobError::Truncated { received, size, source },
-                    }
-                })?;
-            }
-            received += filled as u64;
+            let piece = read_piece(&mut stream, begun, received, size).await?;
+            received += piece.len() as u64;
             if pieces.send(piece).await.is_err() {
                 break;
             }
@@ -141,16 +126,36 @@ async fn receive(
         Ok(())
     };
     let writing = async {
-        let mut hasher = sha2::Sha256::new();
         while let Some(piece) = incoming.recv().await {
-            hasher.update(&piece);
-            out.write_all(&piece).await.map_err(BlobError::Write)?;
+            sink.piece(piece).await.map_err(BlobError::Write)?;
         }
-        out.flush().await.map_err(BlobError::Write)?;
-        Ok(Sha256::from_bytes(hasher.finalize().into()))
+        Ok(())
     };
-    let ((), digest) = tokio::try_join!(reading, writing)?;
+    tokio::try_join!(reading, writing)?;
+    let digest = sink.end().await.map_err(BlobError::Write)?;
     if digest == *sha256 { Ok(size) } else { Err(BlobError::WrongDigest) }
+}
+
+/// The next piece of a content of `size` bytes, of which `received` have come since `begun`.
+async fn read_piece(stream: &mut Stream, begun: Instant, received: u64, size: u64) -> Result<Bytes, BlobError> {
+    let left = usize::try_from(size - received).unwrap_or(PIECE);
+    let mut piece = vec![0; PIECE.min(left)];
+    let mut filled = 0;
+    while filled < piece.len() {
+        let received = received + filled as u64;
+        let pace = time_for(received).saturating_sub(begun.elapsed());
+        // A clean end before the declared size is no success.
+        let count = match timeout(pace, unstalled(stream.read(&mut piece[filled..]))).await {
+            Err(_) => return Err(BlobError::TooSlow),
+            Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(other) => other,
+        };
+        filled += count.map_err(|source| match source.kind() {
+            io::ErrorKind::TimedOut => BlobError::TooSlow,
+            _ => BlobError::Truncated { received, size, source },
+        })?;
+    }
+    Ok(piece.into())
 }
 
 /// Serves one transfer.
@@ -175,10 +180,17 @@ async fn try_serve(shared: &Shared, provider: &dyn Provider, peer: &PeerId, stre
 }
 
 /// Opens the file of a blob. One that is not there, or has another size, is not there for the peer either.
-async fn open(found: Option<BlobFile>) -> Option<(tokio::fs::File, u64)> {
+async fn open(found: Option<BlobFile>) -> Option<(File, u64)> {
     let BlobFile { path, size } = found?;
-    let file = tokio::fs::File::open(&path).await.ok()?;
-    let actual = file.metadata().await.ok()?.len();
+    let opening = {
+        let path = path.clone();
+        move || {
+            let file = File::open(path)?;
+            let actual = file.metadata()?.len();
+            Ok::<_, io::Error>((file, actual))
+        }
+    };
+    let (file, actual) = tokio::task::spawn_blocking(opening).await.ok()?.ok()?;
     if actual != size {
         tracing::warn!(path = %path.display(), actual, size, "a blob has another size than its store says");
         return None;
@@ -193,19 +205,23 @@ pub(crate) fn head(size: u64) -> [u8; 9] {
     bytes
 }
 
-async fn send(stream: &mut Stream, mut file: tokio::fs::File, size: u64) -> io::Result<()> {
-    file.set_max_buf_size(PIECE);
+async fn send(stream: &mut Stream, file: File, size: u64) -> io::Result<()> {
     unstalled(stream.write_all(&head(size))).await?;
     let (pieces, mut outgoing) = mpsc::channel::<Vec<u8>>(PIECES_AHEAD);
     let reading = async move {
+        let mut file = Some(file);
         let mut left = size;
         while left > 0 {
-            let length = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
-            let mut piece = vec![0; length];
-            file.read_exact(&mut piece).await?;
-            left -= length as u64;
-            if pieces.send(piece).await.is_err() {
-                break;
+            let Some(from) = file.take() else { break };
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX);
+            // A blocking thread is held for the time of a read alone, never while the peer is slow.
+            let (from, read) = tokio::task::spawn_blocking(move || read_pieces(from, wanted)).await??;
+            file = Some(from);
+            for piece in read {
+                left = left.saturating_sub(piece.len() as u64);
+                if pieces.send(piece).await.is_err() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -217,6 +233,19 @@ async fn send(stream: &mut Stream, mut file: tokio::fs::File, size: u64) -> io::
         unstalled(stream.close()).await
     };
     tokio::try_join!(reading, writing).map(|_: ((), ())| ())
+}
+
+/// The next pieces of a file, of `wanted` bytes together at most.
+fn read_pieces(mut file: File, wanted: usize) -> io::Result<(File, Vec<Vec<u8>>)> {
+    let mut pieces = Vec::new();
+    let mut left = wanted.min(PIECE * PIECES_AHEAD / 2);
+    while left > 0 {
+        let mut piece = vec![0; PIECE.min(left)];
+        file.read_exact(&mut piece)?;
+        left -= piece.len();
+        pieces.push(piece);
+    }
+    Ok((file, pieces))
 }
 
 /// Tells a peer that there is no place for it.
@@ -235,8 +264,8 @@ mod tests {
 
     #[test]
     fn the_time_grows_with_the_size_and_never_overflows() {
-        assert_eq!(time_for(0), Duration::from_secs(60));
-        assert_eq!(time_for(64 * 1024 * 100), Duration::from_secs(160));
+        assert_eq!(time_for(0), Duration::from_secs(20));
+        assert_eq!(time_for(64 * 1024 * 100), Duration::from_secs(120));
         assert!(time_for(u64::MAX) > time_for(1 << 50));
     }
 }

@@ -120,4 +120,4 @@ pub use error::{BlobError, CallError, NetworkError, Refusal};
 pub use method::{Channel, Limits, Method};
 pub use name::{PeerName, PeerNameError, node_id};
 pub use network::{Network, Start};
-pub use peer::{BlobFile, Peer, PeerInfo, Provider};
+pub use peer::{BlobFile, BlobSink, Peer, PeerInfo, Provider};

@@ -11,7 +11,6 @@ use libp2p::Multiaddr;
 use libp2p::swarm::SwarmEvent;
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{AuthorityKey, NetworkId, PublicKey};
-use tokio::io::AsyncWrite;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +20,7 @@ use crate::dial::Schedule;
 use crate::driver::{Driver, Own};
 use crate::hello::MAX_RECORDS;
 use crate::name::keypair;
-use crate::peer::{PeerInfo, Provider};
+use crate::peer::{BlobSink, PeerInfo, Provider};
 use crate::queue::{Inbox, Outbox};
 use crate::record::Book;
 use crate::remembered::{self, Remembered};
@@ -228,8 +227,8 @@ impl Network {
         self.shared.stop.run_until_cancelled(calling).await.unwrap_or_else(stopped)
     }
 
-    /// Fetches a file of at most `max_bytes` from a peer into `out`. Returns its length. What was written counts only
-    /// when this succeeds.
+    /// Fetches a file of at most `max_bytes` from a peer into a sink. Returns its length. What the sink got counts only
+    /// when this succeeds: then it was all, and its digest is the wanted one.
     ///
     /// # Errors
     /// [`BlobError`].
@@ -238,9 +237,9 @@ impl Network {
         from: &PeerName,
         sha256: &Sha256,
         max_bytes: u64,
-        out: &mut (dyn AsyncWrite + Unpin + Send),
+        sink: &mut dyn BlobSink,
     ) -> Result<u64, BlobError> {
-        let fetching = blob::fetch(&self.shared, from.0, sha256, max_bytes, out);
+        let fetching = blob::fetch(&self.shared, from.0, sha256, max_bytes, sink);
         let stopped = || Err(BlobError::NotConnected);
         self.shared.stop.run_until_cancelled(fetching).await.unwrap_or_else(stopped)
     }

@@ -1,5 +1,6 @@
 //! What the rest of the node sees of peers, and what it provides to them.
 
+use std::io;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -42,6 +43,19 @@ pub struct BlobFile {
     pub path: PathBuf,
     /// Its length in bytes.
     pub size: u64,
+}
+
+/// Where the bytes of a transfer go. **It hashes them**, since it is where they are kept; the network compares.
+#[async_trait]
+pub trait BlobSink: Send {
+    /// The content follows: `size` bytes, by the peer's word, and no more than the caller wanted.
+    async fn begin(&mut self, size: u64) -> io::Result<()>;
+
+    /// The next bytes.
+    async fn piece(&mut self, piece: Bytes) -> io::Result<()>;
+
+    /// All have come: the SHA-256 of them together.
+    async fn end(&mut self) -> io::Result<Sha256>;
 }
 
 /// What this node does for its peers. Dropped in the middle when the peer goes away, the time is over, or the network

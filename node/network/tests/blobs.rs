@@ -7,17 +7,61 @@ use std::time::Duration;
 
 use futures_util::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use pyrsia_digest::Sha256;
-use pyrsia_network::{BlobError, Network, PeerName};
+use bytes::Bytes;
+use pyrsia_network::{BlobError, BlobSink, Network, PeerName};
 use support::raw::{Hello, Raw, peer_id};
 use support::{Setup, within};
 
 const BLOB: &str = "/pyrsia-maven/blob/1";
 
+/// Keeps what came in memory.
+#[derive(Default)]
+struct Memory {
+    declared: Option<u64>,
+    content: Vec<u8>,
+}
+
+#[async_trait::async_trait]
+impl BlobSink for Memory {
+    async fn begin(&mut self, size: u64) -> std::io::Result<()> {
+        assert_eq!(self.declared.replace(size), None, "there is one beginning");
+        Ok(())
+    }
+
+    async fn piece(&mut self, piece: Bytes) -> std::io::Result<()> {
+        self.content.extend_from_slice(&piece);
+        Ok(())
+    }
+
+    async fn end(&mut self) -> std::io::Result<Sha256> {
+        Ok(Sha256::of(&self.content))
+    }
+}
+
 async fn fetch(node: &Network, from: PeerName, sha256: &Sha256, max: u64) -> Result<Vec<u8>, BlobError> {
-    let mut content = Vec::new();
-    let size = within(node.blob(&from, sha256, max, &mut content)).await?;
-    assert_eq!(size, content.len() as u64);
-    Ok(content)
+    let mut memory = Memory::default();
+    let size = within(node.blob(&from, sha256, max, &mut memory)).await?;
+    assert_eq!((memory.declared, memory.content.len() as u64), (Some(size), size));
+    Ok(memory.content)
+}
+
+/// A disk that is full after so many bytes.
+struct Full(usize);
+
+#[async_trait::async_trait]
+impl BlobSink for Full {
+    async fn begin(&mut self, _size: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    async fn piece(&mut self, piece: Bytes) -> std::io::Result<()> {
+        self.0 = self.0.checked_sub(piece.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+        Ok(())
+    }
+
+    async fn end(&mut self) -> std::io::Result<Sha256> {
+        panic!("not all has come")
+    }
 }
 
 /// Bytes that do not repeat.
@@ -60,6 +104,10 @@ async fn a_file_comes_whole_whatever_its_size_and_what_is_not_there_is_said_to_b
         assert!(matches!(fetch(&plain, from, &missing, 100).await, Err(BlobError::NotFound)));
     }
     assert!(matches!(fetch(&plain, from, &other, 100).await, Err(BlobError::WrongDigest)));
+    let large = Sha256::of(&files[5]);
+    let full = within(plain.blob(&from, &large, 4_000_000, &mut Full(1_000_000))).await;
+    assert!(matches!(full, Err(BlobError::Write(error)) if error.kind() == std::io::ErrorKind::StorageFull));
+    assert_eq!(fetch(&plain, from, &large, 4_000_000).await.unwrap(), files[5], "the connection is none the worse");
     let nobody = pyrsia_network::node_id(&[99; 32]);
     assert!(matches!(fetch(&plain, nobody, &other, 100).await, Err(BlobError::NotConnected)));
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use maven_layout::{Coordinates, RepoPath};
-use pyrsia_digest::FileDigests;
+use pyrsia_digest::{FileDigests, KnownDigests};
 
 /// Answer to a request for a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct ServedFile {
     pub path: RepoPath,
     /// Where the bytes lie on this machine.
     pub blob_path: PathBuf,
-    /// Size and digests.
-    pub digests: FileDigests,
+    /// Size and digests: all, or for a large file that came by its SHA-256 a moment ago, that one.
+    pub digests: KnownDigests,
     /// When this node first saw the bytes, in seconds since 1970.
     pub last_modified: u64,
     /// When the upstream that it came from says it was last changed, in seconds since 1970.

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use maven_layout::RepoPath;
 use pyrsia_blobs::{BlobError, BlobStore};
-use pyrsia_digest::{FileDigests, Sha256};
+use pyrsia_digest::{FileDigests, KnownDigests, Sha256};
+use pyrsia_fetch::SingleFlight;
 use pyrsia_store::{FileRecord, IndexStore, Pinned, QuarantineRecord, StoreError};
+
+use tokio::sync::Semaphore;
 
 use crate::error::RepositoryError;
 
@@ -21,11 +24,15 @@ pub(crate) struct Local {
     index: IndexStore,
     /// Blobs whose bytes were hashed by this process: a disk that damages files is noticed at the first use of each.
     hashed: Arc<Mutex<HashSet<Sha256>>>,
+    completing: Arc<SingleFlight<Sha256, Result<FileDigests, RepositoryError>>>,
+    /// One blob at a time gets its missing digests: it is work for a core that others may want.
+    turn: Arc<Semaphore>,
 }
 
 impl Local {
     pub(crate) fn new(blobs: BlobStore, index: IndexStore) -> Self {
-        Self { blobs, index, hashed: Arc::default() }
+        let (hashed, completing) = (Arc::default(), Arc::new(SingleFlight::new()));
+        Self { blobs, index, hashed, completing, turn: Arc::new(Semaphore::new(1)) }
     }
 
     pub(crate) fn blobs(&self) -> &BlobStore {
@@ -46,7 +53,7 @@ impl Local {
         &self,
         path: &RepoPath,
         sha256: &Sha256,
-    ) -> Result<Option<FileDigests>, RepositoryError> {
+    ) -> Result<Option<KnownDigests>, RepositoryError> {
         if !self.blobs.has(sha256) {
             return Ok(None);
         }
@@ -60,12 +67,35 @@ impl Local {
         match blocking(path, move || blobs.verify(&digest)).await? {
             Ok(digests) => {
                 self.remember(*sha256);
-                Ok(Some(digests))
+                Ok(Some(digests.into()))
             }
             // The store has moved damaged bytes aside; then they are as good as never had.
             Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => Ok(None),
             Err(error) => Err(local(path, &error)),
         }
+    }
+
+    /// All digests of a blob. They are computed, and recorded for every path that has the blob. Ends even when nobody waits
+    /// for it any more.
+    pub(crate) async fn complete(&self, path: &RepoPath, sha256: Sha256) -> Result<FileDigests, RepositoryError> {
+        let (here, of) = (self.clone(), path.clone());
+        let call = move || async move {
+            let turn = here.turn.acquire().await;
+            let blobs = here.blobs.clone();
+            let verified = blocking(&of, move || blobs.verify(&sha256)).await?;
+            drop(turn);
+            let digests = match verified {
+                Ok(digests) => digests,
+                Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => {
+                    return Err(RepositoryError::BytesMissing { path: of, sha256 });
+                }
+                Err(error) => return Err(local(&of, &error)),
+            };
+            let all = digests.clone();
+            here.run(&of, move |index| index.complete(all)).await?;
+            Ok(digests)
+        };
+        self.completing.run(sha256, call).await.map_err(|error| local(path, &error))?
     }
 
     /// Notes that the bytes of a blob were hashed on their way in.
@@ -86,7 +116,7 @@ impl Local {
         blocking(path, move || blobs.read_verified(&digest)).await?.map_err(|error| local(path, &error))
     }
 
-    pub(crate) async fn store(&self, path: &RepoPath, bytes: Vec<u8>) -> Result<FileDigests, RepositoryError> {
+    pub(crate) async fn store(&self, path: &RepoPath, bytes: Vec<u8>) -> Result<KnownDigests, RepositoryError> {
         let blobs = self.blobs.clone();
         let stored = blocking(path, move || blobs.put_bytes(&bytes)).await?.map_err(|error| local(path, &error))?;
         self.remember(stored.digests.sha256);

@@ -183,6 +183,9 @@ impl Task {
             Ok(Asked::Found(found)) => {
                 let record = self.record(path, &found);
                 self.local.put(record.clone()).await?;
+                if record.digests.others.is_none() {
+                    self.complete_later(path.clone(), sha256);
+                }
                 Ok(Some(record))
             }
             Ok(Asked::Absent | Asked::OtherBytes { .. }) => Ok(None),
@@ -191,6 +194,16 @@ impl Task {
                 Ok(None)
             }
         }
+    }
+
+    /// Computes what a client may ask for next, while it gets the file.
+    fn complete_later(&self, path: RepoPath, sha256: Sha256) {
+        let local = self.local.clone();
+        tokio::spawn(async move {
+            if let Err(error) = local.complete(&path, sha256).await {
+                tracing::warn!(file.path = %path, %error, "the checksums of a file were not computed");
+            }
+        });
     }
 
     async fn refresh(&self, path: &RepoPath, absent_ttl_s: u64) -> Refreshed {

@@ -101,13 +101,18 @@ impl Repository {
         ledger: &dyn LedgerView,
     ) -> Result<Answer, RepositoryError> {
         let decision = decide(of, &self.inner.config.policies, ledger);
-        let (digests, last_modified) = match self.carry_out(of, decision, ledger, CHECKSUM_GRACE_S).await? {
-            Answer::File(file) => (file.digests, Some(file.last_modified)),
-            Answer::Generated(document) => (document.digests, document.last_modified),
+        let (text, last_modified) = match self.carry_out(of, decision, ledger, CHECKSUM_GRACE_S).await? {
+            Answer::File(file) => {
+                let text = match file.digests.checksum(algorithm) {
+                    Some(known) => known,
+                    None => self.inner.local.complete(of, file.digests.sha256).await?.checksum(algorithm),
+                };
+                (text, Some(file.last_modified))
+            }
+            Answer::Generated(document) => (document.digests.checksum(algorithm), document.last_modified),
             other => return Ok(other),
         };
-        let text = digests.checksum(algorithm).into_bytes();
-        Ok(Answer::Generated(Generated::new(path.clone(), text, last_modified)))
+        Ok(Answer::Generated(Generated::new(path.clone(), text.into_bytes(), last_modified)))
     }
 
     async fn carry_out(

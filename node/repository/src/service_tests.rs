@@ -23,6 +23,8 @@ struct FakeOrigin {
     down: Mutex<Option<&'static str>>,
     asked: AtomicUsize,
     slow: bool,
+    /// Answers with what names the file and no other digest.
+    name_alone: bool,
 }
 
 impl FakeOrigin {
@@ -72,10 +74,13 @@ impl Origin for FakeOrigin {
         let Some(bytes) = bytes else {
             return Ok(OriginAnswer::Absent);
         };
-        if let Err(mismatch) = expected.check(&FileDigests::of(&bytes)) {
+        if let Err(mismatch) = expected.check(&FileDigests::of(&bytes).into()) {
             return Err(FetchError::Mismatch { url, by: "the caller".to_owned(), mismatch });
         }
-        let stored = blobs.put_bytes(&bytes)?;
+        let mut stored = blobs.put_bytes(&bytes)?;
+        if self.name_alone {
+            stored.digests.others = None;
+        }
         Ok(OriginAnswer::Found { stored, last_modified: None, checksums: ChecksumReport::default() })
     }
 }
@@ -438,7 +443,11 @@ async fn a_snapshot_changes_and_a_timestamped_one_does_not() {
 }
 
 fn with_peers(ledger: TestLedger) -> (World, Arc<FakeOrigin>) {
-    let peers = Arc::new(FakeOrigin::default());
+    with_these_peers(ledger, FakeOrigin::default())
+}
+
+fn with_these_peers(ledger: TestLedger, peers: FakeOrigin) -> (World, Arc<FakeOrigin>) {
+    let peers = Arc::new(peers);
     let asked: Arc<dyn Origin> = peers.clone();
     (world_of(Policy::PreferVerified, ledger, FakeOrigin::default(), vec![], Some(asked)), peers)
 }
@@ -496,4 +505,43 @@ async fn what_was_first_seen_upstream_can_come_back_ask_peers() {
     w.origin.take(JAR);
     peers.put(JAR, b"first seen");
     assert_eq!(w.bytes(JAR).await, b"first seen");
+}
+
+#[tokio::test]
+async fn checksums_that_nobody_has_computed_are_computed_when_they_are_asked_for() {
+    let (w, peers) = with_these_peers(native_release(), FakeOrigin { name_alone: true, ..FakeOrigin::default() });
+    peers.put(JAR, b"built");
+    let all = FileDigests::of(b"built");
+    let Answer::File(file) = w.get(JAR).await else { panic!("a file") };
+    assert_eq!((file.digests.sha256, file.digests.size), (all.sha256, all.size));
+    assert_eq!(file.digests.others, None, "the file does not wait for them");
+    assert_eq!(w.bytes(&format!("{JAR}.sha256")).await, all.sha256.to_string().as_bytes());
+    let asked = [format!("{JAR}.sha1"), format!("{JAR}.md5"), format!("{JAR}.sha512")];
+    let [sha1, md5, sha512] = asked.each_ref().map(|path| w.bytes(path));
+    let (sha1, md5, sha512) = tokio::join!(sha1, md5, sha512);
+    assert_eq!(sha1, all.sha1.to_string().into_bytes());
+    assert_eq!(md5, all.md5.to_string().into_bytes());
+    assert_eq!(sha512, all.sha512.to_string().into_bytes());
+    // They are known from then on, with the file itself too.
+    let record = w.index.file(&JAR.parse().unwrap()).unwrap().unwrap();
+    assert_eq!(record.digests, all);
+    let Answer::File(file) = w.get(JAR).await else { panic!("a file") };
+    assert_eq!(file.digests, all);
+}
+
+#[tokio::test]
+async fn the_rest_of_the_digests_comes_by_itself_and_bytes_that_got_lost_meanwhile_are_said_to_be() {
+    let (w, peers) = with_these_peers(native_release(), FakeOrigin { name_alone: true, ..FakeOrigin::default() });
+    peers.put(JAR, b"built");
+    let Answer::File(_) = w.get(JAR).await else { panic!("a file") };
+    let known = async {
+        while w.index.file(&JAR.parse().unwrap()).unwrap().unwrap().digests.others.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), known).await.expect("without anybody asking");
+
+    let path = JAR.parse().unwrap();
+    let gone = w.repository.inner.local.complete(&path, Sha256::of(b"never had")).await;
+    assert!(matches!(gone, Err(RepositoryError::BytesMissing { .. })), "{gone:?}");
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use maven_layout::{ArtifactId, GroupId, RepoPath, Version};
-use pyrsia_digest::Sha256;
+use pyrsia_digest::{FileDigests, Sha256};
 
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::index_rows::{FILE_COLUMNS, INDEX, file, insert, parsed, record, write_touches};
+use crate::index_rows::{FILE_COLUMNS, INDEX, complete, file, insert, parsed, record, write_touches};
 use crate::index_types::{FileRecord, Pinned, QuarantineRecord};
 use crate::ledger::MAX_ROWS;
 use crate::values::{bound, collect, first, int, sha256, uint};
@@ -110,6 +110,14 @@ impl IndexStore {
                 Some(known) => Pinned::Other(known),
             })
         })
+    }
+
+    /// Records the digests of bytes of which the SHA-256 alone was known, under every path that has them.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn complete(&self, digests: FileDigests) -> Result<(), StoreError> {
+        self.inner.db.write(move |db| complete(db, &digests))
     }
 
     /// Forgets the file at a path.

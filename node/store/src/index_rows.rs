@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use maven_layout::{PathKind, RepoPath};
-use pyrsia_digest::FileDigests;
+use pyrsia_digest::{FileDigests, KnownDigests, OtherDigests};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use crate::database::Schema;
@@ -16,7 +17,7 @@ pub(crate) const INDEX: Schema = Schema {
     application_id: 0x5059_4958, // "PYIX"
     // Derived: a power cut may cost the last records, never the database.
     synchronous: "NORMAL",
-    migrations: &[VERSION_1],
+    migrations: &[VERSION_1, VERSION_2],
 };
 
 const VERSION_1: &str = "
@@ -57,6 +58,36 @@ CREATE TABLE quarantine (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Digests may be missing, all but the one that names the file. SQLite cannot take a NOT NULL back from a column.
+const VERSION_2: &str = "
+CREATE TABLE files_2 (
+    path          TEXT PRIMARY KEY,
+    group_id      TEXT,               -- these three only for files of a release or snapshot
+    artifact_id   TEXT,
+    version       TEXT,
+    size          INTEGER NOT NULL,
+    md5           BLOB CHECK (length(md5) = 16),    -- these four all or none
+    sha1          BLOB CHECK (length(sha1) = 20),
+    sha256        BLOB NOT NULL CHECK (length(sha256) = 32),
+    sha512        BLOB CHECK (length(sha512) = 64),
+    blake3        BLOB CHECK (length(blake3) = 32),
+    origin        TEXT NOT NULL,
+    verified_by   TEXT NOT NULL,
+    last_modified INTEGER,
+    first_seen    INTEGER NOT NULL,
+    last_use      INTEGER NOT NULL,
+    CHECK ((md5 IS NULL) + (sha1 IS NULL) + (sha512 IS NULL) + (blake3 IS NULL) IN (0, 4))
+) STRICT;
+INSERT INTO files_2 (path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3, origin, verified_by,
+                     last_modified, first_seen, last_use)
+    SELECT path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3, origin, verified_by,
+           last_modified, first_seen, last_use FROM files;
+DROP TABLE files;
+ALTER TABLE files_2 RENAME TO files;
+CREATE INDEX files_by_release ON files (group_id, artifact_id, version) WHERE group_id IS NOT NULL;
+CREATE INDEX files_by_blob ON files (sha256);
+";
+
 pub(crate) const FILE_COLUMNS: &str =
     "path, size, md5, sha1, sha256, sha512, blake3, origin, verified_by, last_modified, first_seen, last_use";
 
@@ -71,6 +102,7 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
         _ => None,
     };
     let digests = &record.digests;
+    let others = digests.others.as_ref();
     db.prepare_cached(
         "INSERT OR REPLACE INTO files (path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3,
                                        origin, verified_by, last_modified, first_seen, last_use)
@@ -82,11 +114,11 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
         release.as_ref().map(|c| c.artifact.as_str()),
         release.as_ref().map(|c| c.version.as_str()),
         int(digests.size)?,
-        digests.md5.as_bytes(),
-        digests.sha1.as_bytes(),
+        others.map(|others| others.md5.as_bytes()),
+        others.map(|others| others.sha1.as_bytes()),
         digests.sha256.as_bytes(),
-        digests.sha512.as_bytes(),
-        digests.blake3.as_bytes(),
+        others.map(|others| others.sha512.as_bytes()),
+        others.map(|others| others.blake3.as_bytes()),
         &record.origin,
         &record.verified_by,
         record.last_modified.map(int).transpose()?,
@@ -94,6 +126,21 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
         int(record.last_use)?,
     ))?;
     db.prepare_cached("DELETE FROM absent WHERE path = ?1")?.execute([record.path.as_str()])?;
+    Ok(())
+}
+
+/// Sets the digests that were missing, under every path that has these bytes.
+pub(crate) fn complete(db: &Connection, all: &FileDigests) -> Result<(), Fault> {
+    db.prepare_cached(
+        "UPDATE files SET md5 = ?1, sha1 = ?2, sha512 = ?3, blake3 = ?4 WHERE sha256 = ?5 AND md5 IS NULL",
+    )?
+    .execute((
+        all.md5.as_bytes(),
+        all.sha1.as_bytes(),
+        all.sha512.as_bytes(),
+        all.blake3.as_bytes(),
+        all.sha256.as_bytes(),
+    ))?;
     Ok(())
 }
 
@@ -108,20 +155,20 @@ pub(crate) fn write_touches(db: &Connection, batch: &HashMap<RepoPath, u64>) -> 
 pub(crate) fn record(row: &Row<'_>) -> Result<FileRecord, Fault> {
     Ok(FileRecord {
         path: parsed(row, 0)?,
-        digests: FileDigests {
-            size: uint(row, 1)?,
-            md5: md5(row, 2)?,
-            sha1: sha1(row, 3)?,
-            sha256: sha256(row, 4)?,
-            sha512: sha512(row, 5)?,
-            blake3: blake3(row, 6)?,
-        },
+        digests: KnownDigests { size: uint(row, 1)?, sha256: sha256(row, 4)?, others: others(row)? },
         origin: row.get(7)?,
         verified_by: row.get(8)?,
         last_modified: optional_uint(row, 9)?,
         first_seen: uint(row, 10)?,
         last_use: uint(row, 11)?,
     })
+}
+
+fn others(row: &Row<'_>) -> Result<Option<OtherDigests>, Fault> {
+    if row.get_ref(2)? == ValueRef::Null {
+        return Ok(None);
+    }
+    Ok(Some(OtherDigests { md5: md5(row, 2)?, sha1: sha1(row, 3)?, sha512: sha512(row, 5)?, blake3: blake3(row, 6)? }))
 }
 
 pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(row: &Row<'_>, column: usize) -> Result<T, Fault> {

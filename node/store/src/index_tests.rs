@@ -9,7 +9,7 @@ fn path(text: &str) -> RepoPath {
 fn record(path_text: &str, bytes: &[u8]) -> FileRecord {
     FileRecord {
         path: path(path_text),
-        digests: FileDigests::of(bytes),
+        digests: FileDigests::of(bytes).into(),
         origin: "upstream".to_owned(),
         verified_by: "sha1".to_owned(),
         last_modified: Some(100),
@@ -166,4 +166,54 @@ fn a_path_that_is_none_is_damage_not_a_panic() {
     assert!(matches!(store.files(None, 10), Err(StoreError::Corrupt { .. })));
     other.execute("UPDATE files SET path = 'a', size = -1", []).unwrap();
     assert!(matches!(store.file(&path("a")), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn digests_that_nobody_needed_yet_are_completed_under_every_path() {
+    let (dir, store) = store();
+    let named = |path: &str| {
+        let mut named = record(path, b"jar");
+        named.digests.others = None;
+        named
+    };
+    const COPY: &str = "org/acme/lib/1.0/lib-1.0-copy.jar";
+    store.pin_file(named(JAR)).unwrap();
+    store.put_file(named(COPY)).unwrap();
+    store.put_file(record("archetype-catalog.xml", b"catalog")).unwrap();
+    drop(store);
+    let store = IndexStore::open(dir.path()).unwrap();
+    assert_eq!(store.file(&path(JAR)).unwrap(), Some(named(JAR)));
+    assert_eq!(store.pin_file(record(JAR, b"jar")).unwrap(), Pinned::Same(named(JAR)));
+    store.complete(FileDigests::of(b"jar")).unwrap();
+    store.complete(FileDigests::of(b"unknown")).unwrap();
+    for known in [record(JAR, b"jar"), record(COPY, b"jar"), record("archetype-catalog.xml", b"catalog")] {
+        assert_eq!(store.file(&known.path).unwrap(), Some(known));
+    }
+}
+
+#[test]
+fn an_index_of_the_first_schema_is_brought_forward() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = FileDigests::of(b"jar");
+    let db = rusqlite::Connection::open(dir.path().join(INDEX.file_name)).unwrap();
+    db.execute_batch(INDEX.migrations[0]).unwrap();
+    db.pragma_update(None, "application_id", INDEX.application_id).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    db.execute(
+        "INSERT INTO files VALUES (?1, 'org.acme', 'lib', '1.0', 3, ?2, ?3, ?4, ?5, ?6, 'upstream', 'sha1', 100, 200, 200)",
+        (JAR, all.md5.as_bytes(), all.sha1.as_bytes(), all.sha256.as_bytes(), all.sha512.as_bytes(), all.blake3.as_bytes()),
+    )
+    .unwrap();
+    db.execute("INSERT INTO absent VALUES ('a/b', 5)", []).unwrap();
+    drop(db);
+    let store = IndexStore::open(dir.path()).unwrap();
+    assert!(!store.began_empty());
+    assert_eq!(store.file(&path(JAR)).unwrap(), Some(record(JAR, b"jar")));
+    assert_eq!(store.absent(&path("a/b")).unwrap(), Some(5));
+    let coordinates = ("org.acme".parse().unwrap(), "lib".parse().unwrap());
+    assert_eq!(store.versions(&coordinates.0, &coordinates.1).unwrap(), ["1.0".parse().unwrap()]);
+    let mut named = record("org/acme/lib/2.0/lib-2.0.jar", b"two");
+    named.digests.others = None;
+    store.put_file(named.clone()).unwrap();
+    assert_eq!(store.file(&named.path).unwrap(), Some(named));
 }

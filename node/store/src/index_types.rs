@@ -1,15 +1,16 @@
 //! What the index remembers.
 
 use maven_layout::RepoPath;
-use pyrsia_digest::{FileDigests, Sha256};
+use pyrsia_digest::{KnownDigests, Sha256};
 
 /// A file that the node has, under its repository path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
     /// Where it is served.
     pub path: RepoPath,
-    /// Size and digests; the SHA-256 names its blob.
-    pub digests: FileDigests,
+    /// Size and digests; the SHA-256 names its blob. Those that were not computed yet are set by
+    /// [`crate::IndexStore::complete`].
+    pub digests: KnownDigests,
     /// Which origin it came from, by the origin's id; for a file made by a build, as the caller names it.
     pub origin: String,
     /// By what its bytes were verified when they arrived, in the caller's words (`sha1,sha512`, `ledger`, ...); empty

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use build_spec::{BuildError, RepositoryId, Specification};
 use maven_layout::{ChecksumAlgorithm, Coordinates, RepoPath};
-use pyrsia_digest::FileDigests;
+use pyrsia_digest::{FileDigests, KnownDigests};
 
 pub(crate) use answers::{Answers, hash};
 pub(crate) use record::{Recorder, not_had};
@@ -40,6 +40,12 @@ pub(crate) enum Known {
     All(Box<FileDigests>),
     /// The SHA-256 of the manifest; the content is checked against it when it is read.
     Sha256(pyrsia_digest::Sha256),
+}
+
+impl From<KnownDigests> for Known {
+    fn from(digests: KnownDigests) -> Self {
+        digests.all().map_or(Self::Sha256(digests.sha256), |all| Self::All(Box::new(all)))
+    }
 }
 
 /// The repositories that a specification lets a build ask, in order.

@@ -54,7 +54,7 @@ impl Recorder {
                     self.left
                         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size))
                         .map_err(|_| BuildError::Limit(BuildLimit::Disk))?;
-                    (Held::File { file, size, known: Known::All(Box::new(digests)) }, status)
+                    (Held::File { file, size, known: digests.into() }, status)
                 }
                 Ok(Input::Absent) => (Held::Absent, InputStatus::Absent),
                 Err(error) => return Err(not_had(error)),

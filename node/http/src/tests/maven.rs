@@ -14,16 +14,17 @@ async fn get_and_head_say_the_same() {
     let get = face.get(URL).await;
     assert_eq!((get.status, &get.body[..]), (StatusCode::OK, &b"0123456789"[..]));
     let etag = format!("\"{}\"", file.digests.sha256);
+    let all = file.digests.all().unwrap();
     for (name, value) in [
         ("content-length", "10"),
         ("content-type", "application/java-archive"),
         ("etag", &etag),
         ("last-modified", "Tue, 14 Nov 2023 22:13:20 GMT"),
         ("accept-ranges", "bytes"),
-        ("x-checksum-sha1", &file.digests.sha1.to_string()),
-        ("x-checksum-md5", &file.digests.md5.to_string()),
-        ("x-checksum-sha256", &file.digests.sha256.to_string()),
-        ("x-checksum-sha512", &file.digests.sha512.to_string()),
+        ("x-checksum-sha1", &all.sha1.to_string()),
+        ("x-checksum-md5", &all.md5.to_string()),
+        ("x-checksum-sha256", &all.sha256.to_string()),
+        ("x-checksum-sha512", &all.sha512.to_string()),
         ("x-pyrsia-provenance", "verified"),
         ("content-security-policy", "sandbox; default-src 'none'; frame-ancestors 'none'"),
         ("x-content-type-options", "nosniff"),
@@ -35,6 +36,19 @@ async fn get_and_head_say_the_same() {
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(head.headers, get.headers);
     assert!(head.body.is_empty());
+}
+
+#[tokio::test]
+async fn checksums_that_are_not_known_are_left_out() {
+    let face = Face::new();
+    let mut file = face.files.file(face.dir.path(), JAR, b"0123456789");
+    file.digests.others = None;
+    face.files.set(JAR, Ok(Answer::File(file.clone())));
+    let get = face.get(URL).await;
+    assert_eq!(get.header("x-checksum-sha256"), Some(file.digests.sha256.to_string().as_str()));
+    for name in ["x-checksum-sha1", "x-checksum-md5", "x-checksum-sha512"] {
+        assert_eq!(get.header(name), None, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -4,20 +4,20 @@
 //! Peers are asked one after the other, authorities first; one that gives other bytes is passed over for a while.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use build_spec::Specification;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use maven_layout::RepoPath;
-use pyrsia_blobs::{AsyncBlobWriter, BlobStore, Expected, StoredBlob};
+use pyrsia_blobs::{AsyncBlobWriter, AsyncSealedBlob, BlobStore, Expected, StoredBlob};
 use pyrsia_digest::Sha256;
 use pyrsia_fetch::{ChecksumReport, FetchError, Interrupted, Origin, OriginAnswer, SingleFlight};
-use pyrsia_network::{BlobError, Method, Network, PeerName};
+use pyrsia_network::{BlobError, BlobSink, Method, Network, PeerName};
 use pyrsia_rebuilds::PeerBlobs;
-use tokio::io::AsyncReadExt as _;
 
 use super::bodies::{Document, DocumentRequest};
 use crate::image_store::{ImagePeers, KnownImage, MAX_LAYER};
@@ -26,11 +26,9 @@ use crate::image_store::{ImagePeers, KnownImage, MAX_LAYER};
 const MAX_FILE: u64 = 4 << 30;
 /// Peers that are asked for one thing.
 const MAX_ASKED: usize = 8;
-/// Bytes between the network and the disk.
-const PIPE_BYTES: usize = 1 << 20;
-/// A transfer may take this long, and a second more for each so many bytes that came.
-const GRACE: Duration = Duration::from_secs(20);
-const MIN_RATE: u64 = 64 << 10;
+/// Of files of this size, in bytes, the digest that was asked for is the only one computed while they come; the four others
+/// would take several times as long as the transfer.
+const NAME_ALONE_FROM: u64 = 8 << 20;
 /// For how long a peer that gave other bytes than asked for, or none in time, is passed over.
 const DISTRUST: Duration = Duration::from_secs(600);
 
@@ -127,11 +125,8 @@ impl Inner {
         max_bytes: u64,
         blobs: &BlobStore,
     ) -> anyhow::Result<Option<StoredBlob>> {
-        let (mut sink, source) = tokio::io::duplex(PIPE_BYTES);
-        let transfer = async move { self.network.blob(peer, &sha256, max_bytes, &mut sink).await };
-        // Whichever side fails drops its end of the pipe, which ends the other.
-        let (transferred, written) = tokio::join!(transfer, pump(source, blobs));
-        match transferred {
+        let mut incoming = Incoming { blobs, writer: None, sealed: None };
+        match self.network.blob(peer, &sha256, max_bytes, &mut incoming).await {
             Ok(_) => {}
             Err(BlobError::NotFound) => return Ok(None),
             Err(error) => {
@@ -144,46 +139,46 @@ impl Inner {
                 if !excused {
                     self.distrust(peer, &error.to_string());
                 }
-                if matches!(written, Err(Pumped::TooSlow)) {
-                    self.distrust(peer, "too slow a transfer");
-                }
-                // A full disk shows as a broken transfer; the disk's own words say more.
-                return Err(match written {
-                    Err(pumped) => pumped.into(),
-                    Ok(_) => error.into(),
-                });
+                return Err(error.into());
             }
         }
-        // Hashed again by the store, which is the only way into it.
-        Ok(Some(written?.finish_expecting(Expected::sha256(sha256)).await?))
+        let sealed = incoming.sealed.context("a transfer ended before its bytes did")?;
+        // The network has compared. It is looked at here as well, since a blob is visible under the name that it has.
+        Expected::sha256(sha256).check(sealed.digests())?;
+        Ok(Some(sealed.commit().await?))
     }
 }
 
-/// Why bytes were not written to the end.
-#[derive(Debug, thiserror::Error)]
-enum Pumped {
-    #[error("less than {MIN_RATE} bytes a second came")]
-    TooSlow,
-    #[error(transparent)]
-    Blobs(#[from] pyrsia_blobs::BlobError),
-    #[error(transparent)]
-    Pipe(#[from] std::io::Error),
+/// The bytes of a transfer on their way into the store, where nobody sees them before it has ended well.
+struct Incoming<'a> {
+    blobs: &'a BlobStore,
+    writer: Option<AsyncBlobWriter>,
+    sealed: Option<AsyncSealedBlob>,
 }
 
-/// Writes what comes into a temporary file of the store. **Whoever sends demands no trust in the size that it declares: it
-/// has to keep a pace**, so that a slow peer costs seconds and not the time of a file that it invents.
-async fn pump(mut source: tokio::io::DuplexStream, blobs: &BlobStore) -> Result<AsyncBlobWriter, Pumped> {
-    let mut writer = blobs.async_writer().await?;
-    let begun = Instant::now();
-    loop {
-        let mut chunk = BytesMut::with_capacity(PIPE_BYTES / 4);
-        let allowed = GRACE + Duration::from_secs(writer.size() / MIN_RATE);
-        let left = allowed.saturating_sub(begun.elapsed());
-        let read = tokio::time::timeout(left, source.read_buf(&mut chunk)).await.map_err(|_| Pumped::TooSlow)?;
-        if read? == 0 {
-            return Ok(writer);
-        }
-        writer.write(chunk.freeze()).await?;
+#[async_trait]
+impl BlobSink for Incoming<'_> {
+    async fn begin(&mut self, size: u64) -> io::Result<()> {
+        let writer = if size < NAME_ALONE_FROM {
+            self.blobs.async_writer().await
+        } else {
+            self.blobs.async_writer_of_name().await
+        };
+        self.writer = Some(writer.map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    async fn piece(&mut self, piece: Bytes) -> io::Result<()> {
+        let writer = self.writer.as_mut().ok_or(io::ErrorKind::InvalidInput)?;
+        writer.write(piece).await.map_err(io::Error::other)
+    }
+
+    async fn end(&mut self) -> io::Result<Sha256> {
+        let writer = self.writer.take().ok_or(io::ErrorKind::InvalidInput)?;
+        let sealed = writer.seal().await.map_err(io::Error::other)?;
+        let sha256 = sealed.digests().sha256;
+        self.sealed = Some(sealed);
+        Ok(sha256)
     }
 }
 
@@ -198,7 +193,14 @@ impl Origin for Fetcher {
         let Some(sha256) = expected.sha256 else { return Ok(OriginAnswer::Absent) };
         debug_assert_eq!(blobs.root(), self.inner.blobs.root());
         match self.blob(sha256, expected.size.unwrap_or(MAX_FILE)).await {
-            Came::Stored(stored) => {
+            Came::Stored(mut stored) => {
+                if !expected.is_of_name() && stored.digests.others.is_none() {
+                    let blobs = self.inner.blobs.clone();
+                    let hashing = tokio::task::spawn_blocking(move || blobs.verify(&sha256));
+                    let failed = |reason: String| FetchError::Connect { url: format!("peers/{path}"), reason };
+                    let all = hashing.await.map_err(|error| failed(error.to_string()))?;
+                    stored.digests = all.map_err(|error| failed(error.to_string()))?.into();
+                }
                 Ok(OriginAnswer::Found { stored, last_modified: None, checksums: ChecksumReport::default() })
             }
             Came::Nobody => Ok(OriginAnswer::Absent),
