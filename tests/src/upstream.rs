@@ -51,6 +51,8 @@ struct Content {
     files: HashMap<String, Vec<u8>>,
     behaviours: HashMap<String, Behaviour>,
     requests: Vec<(String, String)>,
+    /// The value of `Authorization` without which there is no answer.
+    demanded: Option<String>,
 }
 
 /// The server; it ends when dropped.
@@ -140,6 +142,11 @@ impl Upstream {
         self.content().behaviours.insert(path.to_owned(), behaviour);
     }
 
+    /// From now on nothing is answered without this value of `Authorization`.
+    pub fn demand(&self, authorization: &str) {
+        self.content().demanded = Some(authorization.to_owned());
+    }
+
     /// Back to normal for a path.
     pub fn mend(&self, path: &str) {
         self.content().behaviours.remove(path);
@@ -181,14 +188,24 @@ fn serve(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()>
     let (Some(method), Some(target)) = (words.next(), words.next()) else {
         return Ok(());
     };
+    let mut authorization = None;
     let mut line = String::new();
     while reader.read_line(&mut line)? > 2 {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("authorization")
+        {
+            authorization = Some(value.trim().to_owned());
+        }
         line.clear();
     }
     let path = target.trim_start_matches('/').to_owned();
     let (mut file, behaviour, behind) = {
         let mut content = content.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         content.requests.push((method.to_owned(), path.clone()));
+        if content.demanded.is_some() && content.demanded != authorization {
+            let head = "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            return stream.write_all(head.as_bytes());
+        }
         let own = lookup(&content.files, &path).map(|bytes| (bytes, MODIFIED.to_owned()));
         let known = own.map(Some).or_else(|| content.fetched.get(&path).cloned());
         let behind = content.behind.clone().filter(|_| known.is_none());

@@ -23,4 +23,5 @@ mod rebuild;
 mod releases;
 mod restart;
 mod tracked_files;
+mod upstreams;
 mod workspace_rules;

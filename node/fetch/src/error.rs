@@ -22,6 +22,12 @@ pub enum FetchError {
         /// What the client's library says.
         reason: String,
     },
+    /// Nobody is asked: the node is offline.
+    #[error("{path} is not here, and this node is offline: it asks no upstream")]
+    Offline {
+        /// The file's path.
+        path: String,
+    },
     /// No connection: name not resolved, refused, TLS failed.
     #[error("cannot connect for {url}: {reason}")]
     Connect {

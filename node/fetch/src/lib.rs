@@ -38,4 +38,4 @@ pub use error::FetchError;
 pub use find::{FindConfig, FindError, FoundUpstream, find_central};
 pub use flight::{Interrupted, SingleFlight};
 pub use http_origin::HttpOrigin;
-pub use origin::{Origin, OriginAnswer};
+pub use origin::{Offline, Origin, OriginAnswer};

@@ -23,6 +23,20 @@ pub trait Origin: Send + Sync {
     async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError>;
 }
 
+/// Stands for all origins while none may be asked. **It knows nothing, so nothing is absent on its account.**
+pub struct Offline;
+
+#[async_trait]
+impl Origin for Offline {
+    fn id(&self) -> &str {
+        "offline"
+    }
+
+    async fn fetch(&self, path: &RepoPath, _: &Expected, _: &BlobStore) -> Result<OriginAnswer, FetchError> {
+        Err(FetchError::Offline { path: path.to_string() })
+    }
+}
+
 /// What an origin has at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one for each download, and nearly always the large one")]

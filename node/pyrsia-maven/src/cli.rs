@@ -133,6 +133,9 @@ pub struct NodeArgs {
     /// Maven Central or a mirror of it; `none` for no upstream [default: found as Maven finds it]
     #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true)]
     pub upstream: Option<String>,
+    /// Ask no upstream: serve what the store, the ledger and peers have
+    #[arg(long)]
+    pub offline: bool,
     /// Clone sources whose address begins with PREFIX from REPLACEMENT
     #[arg(long, value_name = "PREFIX=REPLACEMENT")]
     pub source_mirror: Vec<SourceMirror>,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use java_builder::JavaBuilderConfig;
 use pyrsia_consensus::ConsensusConfig;
+use pyrsia_fetch::HttpConfig;
 use pyrsia_network::NetworkConfig;
 use pyrsia_rebuilds::Patience;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub const FILE_NAME: &str = "config.toml";
 pub struct Config {
     /// The node itself.
     pub node: NodeConfig,
+    /// Further Maven repositories, in the order in which they are asked.
+    pub upstreams: Vec<UpstreamConfig>,
     /// What is served under which provenance.
     pub policy: PolicyConfig,
     /// Where sources are cloned from: `"https://host/path/" = "file:///mirror/"`; the longest prefix wins.
@@ -48,12 +51,43 @@ pub struct NodeConfig {
     /// Maven Central or a mirror of it; `none` for no upstream; nothing: found as the user's Maven finds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
+    /// Ask no upstream for anything.
+    pub offline: bool,
 }
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7888)), allowed_hosts: Vec::new(), upstream: None }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7888)), allowed_hosts: Vec::new(), upstream: None, offline: false }
     }
+}
+
+/// One `[[upstreams]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamConfig {
+    /// A name for logs and records. `central` stands for Maven Central, which else is the last one.
+    pub id: String,
+    /// Address; left out for `central` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Groups that it is asked for; a group that is named here is asked of no upstream that names it less precisely. None: all.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Groups that it is never asked for.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// User name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The environment variable that holds the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_env: Option<String>,
+    /// The file whose first line is the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// Limits and times.
+    #[serde(default)]
+    pub http: HttpConfig,
 }
 
 /// Section `[policy]`.

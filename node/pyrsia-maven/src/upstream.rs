@@ -1,43 +1,118 @@
-//! Where Maven Central is: named by the user, else found as the user's Maven finds it.
+//! The upstreams: Maven Central, named by the user or found as the user's Maven finds it, and others that the configuration lists.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use pyrsia_fetch::{FindConfig, FindError, FoundUpstream, HttpConfig, HttpOrigin, Origin, find_central};
+use anyhow::{Context as _, bail};
+use pyrsia_fetch::{FindConfig, FindError, FoundUpstream, HttpConfig, HttpOrigin, find_central};
+use pyrsia_repository::{GroupPattern, Route};
 
-/// The word that switches the upstream off.
+use crate::config::{Config, UpstreamConfig};
+
+/// The word that switches Maven Central off.
 pub const NONE: &str = "none";
+const CONFIGURATION: &str = "configuration";
+
+/// The id of Maven Central. Builds ask it and no other, so that all authorities see the same repository.
+const CENTRAL: &str = "central";
 
 /// An upstream and how it was found.
 pub struct Upstream {
-    /// The origin.
-    pub origin: Arc<dyn Origin>,
+    /// Its name.
+    pub id: String,
+    /// Whom to ask, and for what.
+    pub asked: pyrsia_repository::Upstream,
     /// Its address without credentials.
     pub url: String,
     /// `configuration`, or the file of Maven's that names it.
     pub found: String,
 }
 
-/// The upstream that is configured, else the one that Maven would use. `None` only when it is switched off or when this
-/// machine has no Maven; the reason is logged.
+impl Upstream {
+    /// Whether it is Maven Central, or stands for it.
+    pub fn is_central(&self) -> bool {
+        self.id == CENTRAL
+    }
+}
+
+/// The upstreams in the order in which they are asked: the configured ones, and Maven Central where it is listed, else at the
+/// end.
 ///
 /// `own` is this node's address: a user who has pasted the node's mirror line into settings.xml must not make the node its
 /// own upstream, so such a mirror is passed over, and what Maven would use without it is used.
-pub async fn find(configured: Option<&str>, own: Option<SocketAddr>) -> anyhow::Result<Option<Upstream>> {
-    let (url, found) = match configured {
-        Some(NONE) => return Ok(None),
-        Some(url) => (url.to_owned(), "configuration".to_owned()),
-        None => match of_maven(own).await? {
+pub async fn find_all(config: &Config, own: Option<SocketAddr>) -> anyhow::Result<Vec<Upstream>> {
+    let mut listed = config.upstreams.clone();
+    if !listed.iter().any(|upstream| upstream.id == CENTRAL) && config.node.upstream.as_deref() != Some(NONE) {
+        let (include, exclude, http) = (Vec::new(), Vec::new(), HttpConfig::default());
+        let (username, password_env, password_file) = (None, None, None);
+        let id = CENTRAL.to_owned();
+        listed.push(UpstreamConfig { id, url: None, include, exclude, username, password_env, password_file, http });
+    }
+    let mut names = BTreeSet::new();
+    let mut all = Vec::new();
+    for upstream in &listed {
+        let id = &upstream.id;
+        anyhow::ensure!(names.insert(id), "[[upstreams]] {id} is there twice");
+        let found = of(upstream, config, own).await.with_context(|| format!("[[upstreams]] {id}"))?;
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+async fn of(upstream: &UpstreamConfig, config: &Config, own: Option<SocketAddr>) -> anyhow::Result<Option<Upstream>> {
+    check_id(&upstream.id)?;
+    let (url, found) = match (&upstream.url, config.node.upstream.as_deref()) {
+        (Some(_), _) if upstream.id == CENTRAL => bail!("its address is set by `upstream` in [node]"),
+        (Some(url), _) => (url.clone(), CONFIGURATION.to_owned()),
+        (None, _) if upstream.id != CENTRAL => bail!("it has no url"),
+        (None, Some(NONE)) => bail!("`upstream` in [node] says `{NONE}`"),
+        (None, Some(url)) => (url.to_owned(), CONFIGURATION.to_owned()),
+        (None, None) => match of_maven(own).await? {
             Some(found) => (found.url, found.how),
             None => return Ok(None),
         },
     };
-    let origin = HttpOrigin::new("central", &url, HttpConfig::default())?;
-    Ok(Some(Upstream { url: origin.base_url(), origin: Arc::new(origin), found }))
+    let origin = HttpOrigin::new(&upstream.id, &with_credentials(&url, upstream)?, upstream.http.clone())?;
+    let patterns = |texts: &[String]| texts.iter().map(|text| text.parse()).collect::<Result<Vec<GroupPattern>, _>>();
+    let route = Route::new(patterns(&upstream.include)?, patterns(&upstream.exclude)?);
+    let url = origin.base_url();
+    let asked = pyrsia_repository::Upstream { origin: Arc::new(origin), route };
+    Ok(Some(Upstream { id: upstream.id.clone(), asked, url, found }))
 }
 
-/// The address that Maven would use on this machine, whoever is to use it; `own` is passed over, as by [`find`].
+/// Ids stand in records beside the names that the node itself gives.
+fn check_id(id: &str) -> anyhow::Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let right = (1..=64).contains(&id.len()) && id.chars().all(plain) && !["peers", "store", "offline"].contains(&id);
+    anyhow::ensure!(right, "an id has 1 to 64 letters, digits, dots, dashes and underscores, and is not `peers` or `store`");
+    Ok(())
+}
+
+fn with_credentials(url: &str, upstream: &UpstreamConfig) -> anyhow::Result<String> {
+    let password = match (&upstream.password_env, &upstream.password_file) {
+        (Some(_), Some(_)) => bail!("`password_env` and `password_file` exclude each other"),
+        (Some(name), None) => {
+            Some(std::env::var(name).with_context(|| format!("the variable {name}, named by `password_env`"))?)
+        }
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Some(text.lines().next().unwrap_or_default().to_owned())
+        }
+        (None, None) => None,
+    };
+    let Some(username) = &upstream.username else {
+        anyhow::ensure!(password.is_none(), "there is a password and no `username`");
+        return Ok(url.to_owned());
+    };
+    // Not in the error: what does not parse may hold a password.
+    let mut url = reqwest::Url::parse(url).map_err(|error| anyhow::anyhow!("the url is not valid: {error}"))?;
+    let set = url.set_username(username).and_then(|()| url.set_password(password.as_deref()));
+    set.map_err(|()| anyhow::anyhow!("an address of this kind takes no user name"))?;
+    Ok(url.into())
+}
+
+/// The address that Maven would use on this machine, whoever is to use it; `own` is passed over, as by [`find_all`].
 pub async fn address(own: Option<SocketAddr>) -> anyhow::Result<Option<String>> {
     Ok(of_maven(own).await?.map(|found| found.url))
 }
@@ -76,6 +151,17 @@ fn is_own(url: &str, own: Option<SocketAddr>) -> bool {
 mod tests {
     use super::*;
 
+    fn config(text: &str) -> Config {
+        toml::from_str(text).unwrap()
+    }
+
+    async fn refusal(text: &str) -> String {
+        match find_all(&config(text), None).await {
+            Ok(_) => panic!("accepted: {text}"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
     #[test]
     fn a_node_knows_its_own_address_by_every_name() {
         let own = Some(SocketAddr::from(([127, 0, 0, 1], 7888)));
@@ -85,5 +171,64 @@ mod tests {
         for url in ["http://127.0.0.1:7889/maven2/", "https://repository.example/maven2/", "not an address"] {
             assert!(!is_own(url, own), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn central_is_the_last_unless_it_is_listed() {
+        let two = "[[upstreams]]\nid = \"a\"\nurl = \"https://a.example/m\"\n[[upstreams]]\nid = \"central\"\nexclude = [\"com.acme\"]\n\
+                   [[upstreams]]\nid = \"b\"\nurl = \"https://b.example/m\"\n";
+        let central = "[node]\nupstream = \"https://c.example/m\"\n";
+        let ids = |all: Vec<Upstream>| all.into_iter().map(|found| (found.id, found.url)).collect::<Vec<_>>();
+        let found = ids(find_all(&config(&format!("{central}{two}")), None).await.unwrap());
+        let (a, b, c) = ("https://a.example/m/", "https://b.example/m/", "https://c.example/m/");
+        assert_eq!(found, [("a", a), ("central", c), ("b", b)].map(|(id, url)| (id.to_owned(), url.to_owned())));
+        let one = "[[upstreams]]\nid = \"a\"\nurl = \"https://a.example/m\"\n";
+        let found = ids(find_all(&config(&format!("{central}{one}")), None).await.unwrap());
+        assert_eq!(found, [("a", a), ("central", c)].map(|(id, url)| (id.to_owned(), url.to_owned())));
+        let found = ids(find_all(&config(&format!("[node]\nupstream = \"none\"\n{one}")), None).await.unwrap());
+        assert_eq!(found, [("a".to_owned(), a.to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_is_refused_by_name_and_without_passwords() {
+        let upstream = |more: &str| format!("[node]\nupstream = \"none\"\n[[upstreams]]\nid = \"a\"\n{more}");
+        let url = "url = \"https://a.example/\"\n";
+        for (text, wanted) in [
+            (upstream(""), "it has no url"),
+            (upstream("url = \"http://user:secret@a.example/\"\n"), "plain http"),
+            (upstream(&format!("{url}include = [\"com..acme\"]\n")), "com..acme"),
+            (upstream(&format!("{url}password_file = \"/none/secret\"\n")), "/none/secret"),
+            (upstream(&format!("{url}username = \"u\"\npassword_env = \"PYRSIA_TEST_NO_SUCH_VARIABLE\"\n")), "PYRSIA_TEST"),
+            (upstream(&format!("{url}username = \"u\"\npassword_env = \"A\"\npassword_file = \"B\"\n")), "exclude"),
+            (upstream(&format!("{url}[[upstreams]]\nid = \"a\"\n{url}")), "twice"),
+            ("[node]\nupstream = \"none\"\n[[upstreams]]\nid = \"central\"\n".to_owned(), "none"),
+            (format!("[[upstreams]]\nid = \"central\"\n{url}"), "[node]"),
+            (format!("[node]\nupstream = \"none\"\n[[upstreams]]\nid = \"peers\"\n{url}"), "an id has"),
+        ] {
+            let refusal = refusal(&text).await;
+            assert!(refusal.contains(wanted), "{wanted}: {refusal}");
+            assert!(!refusal.contains("secret@") && !refusal.contains("user:"), "{refusal}");
+        }
+        let unknown = toml::from_str::<Config>(&upstream("pasword_env = \"X\"\n")).unwrap_err().to_string();
+        assert!(unknown.contains("pasword_env"), "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_first_line_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "p@ss:word\nnot this\n").unwrap();
+        let upstream = UpstreamConfig {
+            id: "a".to_owned(),
+            url: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            username: Some("us/er".to_owned()),
+            password_env: None,
+            password_file: Some(file),
+            http: HttpConfig::default(),
+        };
+        let url = with_credentials("https://a.example/m/", &upstream).unwrap();
+        assert_eq!(url, "https://us%2Fer:p%40ss%3Aword@a.example/m/");
     }
 }

@@ -6,6 +6,7 @@ use pyrsia_digest::Sha256;
 use crate::answer::{Provenance, Withheld, WithheldReason};
 use crate::ledger_view::{FileFacts, FileState, LedgerView};
 use crate::policy::{Policies, Policy};
+use crate::routing::group_around;
 
 /// What to do about a path. Carried out by [`Repository`](crate::Repository).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,18 +208,6 @@ fn looks_like_a_folder(name: &str) -> bool {
     stem.is_empty()
         || !extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
         || !extension.bytes().any(|byte| byte.is_ascii_alphabetic())
-}
-
-/// The longest beginning of the path's folders that reads as a group.
-fn group_around(path: &RepoPath) -> Option<GroupId> {
-    let mut folders: Vec<&str> = path.segments().take_while(|segment| !segment.contains('.')).collect();
-    while !folders.is_empty() {
-        if let Ok(group) = folders.join(".").parse() {
-            return Some(group);
-        }
-        folders.pop();
-    }
-    None
 }
 
 fn blocked(coordinates: &Coordinates) -> Withheld {

@@ -7,7 +7,8 @@
 //! Invariants:
 //! - bytes whose digest differs from the one that the ledger records for their path are never served, under any policy;
 //! - a group with a native namespace is never asked upstream: its files come from the store, by the verdict's digest;
-//! - "absent" is said only when the ledger does not know the file and every origin said so itself; a failing upstream is an
+//! - a group that an upstream's patterns name is asked of no upstream that names it less precisely ([`Route`]);
+//! - "absent" is said only when the ledger does not know the file and every origin that may have it said so itself; a failing upstream is an
 //!   error, never an absence;
 //! - the first bytes seen for a release file are the ones that go on being served; other bytes are set aside;
 //! - nothing is answered before it is complete and verified; a checksum is always computed by us from those bytes.
@@ -23,6 +24,7 @@ mod local;
 mod policy;
 mod remote;
 mod render;
+mod routing;
 mod service;
 #[cfg(test)]
 mod test_ledger;
@@ -34,7 +36,8 @@ pub use error::RepositoryError;
 pub use ledger_view::{FileFacts, FileState, LedgerSource, LedgerView, ReleaseFacts};
 pub use policy::{GroupPattern, PatternError, Policies, Policy};
 pub use render::{Rendered, render};
-pub use service::{Clock, Parts, Repository, RepositoryConfig};
+pub use routing::Route;
+pub use service::{Clock, Parts, Repository, RepositoryConfig, Upstream};
 
 /// Where a repository's answers come from: [`Repository`], or a table in a test.
 #[async_trait::async_trait]

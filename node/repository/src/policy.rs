@@ -63,8 +63,17 @@ impl std::fmt::Display for GroupPattern {
 }
 
 impl GroupPattern {
+    /// `*`.
+    pub(crate) fn everything() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn is_everything(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// How specific the match is: the pattern's length, or `None` without a match.
-    fn matches(&self, group: &GroupId) -> Option<usize> {
+    pub(crate) fn matches(&self, group: &GroupId) -> Option<usize> {
         match &self.0 {
             None => Some(0),
             Some(outer) => group.is_within(outer).then(|| outer.as_str().len()),

@@ -11,7 +11,8 @@ use pyrsia_store::{FileRecord, Pinned, QuarantineRecord};
 
 use crate::error::RepositoryError;
 use crate::local::Local;
-use crate::service::Clock;
+use crate::routing;
+use crate::service::{Clock, Upstream};
 
 /// Paths whose time of refreshing is remembered; beyond it the memory begins anew.
 const REMEMBERED: usize = 100_000;
@@ -41,7 +42,7 @@ pub(crate) struct Remote {
 /// What a download needs, on its own, because it runs on when its caller has gone.
 #[derive(Clone)]
 struct Task {
-    origins: Arc<[Arc<dyn Origin>]>,
+    upstreams: Arc<[Upstream]>,
     peers: Option<Arc<dyn Origin>>,
     local: Local,
     clock: Clock,
@@ -68,13 +69,13 @@ enum Asked {
 
 impl Remote {
     pub(crate) fn new(
-        origins: Vec<Arc<dyn Origin>>,
+        upstreams: Vec<Upstream>,
         peers: Option<Arc<dyn Origin>>,
         local: Local,
         clock: Clock,
     ) -> Self {
         Self {
-            task: Task { origins: origins.into(), peers, local, clock, refreshed_at: Arc::default() },
+            task: Task { upstreams: upstreams.into(), peers, local, clock, refreshed_at: Arc::default() },
             downloads: SingleFlight::new(),
             refreshes: SingleFlight::new(),
             ask_peers: SingleFlight::new(),
@@ -241,8 +242,8 @@ impl Task {
     /// A failing origin fails the whole, because a document without its versions would hide them.
     async fn merged(&self, path: &RepoPath) -> Refreshed {
         let mut documents = Vec::new();
-        for origin in self.origins.iter() {
-            match self.ask(origin.as_ref(), path, &Expected::default()).await {
+        for origin in self.origins(path) {
+            match self.ask(origin, path, &Expected::default()).await {
                 Ok(Asked::Found(found)) => {
                     // Parsed before it is recorded: a checksum that fits proves only that the garbage arrived intact.
                     let bytes = self.local.read(path, &found.stored.digests.sha256).await?;
@@ -273,12 +274,18 @@ impl Task {
         Ok(Some(record))
     }
 
+    /// Who may be asked for a path, in order.
+    fn origins(&self, path: &RepoPath) -> Vec<&dyn Origin> {
+        let chosen = routing::chosen(path, self.upstreams.iter().map(|upstream| &upstream.route));
+        chosen.into_iter().filter_map(|at| self.upstreams.get(at)).map(|upstream| upstream.origin.as_ref()).collect()
+    }
+
     /// The first origin that has the file. Absent only if all say so.
     async fn ask_in_order(&self, path: &RepoPath, expected: &Expected) -> Result<Asked, RepositoryError> {
         let mut failures = Vec::new();
         let mut other_bytes = None;
-        for origin in self.origins.iter() {
-            match self.ask(origin.as_ref(), path, expected).await {
+        for origin in self.origins(path) {
+            match self.ask(origin, path, expected).await {
                 Ok(found @ Asked::Found(_)) => return Ok(found),
                 Ok(Asked::Absent) => {}
                 Ok(other @ Asked::OtherBytes { .. }) => other_bytes = Some(other),

@@ -16,6 +16,7 @@ use crate::local::Local;
 use crate::policy::Policies;
 use crate::remote::{Got, Remote};
 use crate::render::{Rendered, render};
+use crate::routing::Route;
 
 /// Seconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -47,11 +48,27 @@ pub struct Parts {
     /// Which file lies at which path.
     pub index: IndexStore,
     /// Whom to ask, in this order.
-    pub origins: Vec<Arc<dyn Origin>>,
+    pub upstreams: Vec<Upstream>,
     /// Peers: asked before the origins, and **only for files whose SHA-256 is known already**.
     pub peers: Option<Arc<dyn Origin>>,
     /// The time.
     pub clock: Clock,
+}
+
+/// An origin, and what it is asked for.
+#[derive(Clone)]
+pub struct Upstream {
+    /// The origin.
+    pub origin: Arc<dyn Origin>,
+    /// The groups.
+    pub route: Route,
+}
+
+impl From<Arc<dyn Origin>> for Upstream {
+    /// For every group.
+    fn from(origin: Arc<dyn Origin>) -> Self {
+        Self { origin, route: Route::default() }
+    }
 }
 
 /// The repository. Clones share it.
@@ -86,9 +103,9 @@ impl crate::Files for Repository {
 impl Repository {
     /// A repository over these parts.
     pub fn new(config: RepositoryConfig, parts: Parts) -> Self {
-        let Parts { ledger, blobs, index, origins, peers, clock } = parts;
+        let Parts { ledger, blobs, index, upstreams, peers, clock } = parts;
         let local = Local::new(blobs, index);
-        let remote = Remote::new(origins, peers, local.clone(), Arc::clone(&clock));
+        let remote = Remote::new(upstreams, peers, local.clone(), Arc::clone(&clock));
         Self { inner: Arc::new(Inner { config, ledger, local, remote, clock }) }
     }
 

@@ -127,13 +127,14 @@ fn world_of(
     let time = now.clone();
     let mut origins: Vec<Arc<dyn Origin>> = vec![origin.clone()];
     origins.extend(more);
+    let upstreams = origins.into_iter().map(Upstream::from).collect();
     let repository = Repository::new(
         RepositoryConfig::new(Policies::all(policy)),
         Parts {
             ledger: ledger.clone(),
             blobs: blobs.clone(),
             index: index.clone(),
-            origins,
+            upstreams,
             peers,
             clock: Arc::new(move || time.load(Ordering::SeqCst)),
         },

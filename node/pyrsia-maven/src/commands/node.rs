@@ -20,6 +20,7 @@ pub async fn run(global: &Global, args: &NodeArgs, builders: MakeBuilders) -> an
     if args.upstream.is_some() {
         context.config.node.upstream = args.upstream.clone();
     }
+    context.config.node.offline |= args.offline;
     for mirror in &args.source_mirror {
         context.config.source_mirrors.insert(mirror.prefix.clone(), mirror.replacement.clone());
     }

@@ -18,7 +18,8 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     line(&format!("node      {} ({}), up {} s", client.base(), plain(&status.role), status.uptime_s));
     line(&format!("maven     {}  policy {}", plain(&status.repository.url), plain(&status.repository.policy)));
     for upstream in &status.repository.upstreams {
-        line(&format!("upstream  {} (found in {})", plain(&upstream.url), plain(&upstream.found)));
+        let name = if upstream.id == "central" { String::new() } else { format!("{}: ", plain(&upstream.id)) };
+        line(&format!("upstream  {name}{} (found in {})", plain(&upstream.url), plain(&upstream.found)));
     }
     if status.repository.upstreams.is_empty() {
         line("upstream  none");

@@ -10,7 +10,7 @@ use super::clock;
 use crate::context::Context;
 use crate::data_dir::DataDir;
 use crate::no_ledger::NoLedger;
-use crate::upstream;
+use crate::upstream::{self, Upstream};
 
 /// The repository and its blobs.
 pub struct LocalRepository {
@@ -32,13 +32,12 @@ impl LocalRepository {
     /// Opens the cache in a directory that the caller has locked.
     pub async fn open(data: &DataDir, context: &Context) -> anyhow::Result<Self> {
         let blobs = BlobStore::open(data.join("blobs"))?;
-        let upstream =
-            upstream::find(context.config.node.upstream.as_deref(), Some(context.config.node.listen)).await?;
+        let upstreams = upstream::find_all(&context.config, Some(context.config.node.listen)).await?;
         let parts = Parts {
             ledger: Arc::new(Without),
             blobs: blobs.clone(),
             index: IndexStore::open(data.root())?,
-            origins: upstream.into_iter().map(|upstream| upstream.origin).collect(),
+            upstreams: upstreams.into_iter().filter(Upstream::is_central).map(|found| found.asked).collect(),
             peers: None,
             clock: clock(),
         };

@@ -17,7 +17,8 @@ use anyhow::Context as _;
 use build_spec::SandboxProfile;
 use java_builder::{JavaBuilder, JavaBuilderConfig, SourceMirror};
 use pyrsia_blobs::BlobStore;
-use pyrsia_fetch::Origin;
+use pyrsia_api_types::UpstreamStatus;
+use pyrsia_fetch::{Offline, Origin};
 use pyrsia_http::{App, GuardConfig, Token, router};
 use pyrsia_rebuilds::{Board, Entries, Unable};
 use pyrsia_replica::Replica;
@@ -111,24 +112,32 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         handle.set_orderer(taking.submitter.clone());
     }
 
-    let upstream = upstream::find(context.config.node.upstream.as_deref(), Some(listen)).await?;
+    let upstreams = upstream::find_all(&context.config, Some(listen)).await?;
+    let asked = |wanted: fn(&Upstream) -> bool| -> Vec<_> {
+        if context.config.node.offline {
+            let offline: Arc<dyn Origin> = Arc::new(Offline);
+            return vec![offline.into()];
+        }
+        upstreams.iter().filter(|found| wanted(found)).map(|found| found.asked.clone()).collect()
+    };
     let policies = policies(context)?;
     let policy = policies.default_policy().as_str().to_owned();
-    let repository = |policies, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
+    let repository = |policies, upstreams, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
         let parts = Parts {
             ledger: Arc::new(handle.clone()),
             blobs: blobs.clone(),
             index: index.clone(),
-            origins: upstream.iter().map(|upstream| Arc::clone(&upstream.origin)).collect(),
+            upstreams,
             peers,
             clock: clock(),
         };
         Arc::new(Repository::new(RepositoryConfig::new(policies), parts))
     };
     let from_peers = network.as_ref().map(|joined| -> Arc<dyn Origin> { Arc::new(joined.fetcher.clone()) });
-    let files = repository(policies, from_peers.clone());
+    let files = repository(policies, asked(|_| true), from_peers.clone());
     // What a build may read is no matter of what clients are served: under `verified`, nothing could ever become verified.
-    let inputs = repository(Policies::all(Policy::Mirror), from_peers);
+    // And it is Maven Central alone, whatever else clients are served from: all authorities are to see the same inputs.
+    let inputs = repository(Policies::all(Policy::Mirror), asked(Upstream::is_central), from_peers);
     let board = Board::new(clock());
     let entries = signer.map(|key| Entries::new(key, handle.clone(), store.clone(), SandboxProfile::v1()));
 
@@ -183,7 +192,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         peers: network.as_ref().map(|joined| Peers { network: joined.network.clone(), heads: joined.heads.clone() }),
         ordering: taking.as_ref().map(|taking| taking.submitter.clone()),
         network: serde_json::to_value(&genesis)?,
-        facts: facts(context, address, policy, upstream, name),
+        facts: facts(context, address, policy, upstreams, name),
         started,
     });
     if let Some(joined) = &network {
@@ -218,17 +227,22 @@ fn facts(
     context: &Context,
     address: SocketAddr,
     policy: String,
-    upstream: Option<Upstream>,
+    upstreams: Vec<Upstream>,
     name: Option<String>,
 ) -> Facts {
     let mut warnings = Vec::new();
-    if upstream.is_none() {
+    if context.config.node.offline {
+        warnings.push("offline: no upstream is asked for what is not in the store".to_owned());
+    } else if upstreams.is_empty() {
         warnings.push("no upstream: only what is in the store and in the ledger can be served".to_owned());
     }
     Facts {
         maven_url: format!("http://{address}/maven2/"),
         policy,
-        upstream: upstream.map(|upstream| (upstream.url, upstream.found)),
+        upstreams: upstreams
+            .into_iter()
+            .map(|Upstream { id, url, found, .. }| UpstreamStatus { id, url, found })
+            .collect(),
         data_dir: context.data.root().display().to_string(),
         name,
         warnings,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use build_spec::Builder;
+use pyrsia_api_types::UpstreamStatus;
 use pyrsia_http::ViewError;
 use pyrsia_network::Network;
 use pyrsia_rebuilds::{Board, Entries, Intake};
@@ -78,8 +79,8 @@ pub struct Facts {
     pub maven_url: String,
     /// Name of the default policy.
     pub policy: String,
-    /// Upstream's address and how it was found.
-    pub upstream: Option<(String, String)>,
+    /// The upstreams in the order in which they are asked.
+    pub upstreams: Vec<UpstreamStatus>,
     /// The data directory.
     pub data_dir: String,
     /// Name of this authority, if it is one.

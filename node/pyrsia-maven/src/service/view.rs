@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use maven_layout::Coordinates;
 use pyrsia_api_types::{
     Build, BuildCounts, BuildEvent, BuildEvents, BuildList, FileMatch, FileMatches, Inspection, LogPage, LogStatus,
-    NetworkStatus, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
+    NetworkStatus, PeerList, RepositoryStatus, Status, StorageStatus,
 };
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeView, ViewError};
@@ -67,16 +67,7 @@ impl NodeView for NodeService {
             repository: RepositoryStatus {
                 url: self.facts.maven_url.clone(),
                 policy: self.facts.policy.clone(),
-                upstreams: self
-                    .facts
-                    .upstream
-                    .iter()
-                    .map(|(url, found)| UpstreamStatus {
-                        id: "central".to_owned(),
-                        url: url.clone(),
-                        found: found.clone(),
-                    })
-                    .collect(),
+                upstreams: self.facts.upstreams.clone(),
                 quarantined: quarantined.len() as u64,
             },
             storage: StorageStatus { files, bytes, data_dir: self.facts.data_dir.clone() },
