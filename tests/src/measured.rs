@@ -125,9 +125,9 @@ pub const LINES: [Line; 15] = [
         id: "blob",
         unit: "MiB/s",
         meaning: "A published JAR of 256 MiB that the plain node does not have, asked for by a client: until its answer \
-                  begins. By then the node has got it from an authority, checked its SHA-256, computed all five digests \
-                  that it keeps of each file (for Maven's clients also MD5 and SHA-512, which are slow), written it to \
-                  disk with fsync and made it visible.",
+                  begins. By then the node has got it from an authority, checked its SHA-256, written it to disk with \
+                  fsync and made it visible. (The other checksums are computed when a client asks for them, or a moment \
+                  later.)",
         peer: Some(
             "a raw libp2p stream: two processes, same library versions, TCP, noise and yamux over loopback; zeros from \
              memory to nowhere, neither hashed nor written",

@@ -68,6 +68,13 @@ impl Node {
         format!("{}/maven2/", self.url)
     }
 
+    /// The same address as [`Node::url`] has, of the listener with TLS.
+    pub fn tls_url(&self) -> String {
+        let ready = std::fs::read(self.folder().join("ready.json")).expect("the ready file");
+        let ready: Value = serde_json::from_slice(&ready).expect("a document");
+        ready["tls_url"].as_str().expect("a node with TLS").to_owned()
+    }
+
     /// The node's own folder; the data folder lies in it, unless it was named.
     pub fn folder(&self) -> &Path {
         self.folder.as_ref().expect("the folder is given up only in drop").path()

@@ -22,6 +22,8 @@ mod processes;
 mod rebuild;
 mod releases;
 mod restart;
+mod tls;
 mod tracked_files;
+mod upkeep;
 mod upstreams;
 mod workspace_rules;

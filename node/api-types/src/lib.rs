@@ -18,6 +18,7 @@ mod problem;
 mod rebuild;
 mod requests;
 mod status;
+mod store;
 mod verify;
 
 pub use builds::{
@@ -35,4 +36,5 @@ pub use requests::{
 pub use status::{
     BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
 };
+pub use store::{DamagedBlob, MissingFile, StoreReport};
 pub use verify::{FileReport, LogPosition, VerifyReport};

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pyrsia_digest::{FileDigests, MultiHasher, Sha256};
+use pyrsia_digest::{FileDigests, MultiHasher, NameHasher, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::writer::BlobWriter;
@@ -147,17 +147,37 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Missing`], [`BlobError::Corrupt`] (the damaged file has been moved aside), [`BlobError::Io`].
     pub fn verify(&self, digest: &Sha256) -> Result<FileDigests, BlobError> {
-        let (mut file, path) = self.open_blob(digest)?;
         let mut hasher = MultiHasher::new();
-        for_each_chunk(&mut file, &path, |chunk| {
-            hasher.update(chunk);
-            Ok(())
-        })?;
+        let path = self.read_through(digest, |chunk| hasher.update(chunk))?;
         let digests = hasher.finish();
         if digests.sha256 != *digest {
             return Err(self.move_aside(digest, digests.sha256, &path));
         }
         Ok(digests)
+    }
+
+    /// Hashes a blob of any size again, by nothing but SHA-256, and returns its size in bytes: several times as fast as
+    /// [`BlobStore::verify`].
+    ///
+    /// # Errors
+    /// Those of [`BlobStore::verify`].
+    pub fn check(&self, digest: &Sha256) -> Result<u64, BlobError> {
+        let mut hasher = NameHasher::new();
+        let path = self.read_through(digest, |chunk| hasher.update(chunk))?;
+        let found = hasher.finish();
+        if found.sha256 != *digest {
+            return Err(self.move_aside(digest, found.sha256, &path));
+        }
+        Ok(found.size)
+    }
+
+    fn read_through(&self, digest: &Sha256, mut take: impl FnMut(&[u8])) -> Result<PathBuf, BlobError> {
+        let (mut file, path) = self.open_blob(digest)?;
+        for_each_chunk(&mut file, &path, |chunk| {
+            take(chunk);
+            Ok(())
+        })?;
+        Ok(path)
     }
 
     /// Removes a blob. One that is not there is no error; a reader that has it open keeps its bytes.

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
 use pyrsia_api_types::Problem;
 use pyrsia_digest::Sha256;
 
@@ -60,6 +61,17 @@ pub struct GuardConfig {
     pub hosts: Vec<String>,
     /// The node's token.
     pub token: Token,
+    /// Who may read; none: everybody who reaches the listener.
+    pub readers: Option<Vec<Reader>>,
+}
+
+/// Somebody who may read, with a name and a token as user name and password: what `<server>` in Maven's settings holds.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// The user name.
+    pub name: String,
+    /// The password.
+    pub token: Token,
 }
 
 /// Why a request reaches no handler.
@@ -73,6 +85,8 @@ pub(crate) enum Refusal {
     CrossSite,
     /// A call that changes something without the token.
     NoToken,
+    /// A reader who does not say who it is.
+    NoReader,
 }
 
 /// The checks, in order. `Ok` for requests that may reach a handler.
@@ -85,10 +99,14 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Gu
     if !same_origin(host, headers) || !fetch_site_is_fine(method, uri, headers) {
         return Err(Refusal::CrossSite);
     }
-    if changes_something(method, uri) && !shows_token(headers, &config.token) {
+    let with_token = shows_token(headers, &config.token);
+    if changes_something(method, uri) && !with_token {
         return Err(Refusal::NoToken);
     }
-    Ok(())
+    match &config.readers {
+        Some(readers) if !with_token && !is_reader(headers, readers) => Err(Refusal::NoReader),
+        _ => Ok(()),
+    }
 }
 
 /// The one authority that the request names. Two that differ would let a proxy and us see different hosts.
@@ -167,14 +185,31 @@ fn changes_something(method: &Method, uri: &Uri) -> bool {
 }
 
 fn shows_token(headers: &HeaderMap, token: &Token) -> bool {
+    let Some((scheme, shown)) = authorization(headers) else { return false };
+    scheme.eq_ignore_ascii_case("bearer") && token.matches(shown.as_bytes())
+}
+
+/// Basic authentication ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)). Every reader is compared with, so that the time
+/// tells nothing about names.
+fn is_reader(headers: &HeaderMap, readers: &[Reader]) -> bool {
+    let Some((scheme, shown)) = authorization(headers) else { return false };
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return false;
+    }
+    let Ok(shown) = base64::engine::general_purpose::STANDARD.decode(shown) else { return false };
+    let Some(colon) = shown.iter().position(|byte| *byte == b':') else { return false };
+    let (name, secret) = (&shown[..colon], &shown[colon + 1..]);
+    readers.iter().fold(false, |found, reader| (reader.token.matches(secret) & (reader.name.as_bytes() == name)) | found)
+}
+
+/// Scheme and credentials of the one `Authorization` header.
+fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return false;
+        return None;
     };
-    let Some((scheme, shown)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {
-        return false;
-    };
-    scheme.eq_ignore_ascii_case("bearer") && token.matches(shown.trim().as_bytes())
+    let (scheme, shown) = value.to_str().ok()?.split_once(' ')?;
+    Some((scheme, shown.trim()))
 }
 
 /// The checks as a layer around all routes.
@@ -199,13 +234,17 @@ fn refuse(refusal: Refusal, method: &Method) -> Response {
             Problem::new("token-required", 401, "This call changes something and needs the node's token.")
                 .next("Send `Authorization: Bearer TOKEN`; the token is in a file of the node's data directory.")
         }
+        Refusal::NoReader => Problem::new("credentials-required", 401, "This node answers to known readers only.")
+            .next("Send the user name and token that its operator gave you (in Maven's settings.xml: a <server>)."),
     };
-    let unauthorized = refusal == Refusal::NoToken;
     let mut response = problem_response(&problem, method == Method::HEAD).into_response();
-    if unauthorized {
-        debug_assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
-    }
+    let scheme = match refusal {
+        Refusal::NoToken => "Bearer",
+        Refusal::NoReader => "Basic realm=\"pyrsia-maven\", charset=\"UTF-8\"",
+        Refusal::NoHost | Refusal::ForeignHost | Refusal::CrossSite => return response,
+    };
+    debug_assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static(scheme));
     response
 }
 

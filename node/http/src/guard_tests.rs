@@ -3,7 +3,7 @@ use super::*;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 fn config() -> GuardConfig {
-    GuardConfig { hosts: vec!["maven.example.org".to_owned()], token: Token::new(SECRET).unwrap() }
+    GuardConfig { hosts: vec!["maven.example.org".to_owned()], token: Token::new(SECRET).unwrap(), readers: None }
 }
 
 fn ask(method: Method, uri: &str, headers: &[(&str, &str)]) -> Result<(), Refusal> {
@@ -139,4 +139,40 @@ proptest::proptest! {
             || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         proptest::prop_assert_eq!(ours, expected);
     }
+}
+
+#[test]
+fn readers_say_who_they_are() {
+    let reader = |name: &str, secret: &str| Reader { name: name.to_owned(), token: Token::new(secret).unwrap() };
+    let (ci, dev) = ("c".repeat(32), "d".repeat(32));
+    let config = GuardConfig { readers: Some(vec![reader("ci", &ci), reader("dev", &dev)]), ..config() };
+    let asked = |method: Method, uri: &str, authorization: Option<String>| {
+        let mut headers = HeaderMap::new();
+        headers.append(header::HOST, "localhost".parse().unwrap());
+        if let Some(value) = authorization {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        check(&method, &uri.parse().unwrap(), &headers, &config)
+    };
+    let basic = |text: String| Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text)));
+    for uri in ["/", "/maven2/a/b/1/b-1.jar", "/api/v1/status", "/log/checkpoint"] {
+        assert_eq!(asked(Method::GET, uri, basic(format!("ci:{ci}"))), Ok(()), "{uri}");
+        assert_eq!(asked(Method::HEAD, uri, basic(format!("dev:{dev}"))), Ok(()), "{uri}");
+        assert_eq!(asked(Method::GET, uri, Some(format!("Bearer {SECRET}"))), Ok(()), "the node's own token");
+        for wrong in [
+            None,
+            basic(format!("ci:{dev}")),
+            basic(format!("CI:{ci}")),
+            basic(format!(":{ci}")),
+            basic(ci.clone()),
+            basic(String::new()),
+            Some("Basic !".to_owned()),
+            Some(format!("Bearer {ci}")),
+            Some(ci.clone()),
+        ] {
+            assert_eq!(asked(Method::GET, uri, wrong.clone()), Err(Refusal::NoReader), "{uri} {wrong:?}");
+        }
+    }
+    assert_eq!(asked(Method::POST, "/api/v1/builds", basic(format!("ci:{ci}"))), Err(Refusal::NoToken), "readers read");
+    assert_eq!(asked(Method::POST, "/api/v1/builds", Some(format!("Bearer {SECRET}"))), Ok(()));
 }

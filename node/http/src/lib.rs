@@ -27,6 +27,7 @@ mod problem;
 mod router;
 mod serve;
 mod tile;
+mod tls;
 mod view;
 
 #[cfg(test)]
@@ -36,8 +37,9 @@ mod tests;
 
 pub use axum::Router;
 pub use bind::{BindError, check_bind};
-pub use guard::{GuardConfig, Token, TokenError};
+pub use guard::{GuardConfig, Reader, Token, TokenError};
 pub use pyrsia_repository::Files;
 pub use router::{App, router};
 pub use serve::{Limits, serve};
+pub use tls::{Generated, Tls, TlsError};
 pub use view::{NodeControl, NodeView, ViewError};

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, Version, header};
+use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
+
+use crate::tls::Tls;
 
 /// Bounds on connections.
 #[derive(Debug, Clone)]
@@ -35,13 +39,25 @@ impl Default for Limits {
 
 /// Largest head of a request, in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
+/// Requests of one HTTP/2 connection at the same time.
+const STREAMS: u32 = 64;
+/// A silent HTTP/2 connection is asked for a sign of life after this time, and has as long again to give it.
+const ALIVE: Duration = Duration::from_secs(30);
 /// Pause after the operating system refused to accept, e.g. because there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` is done, then lets running requests finish within the grace period.
 ///
+/// Without `tls` it is plain HTTP/1.1; with it HTTP/2, or HTTP/1.1 for clients that do not ask for more.
+///
 /// The caller has checked the listener's address with [`check_bind`](crate::check_bind).
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -57,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (slot, accepted) = accepted => match (slot, accepted) {
                 (Ok(slot), Ok((stream, _))) => {
-                    let connection = connection(stream, router.clone(), limits.head, stopped.clone());
+                    let connection = connection(stream, tls.clone(), router.clone(), limits.head, stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(slot);
@@ -81,34 +97,85 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, head: Duration, mut stopped: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    router: Router,
+    head: Duration,
+    stopped: watch::Receiver<bool>,
+) {
     // Answers are written whole; waiting to fill a packet would only delay their end.
     let _ = stream.set_nodelay(true);
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
-        async move {
-            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}))
-        }
-    });
+    let Some(tls) = tls else { return http_1(stream, router, head, stopped).await };
+    match tls.accept(stream).await {
+        Ok((stream, true)) => http_2(stream, router, stopped).await,
+        Ok((stream, false)) => http_1(stream, router, head, stopped).await,
+        Err(error) => tracing::debug!(error.message = %error, "a TLS handshake failed"),
+    }
+}
+
+async fn http_1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    head: Duration,
+    stopped: watch::Receiver<bool>,
+) {
+    let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            result = &mut connection => {
-                if let Err(error) = result {
-                    tracing::debug!(error.message = %error, "connection ended early");
-                }
-                return;
-            }
-            _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
+    tokio::select! {
+        result = &mut connection => return ended(result),
+        () = stop(stopped) => connection.as_mut().graceful_shutdown(),
+    }
+    ended(connection.await);
+}
+
+async fn http_2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+) {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        // The guards compare with one Host, as HTTP/1 has it; here its place is `:authority`.
+        let authority = request.uri().authority().map(|authority| authority.as_str());
+        let host = authority.and_then(|authority| HeaderValue::from_str(authority).ok());
+        if let (Some(host), Version::HTTP_2, false) =
+            (host, request.version(), request.headers().contains_key(header::HOST))
+        {
+            request.headers_mut().insert(header::HOST, host);
         }
+        answer(router.clone(), request)
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD_BYTES as u32)
+        .keep_alive_interval(ALIVE)
+        .keep_alive_timeout(ALIVE)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        result = &mut connection => return ended(result),
+        () = stop(stopped) => connection.as_mut().graceful_shutdown(),
+    }
+    ended(connection.await);
+}
+
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    router.oneshot(request.map(Body::new)).await
+}
+
+async fn stop(mut stopped: watch::Receiver<bool>) {
+    // Without a sender nobody can stop this connection any more: then the server has ended, and this with it.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn ended(result: Result<(), hyper::Error>) {
+    if let Err(error) = result {
+        tracing::debug!(error.message = %error, "connection ended early");
     }
 }

@@ -311,7 +311,7 @@ impl Face {
             files: files.clone(),
             view: node.clone(),
             control: node.clone(),
-            guard: GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap() },
+            guard: GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap(), readers: None },
         });
         Self { files, node, router, dir: tempfile::tempdir().unwrap() }
     }

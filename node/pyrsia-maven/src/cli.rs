@@ -95,6 +95,8 @@ pub enum Command {
     Config(ConfigCommand),
     /// Check what a node needs on this machine
     Doctor,
+    /// Hash every stored file again; damaged ones are moved aside
+    Fsck,
     /// Shell completions
     Completions {
         /// The shell

@@ -26,6 +26,10 @@ pub struct Config {
     pub node: NodeConfig,
     /// Further Maven repositories, in the order in which they are asked.
     pub upstreams: Vec<UpstreamConfig>,
+    /// The second listener, which speaks TLS.
+    pub tls: TlsConfig,
+    /// Who may read through it; none: everybody, and then it listens on loopback only.
+    pub readers: Vec<ReaderConfig>,
     /// What is served under which provenance.
     pub policy: PolicyConfig,
     /// Where sources are cloned from: `"https://host/path/" = "file:///mirror/"`; the longest prefix wins.
@@ -88,6 +92,33 @@ pub struct UpstreamConfig {
     /// Limits and times.
     #[serde(default)]
     pub http: HttpConfig,
+}
+
+/// Section `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// Address to listen at; none: no TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Host names and addresses under which clients reach it.
+    pub names: Vec<String>,
+    /// The server's certificate and those between it and a root, PEM; none: one that signs itself is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+/// One `[[readers]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaderConfig {
+    /// User name.
+    pub name: String,
+    /// The file that holds the token, which is the password.
+    pub token_file: PathBuf,
 }
 
 /// Section `[policy]`.

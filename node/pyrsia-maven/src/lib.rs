@@ -108,6 +108,7 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
         Command::Peers => commands::peers::run(global).await,
         Command::Config(ConfigCommand::Show) => commands::network::config(global),
         Command::Doctor => commands::doctor::run(global).await,
+        Command::Fsck => commands::fsck::run(global).await,
         Command::Completions { shell } => Ok(commands::network::completions(*shell)),
     }
 }

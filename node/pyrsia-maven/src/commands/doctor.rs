@@ -8,6 +8,7 @@ use crate::compose;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::image_store::ImageStore;
+use crate::upstream::Upstream;
 use crate::{terminal, upstream};
 
 #[derive(Serialize)]
@@ -30,12 +31,13 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     };
     let folder = context.data.create().map(|()| context.data.root().display().to_string());
     check("data directory", folder.map_err(|error| format!("{error:#}")));
-    let found = upstream::find(context.config.node.upstream.as_deref(), Some(context.config.node.listen)).await;
+    let found = upstream::find_all(&context.config, Some(context.config.node.listen)).await;
+    let shown = |upstream: &Upstream| format!("{} (from {})", upstream.url, upstream.found);
     check(
         "upstream",
         match found {
-            Ok(Some(upstream)) => Ok(format!("{} (from {})", upstream.url, upstream.found)),
-            Ok(None) => Err("none was found; install Maven or set `upstream` in [node]".to_owned()),
+            Ok(all) if all.is_empty() => Err("none was found; install Maven or set `upstream` in [node]".to_owned()),
+            Ok(all) => Ok(all.iter().map(shown).collect::<Vec<_>>().join(", ")),
             Err(error) => Err(format!("{error:#}")),
         },
     );

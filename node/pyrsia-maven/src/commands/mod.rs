@@ -5,6 +5,7 @@ pub mod builds;
 pub mod compare;
 pub mod devnet;
 pub mod doctor;
+pub mod fsck;
 pub mod governance;
 pub mod images;
 pub mod inspect;

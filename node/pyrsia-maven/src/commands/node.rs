@@ -43,12 +43,15 @@ pub async fn run(global: &Global, args: &NodeArgs, builders: MakeBuilders) -> an
     let node = compose(&context, builders).await?;
     terminal::note(&format!("Maven repository  http://{}/maven2/", node.address));
     terminal::note(&format!("pages and API     http://{}/", node.address));
+    if let Some(address) = node.secure_address() {
+        terminal::note(&format!("the same, TLS     https://{address}/"));
+    }
     for address in node.peer_addresses() {
         terminal::note(&format!("peers             {address}"));
     }
     terminal::note(&format!("rebuilds          {}", node.rebuilds().await));
     if let Some(path) = &args.ready_file {
-        write_ready(path, node.address)?;
+        write_ready(path, node.address, node.secure_address())?;
     }
     node.run(stop).await?;
     Ok(Exit::Done)

@@ -7,6 +7,7 @@ mod local;
 mod peers;
 mod rebuilding;
 mod running;
+mod secure;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -201,17 +202,20 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
             joined.given.set_orderer(taking.submitter.clone());
         }
     }
-    let app = App {
-        files,
-        view: service.clone(),
-        control: service.clone(),
-        guard: GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token: Token::new(&data.api_token()?)? },
+    let token = Token::new(&data.api_token()?)?;
+    let face = |guard| {
+        router(App { files: files.clone(), view: service.clone(), control: service.clone(), guard })
     };
+    let secure = secure::secure(&context.config, data, &token).await?;
+    let secure = secure.map(|(listener, guard)| (listener, face(guard)));
+    let guard = GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token, readers: None };
+    let router = face(guard);
     Ok(Node {
         address,
         service,
         listener,
-        router: router(app),
+        router,
+        secure,
         replica,
         batches,
         taking,
@@ -250,7 +254,10 @@ fn facts(
 }
 
 /// Says where the node serves, in one step: who waits for the file never sees half of it.
-pub fn write_ready(path: &Path, address: SocketAddr) -> anyhow::Result<()> {
-    let document = serde_json::json!({ "url": format!("http://{address}"), "pid": std::process::id() });
+pub fn write_ready(path: &Path, address: SocketAddr, secure: Option<SocketAddr>) -> anyhow::Result<()> {
+    let mut document = serde_json::json!({ "url": format!("http://{address}"), "pid": std::process::id() });
+    if let Some(secure) = secure {
+        document["tls_url"] = format!("https://{secure}").into();
+    }
     crate::data_dir::write_atomically(path, document.to_string().as_bytes())
 }

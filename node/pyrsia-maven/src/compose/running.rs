@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::BATCHES;
 use super::peers::{Joined, Taking};
+use super::secure::Secure;
 use crate::data_dir::DataDirLock;
 use crate::peering::{cosign, follow};
 use crate::service::{Builds, NodeService};
@@ -37,6 +38,7 @@ pub struct Node {
     pub(super) service: Arc<NodeService>,
     pub(super) listener: TcpListener,
     pub(super) router: Router,
+    pub(super) secure: Option<(Secure, Router)>,
     pub(super) replica: Replica,
     pub(super) batches: mpsc::Receiver<OrderedBatch>,
     pub(super) taking: Option<Taking>,
@@ -58,6 +60,11 @@ impl Node {
             Builds::There(_) => "no, authorities do on its behalf".to_owned(),
             Builds::Nowhere(reason) => format!("no, a plain mirror: {reason}"),
         }
+    }
+
+    /// Where it listens with TLS, if it does.
+    pub fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure.as_ref().map(|(secure, _)| secure.address)
     }
 
     /// Addresses at which peers reach it.
@@ -127,11 +134,16 @@ impl Node {
         if let Some(injected) = self.injected {
             tasks.spawn(until(stop.clone(), submit(self.handle.clone(), injected)));
         }
-        let shutdown = stop.clone();
-        let mut face =
-            tokio::spawn(pyrsia_http::serve(self.listener, self.router, pyrsia_http::Limits::default(), async move {
-                shutdown.cancelled().await
-            }));
+        let face = |listener, tls, router| {
+            let shutdown = stop.clone();
+            let stopped = async move { shutdown.cancelled().await };
+            tokio::spawn(pyrsia_http::serve(listener, tls, router, pyrsia_http::Limits::default(), stopped))
+        };
+        let mut secure = match self.secure {
+            Some((secure, router)) => face(secure.listener, Some(secure.tls), router),
+            None => tokio::spawn(until(stop.clone(), std::future::pending())),
+        };
+        let mut face = face(self.listener, None, self.router);
         let failed = tokio::select! {
             // Looked at first: what ends because of it has not failed.
             biased;
@@ -147,6 +159,7 @@ impl Node {
                  relied on; compare the network's file with what its operators say, and begin with an empty data directory"
             )),
             _ = &mut face => Some(anyhow::anyhow!("the HTTP server ended by itself")),
+            _ = &mut secure => Some(anyhow::anyhow!("the HTTPS server ended by itself")),
             _ = &mut worker => Some(anyhow::anyhow!("the rebuilding worker ended by itself")),
             ended = replica => Some(match ended {
                 Ok(Ok(())) => anyhow::anyhow!("the ledger ended by itself"),
@@ -163,8 +176,10 @@ impl Node {
             }
             builder.settle().await;
         }
-        if !face.is_finished() {
-            let _ = face.await;
+        for face in [face, secure] {
+            if !face.is_finished() {
+                let _ = face.await;
+            }
         }
         part.abort();
         cosigning.abort();

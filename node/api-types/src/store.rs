@@ -1,0 +1,38 @@
+//! What an examination of a node's store found.
+
+use serde::{Deserialize, Serialize};
+
+/// `fsck --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreReport {
+    /// Files that are what their names say.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that are not, and were moved aside.
+    pub damaged: Vec<DamagedBlob>,
+    /// Paths whose file is not in the store.
+    pub missing: Vec<MissingFile>,
+}
+
+/// A file whose bytes are not the ones of its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedBlob {
+    /// Its name.
+    pub sha256: String,
+    /// SHA-256 of what it held.
+    pub found: String,
+    /// Where it is now.
+    pub moved_to: String,
+    /// Repository paths that it was served under.
+    pub paths: Vec<String>,
+}
+
+/// A path that the index knows without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingFile {
+    /// The repository path.
+    pub path: String,
+    /// SHA-256 of the bytes.
+    pub sha256: String,
+}

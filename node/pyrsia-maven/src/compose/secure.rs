@@ -1,0 +1,153 @@
+//! The second listener, with TLS and for known readers: how a node serves other machines.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use pyrsia_http::{GuardConfig, Reader, Tls, Token};
+use tokio::net::TcpListener;
+
+use crate::config::{Config, ReaderConfig};
+use crate::data_dir::{DataDir, write_atomically, write_secret};
+
+/// Names that every generated certificate is for.
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// A listener that is ready to serve.
+pub struct Secure {
+    /// Where it listens.
+    pub address: SocketAddr,
+    pub(super) listener: TcpListener,
+    pub(super) tls: Tls,
+}
+
+/// The listener, if the configuration has one, and what its guards compare with.
+pub async fn secure(
+    config: &Config,
+    data: &DataDir,
+    token: &Token,
+) -> anyhow::Result<Option<(Secure, GuardConfig)>> {
+    let Some(listen) = config.tls.listen else {
+        anyhow::ensure!(config.readers.is_empty(), "there are [[readers]], and no `listen` in [tls] that asks for them");
+        return Ok(None);
+    };
+    let readers = config.readers.iter().map(reader).collect::<anyhow::Result<Vec<_>>>()?;
+    pyrsia_http::check_bind(listen, true, !readers.is_empty())?;
+    let tls = certificate(config, data).context("[tls]")?;
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("cannot listen at {listen}, named in [tls]"))?;
+    let hosts = config.node.allowed_hosts.iter().chain(&config.tls.names).cloned().collect();
+    let readers = (!readers.is_empty()).then_some(readers);
+    let guard = GuardConfig { hosts, token: token.clone(), readers };
+    Ok(Some((Secure { address: listener.local_addr()?, listener, tls }, guard)))
+}
+
+fn reader(config: &ReaderConfig) -> anyhow::Result<Reader> {
+    let file = &config.token_file;
+    let about = || format!("[[readers]] {}: {}", config.name, file.display());
+    let text = std::fs::read_to_string(file).with_context(about)?;
+    anyhow::ensure!(
+        !config.name.is_empty() && !config.name.contains(':'),
+        "[[readers]] {:?}: a user name is not empty and has no colon",
+        config.name
+    );
+    Ok(Reader { name: config.name.clone(), token: Token::new(&text).with_context(about)? })
+}
+
+fn certificate(config: &Config, data: &DataDir) -> anyhow::Result<Tls> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => {
+            let files = || format!("{} and {}", certificate.display(), key.display());
+            Tls::new(&read(certificate)?, &read(key)?).with_context(files)
+        }
+        (None, None) => generated(config, data),
+        _ => bail!("`certificate` and `key` are there together or not at all"),
+    }
+}
+
+/// The certificate that was made at an earlier start, or a new one when there is none or other names are wanted.
+fn generated(config: &Config, data: &DataDir) -> anyhow::Result<Tls> {
+    let folder = data.join("tls");
+    let [certificate, key, of] = ["certificate.pem", "key.pem", "names"].map(|name| folder.join(name));
+    let mut names = LOCAL.map(str::to_owned).to_vec();
+    names.extend(config.tls.names.iter().cloned());
+    let wanted = names.join("\n");
+    let usable = || {
+        let known = std::fs::read_to_string(&of).ok()?;
+        (known == wanted).then_some(())?;
+        Tls::new(&std::fs::read(&certificate).ok()?, &std::fs::read(&key).ok()?).ok()
+    };
+    if let Some(tls) = usable() {
+        return Ok(tls);
+    }
+    let made = Tls::generate(&names)?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    // The names last: without them a half-written pair is made again.
+    if of.exists() {
+        std::fs::remove_file(&of).with_context(|| format!("cannot remove {}", of.display()))?;
+    }
+    if key.exists() {
+        std::fs::remove_file(&key).with_context(|| format!("cannot remove {}", key.display()))?;
+    }
+    write_secret(&key, &made.key)?;
+    write_atomically(&certificate, made.certificate.as_bytes())?;
+    write_atomically(&of, wanted.as_bytes())?;
+    Ok(Tls::new(made.certificate.as_bytes(), made.key.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        toml::from_str(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_made_certificate_stays_until_other_names_are_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path()).unwrap();
+        data.create().unwrap();
+        let token = Token::new(&"t".repeat(32)).unwrap();
+        let file = || std::fs::read(folder.path().join("tls/certificate.pem")).unwrap();
+        let one = "[tls]\nlisten = \"127.0.0.1:0\"\n";
+        let (_, guard) = secure(&config(one), &data, &token).await.unwrap().unwrap();
+        assert!(guard.readers.is_none() && guard.hosts.is_empty());
+        let first = file();
+        secure(&config(one), &data, &token).await.unwrap().unwrap();
+        assert_eq!(file(), first);
+        let other = format!("{one}names = [\"maven.example\"]\n");
+        let (_, guard) = secure(&config(&other), &data, &token).await.unwrap().unwrap();
+        assert_eq!(guard.hosts, ["maven.example"]);
+        assert_ne!(file(), first);
+        std::fs::write(folder.path().join("tls/key.pem"), "torn").unwrap();
+        secure(&config(&other), &data, &token).await.unwrap().unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(folder.path().join("tls/key.pem")).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_would_leave_it_open_or_makes_no_sense_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path()).unwrap();
+        data.create().unwrap();
+        let short = folder.path().join("short");
+        std::fs::write(&short, "too short").unwrap();
+        let token = Token::new(&"t".repeat(32)).unwrap();
+        let reader = format!("[[readers]]\nname = \"ci\"\ntoken_file = {short:?}\n");
+        for (text, wanted) in [
+            ("[tls]\nlisten = \"0.0.0.0:0\"\n".to_owned(), "authentication"),
+            (reader.clone(), "[tls]"),
+            (format!("[tls]\nlisten = \"127.0.0.1:0\"\n{reader}"), "32"),
+            ("[tls]\nlisten = \"127.0.0.1:0\"\nkey = \"/none\"\n".to_owned(), "together"),
+            ("[tls]\nlisten = \"127.0.0.1:0\"\nkey = \"/none\"\ncertificate = \"/nothing\"\n".to_owned(), "/nothing"),
+            ("[tls]\nlisten = \"127.0.0.1:0\"\nnames = [\"näme\"]\n".to_owned(), "no certificate"),
+        ] {
+            let error = secure(&config(&text), &data, &token).await.err().expect(&text);
+            assert!(format!("{error:#}").contains(wanted), "{wanted}: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The listener with TLS: who gets in, over which protocol, and Maven behind it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use pyrsia_tests::clients::{Maven, MavenUser};
+use pyrsia_tests::node::Node;
+use pyrsia_tests::places;
+use pyrsia_tests::process::{self, Finished};
+use pyrsia_tests::upstream::Upstream;
+use tempfile::TempDir;
+
+use crate::documented::commands;
+use crate::fixture;
+
+const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
+
+/// A node with TLS for the reader `ci`, in front of an upstream.
+struct Served {
+    node: Node,
+    folder: TempDir,
+    token: String,
+}
+
+/// Types a command of the document's section in a folder.
+fn type_in(folder: &Path, number: usize) {
+    let line = &commands("docs/OPERATING.md", "Serving other machines")[number];
+    let mut command = Command::new("sh");
+    command.current_dir(folder).args(["-c", line]);
+    process::run(&mut command, Duration::from_secs(60)).expect(0);
+}
+
+impl Served {
+    fn start(name: &str, upstream: &str) -> Self {
+        let folder = places::scratch(name);
+        type_in(folder.path(), 0);
+        let token = folder.path().join("ci-token");
+        let config = folder.path().join("config.toml");
+        let text = format!(
+            "[tls]\nlisten = \"127.0.0.1:0\"\nnames = [\"maven.example\"]\n\
+             [[readers]]\nname = \"ci\"\ntoken_file = \"{}\"\n",
+            token.display()
+        );
+        std::fs::write(&config, text).expect("a written configuration");
+        let arguments = ["--no-builder", "--upstream", upstream, "--config", &config.to_string_lossy()];
+        let node = Node::start(name, &arguments);
+        let token = std::fs::read_to_string(token).expect("the token").trim().to_owned();
+        Served { node, folder, token }
+    }
+
+    /// User name and token.
+    fn reader(&self) -> String {
+        format!("ci:{}", self.token)
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.node.data().join("tls/certificate.pem")
+    }
+
+    /// curl's exit code, and `HTTP version, status` on standard output.
+    fn curl(&self, more: &[&str], path: &str) -> Finished {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "-m", "20", "-o"]).arg(self.folder.path().join("body"));
+        command.args(["-w", "%{http_version} %{http_code}"]).args(more);
+        command.arg(format!("{}{path}", self.node.tls_url()));
+        process::run(&mut command, Duration::from_secs(30))
+    }
+}
+
+#[test]
+fn known_readers_get_in_over_either_protocol_and_nobody_else() {
+    let upstream = Upstream::start();
+    upstream.put_release("org.acme", "lib", "1.0", *b"a jar");
+    let served = Served::start("tls", &upstream.url());
+    let certificate = served.certificate();
+    let trusted: &[&str] = &["--cacert", &certificate.to_string_lossy()];
+    let reader = served.reader();
+    let jar = format!("/maven2/{JAR}");
+    let ask = |more: &[&str], path: &str| served.curl(&[trusted, more].concat(), path).expect(0).stdout;
+    assert_eq!(ask(&["-u", &reader], &jar), "2 200", "HTTP/2 where the client can");
+    assert_eq!(std::fs::read(served.folder.path().join("body")).expect("the body"), b"a jar");
+    assert_eq!(ask(&["-u", &reader, "--http1.1"], &jar), "1.1 200");
+    assert_eq!(ask(&["-u", &reader, "--tls-max", "1.2"], &jar), "2 200");
+    for path in [&jar, "/", "/api/v1/status", "/log/checkpoint"] {
+        assert_eq!(ask(&[], path), "2 401", "{path}");
+        assert_eq!(ask(&["-u", "ci:wrong"], path), "2 401", "{path}");
+    }
+    // A reader reads; what changes something is for the node's own token.
+    let post = ["-X", "POST", "-u", &reader, "-d", "{}"];
+    assert_eq!(ask(&post, "/api/v1/blocks"), "2 401");
+    // Another name than the node has, and the name that the certificate is for.
+    assert_eq!(ask(&["-u", &reader, "-H", "Host: evil.example"], &jar), "2 421");
+    assert_eq!(ask(&["-u", &reader, "-H", "Host: maven.example"], &jar), "2 200");
+    // Who does not trust the certificate gets nothing, nor does plain HTTP, nor a protocol that is too old.
+    served.curl(&["-u", &reader], &jar).expect(60);
+    assert_ne!(served.curl(&[trusted, &["--tls-max", "1.1"]].concat(), &jar).code, 0);
+    let plain = served.node.tls_url().replace("https://", "http://");
+    let mut command = Command::new("curl");
+    command.args(["-sS", "-m", "20", &plain]);
+    assert_ne!(process::run(&mut command, Duration::from_secs(30)).code, 0);
+    // The first listener is as it was.
+    assert_eq!(served.node.artifact(JAR).expect(200).body, b"a jar");
+}
+
+#[test]
+fn silent_and_broken_handshakes_do_not_keep_others_out() {
+    use std::io::{Read as _, Write as _};
+    let upstream = Upstream::start();
+    upstream.put_release("org.acme", "lib", "1.0", *b"a jar");
+    let served = Served::start("tls-silent", &upstream.url());
+    let address = served.node.tls_url().replace("https://", "");
+    let connect = || std::net::TcpStream::connect(&address).expect("a connection");
+    let silent: Vec<_> = (0..50).map(|_| connect()).collect();
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 1, 255, 255, 1], &[0; 4096]] {
+        let mut stream = connect();
+        let _ = stream.write_all(garbage);
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        // The connection ends: with an alert, or at once.
+        let mut answer = Vec::new();
+        let _ = stream.take(10_000).read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP"), "nothing is answered in the clear");
+    }
+    let certificate = served.certificate();
+    let reader = served.reader();
+    let more = ["--cacert", &certificate.to_string_lossy(), "-u", &reader];
+    assert_eq!(served.curl(&more, &format!("/maven2/{JAR}")).expect(0).stdout, "2 200");
+    drop(silent);
+}
+
+#[test]
+fn maven_resolves_over_tls_as_a_reader() {
+    let served = Served::start("tls-maven", &fixture::central().maven2());
+    std::fs::copy(served.certificate(), served.folder.path().join("certificate.pem")).expect("a copy");
+    type_in(served.folder.path(), 1);
+    let store = served.folder.path().join("truststore.p12");
+    let trust = [
+        format!("-Djavax.net.ssl.trustStore={}", store.display()),
+        "-Djavax.net.ssl.trustStorePassword=changeit".to_owned(),
+    ];
+    let url = served.node.tls_url().replace("127.0.0.1", "localhost");
+    let resolves = |password: &str| {
+        let user = MavenUser::new("unused", "central");
+        let settings = format!(
+            "<settings><servers><server><id>pyrsia</id><username>ci</username><password>{password}</password></server>\
+             </servers><mirrors><mirror><id>pyrsia</id><mirrorOf>central</mirrorOf><url>{url}/maven2/</url></mirror>\
+             </mirrors></settings>"
+        );
+        std::fs::write(user.home().join("settings.xml"), settings).expect("written settings");
+        let project = places::scratch("tls-project");
+        std::fs::write(
+            project.path().join("pom.xml"),
+            "<project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId>\
+             <version>1</version><packaging>pom</packaging><dependencies><dependency><groupId>commons-io</groupId>\
+             <artifactId>commons-io</artifactId><version>2.11.0</version></dependency></dependencies></project>",
+        )
+        .expect("a written project");
+        let goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:resolve";
+        let done = user.run(&Maven::of_the_machine(), project.path(), &[goal, &trust[0], &trust[1]]);
+        (done, user)
+    };
+    let (done, user) = resolves(&served.token);
+    done.expect(0);
+    user.local_file("commons-io/commons-io/2.11.0/commons-io-2.11.0.jar");
+    let (refused, _) = resolves("wrong");
+    assert_ne!(refused.code, 0);
+    assert!(refused.report().contains("401"), "{}", refused.report());
+}
