@@ -300,6 +300,20 @@ impl Devnet {
     }
 }
 
+impl Devnet {
+    /// The same once nobody has more to say: the log of at least `size` leaves has not grown for five seconds.
+    #[track_caller]
+    pub fn settled_log(&self, size: u64) -> (u64, String) {
+        let mut known = self.same_log(size);
+        let settled = until(Duration::from_secs(90), || {
+            std::thread::sleep(Duration::from_secs(5));
+            let before = std::mem::replace(&mut known, self.same_log(size));
+            (before == known).then(|| known.clone())
+        });
+        settled.unwrap_or_else(|| panic!("the log goes on growing: {:#?}", self.members()))
+    }
+}
+
 impl Drop for Devnet {
     fn drop(&mut self) {
         let down = self.down();

@@ -287,7 +287,7 @@ fn nodes_are_killed_and_come_back_to_the_same_log() {
     }
     let done = until(Duration::from_secs(120), || (network.net.cli(&["verify", LIB]).code == 0).then_some(()));
     assert!(done.is_some(), "the build {id} came to nothing: {}", network.net.cli(&["verify", LIB]).report());
-    let before = network.net.same_log(8);
+    let before = network.net.settled_log(8);
     for member in network.net.members() {
         network.net.kill(&member.name);
     }
@@ -307,7 +307,7 @@ fn an_authority_with_an_empty_disk_catches_up() {
     network.publishable("greeting-lib");
     let address = Sources::address("greeting-lib");
     network.net.cli_long(&["build", LIB, "--source", &address, "--tag", "v1.0.0", "--wait"]).expect(0);
-    let (size, root) = network.net.same_log(8);
+    let (size, root) = network.net.settled_log(8);
     network.net.kill("a4");
     keep_only(&network.net.data("a4"), &["keys", "network.json", "config.toml"]);
     network.net.up().expect(0);

@@ -61,10 +61,8 @@ fn a_group_that_one_repository_owns_is_never_asked_for_in_another() {
     assert_eq!(asked(&company, "org/other"), 1, "where nobody owns a group, all are asked in their order");
 
     // The company's server in trouble is no reason to look elsewhere, nor to say that there is nothing.
-    company.behave(
-        "com/acme/lib/2.0/lib-2.0.jar",
-        Behaviour::Status { code: 500, retry_after: None, times: usize::MAX },
-    );
+    company
+        .behave("com/acme/lib/2.0/lib-2.0.jar", Behaviour::Status { code: 500, retry_after: None, times: usize::MAX });
     let answer = node.artifact("com/acme/lib/2.0/lib-2.0.jar");
     assert!(matches!(answer.status, 502 | 504), "{}", answer.status);
     assert_eq!(asked(&public, "com/acme"), 0);

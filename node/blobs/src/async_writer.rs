@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pyrsia_digest::KnownDigests;
+use tokio::task::JoinHandle;
 
 use crate::writer::{BlobWriter, SealedBlob, StoredBlob};
 use crate::{BlobError, BlobStore, Expected};
@@ -9,6 +10,8 @@ use crate::{BlobError, BlobStore, Expected};
 /// Bytes collected before they are hashed and written on a blocking thread; also, with the chunk at hand, all the
 /// memory that one writer needs.
 const BATCH_BYTES: usize = 512 * 1024;
+/// So many bytes later the disk begins to write, so that a large file does not wait for all of it at the end.
+const SYNC_BYTES: usize = 32 * 1024 * 1024;
 /// Chunks that are collected at most, however small they are.
 const BATCH_CHUNKS: usize = 1024;
 
@@ -27,6 +30,10 @@ pub struct AsyncBlobWriter {
     batch: Vec<Bytes>,
     batched: usize,
     size: u64,
+    /// Bytes since the disk was last told to begin.
+    unsynced: usize,
+    /// The disk at work while further bytes come. Its error is this writer's: the kernel tells it once.
+    syncing: Option<JoinHandle<Result<(), BlobError>>>,
 }
 
 impl AsyncBlobWriter {
@@ -35,7 +42,7 @@ impl AsyncBlobWriter {
         open: fn(&BlobStore) -> Result<BlobWriter, BlobError>,
     ) -> Result<Self, BlobError> {
         let writer = blocking(move || open(&store)).await?;
-        Ok(Self { writer: Some(writer), batch: Vec::new(), batched: 0, size: 0 })
+        Ok(Self { writer: Some(writer), batch: Vec::new(), batched: 0, size: 0, unsynced: 0, syncing: None })
     }
 
     /// Appends a chunk.
@@ -52,7 +59,7 @@ impl AsyncBlobWriter {
         if self.batched < BATCH_BYTES && self.batch.len() < BATCH_CHUNKS {
             return Ok(());
         }
-        self.batched = 0;
+        self.unsynced += std::mem::take(&mut self.batched);
         let batch = std::mem::take(&mut self.batch);
         let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
         let writer = blocking(move || {
@@ -60,8 +67,22 @@ impl AsyncBlobWriter {
             Ok(writer)
         })
         .await?;
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.synced().await?;
+            let disk = writer.disk()?;
+            self.syncing = Some(tokio::task::spawn_blocking(move || disk.sync()));
+        }
         self.writer = Some(writer);
         Ok(())
+    }
+
+    /// Waits for the disk, if it is at work.
+    async fn synced(&mut self) -> Result<(), BlobError> {
+        match self.syncing.take() {
+            Some(syncing) => syncing.await.map_err(|_| BlobError::Interrupted)?,
+            None => Ok(()),
+        }
     }
 
     /// Bytes taken so far.
@@ -76,6 +97,7 @@ impl AsyncBlobWriter {
     pub async fn seal(mut self) -> Result<AsyncSealedBlob, BlobError> {
         let batch = std::mem::take(&mut self.batch);
         let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
+        self.synced().await?;
         let sealed = blocking(move || {
             write_all(&mut writer, &batch)?;
             writer.seal()

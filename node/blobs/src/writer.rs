@@ -1,6 +1,7 @@
 //! From a stream of bytes to a visible blob, in steps that cannot be taken in the wrong order:
 //! [`BlobWriter`] (bytes arrive) -> [`SealedBlob`] (digests known, not visible) -> [`StoredBlob`].
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,19 @@ pub struct BlobWriter {
     store: BlobStore,
     file: BufWriter<NamedTempFile>,
     hasher: Hasher,
+}
+
+/// A second handle of a file that is being written.
+pub(crate) struct Disk {
+    file: File,
+    path: PathBuf,
+}
+
+impl Disk {
+    /// Waits until what was written so far is on the disk.
+    pub(crate) fn sync(self) -> Result<(), BlobError> {
+        self.file.sync_data().map_err(BlobError::io("fsync", self.path))
+    }
 }
 
 /// What is computed while bytes come.
@@ -81,6 +95,13 @@ impl BlobWriter {
             path: self.file.get_ref().path().to_path_buf(),
             source,
         })
+    }
+
+    /// The file, for somebody who tells the disk to begin with what was written.
+    pub(crate) fn disk(&self) -> Result<Disk, BlobError> {
+        let file = self.file.get_ref();
+        let handle = file.as_file().try_clone().map_err(BlobError::io("open again", file.path()))?;
+        Ok(Disk { file: handle, path: file.path().to_owned() })
     }
 
     /// Bytes taken so far.

@@ -199,7 +199,9 @@ fn is_reader(headers: &HeaderMap, readers: &[Reader]) -> bool {
     let Ok(shown) = base64::engine::general_purpose::STANDARD.decode(shown) else { return false };
     let Some(colon) = shown.iter().position(|byte| *byte == b':') else { return false };
     let (name, secret) = (&shown[..colon], &shown[colon + 1..]);
-    readers.iter().fold(false, |found, reader| (reader.token.matches(secret) & (reader.name.as_bytes() == name)) | found)
+    readers
+        .iter()
+        .fold(false, |found, reader| (reader.token.matches(secret) & (reader.name.as_bytes() == name)) | found)
 }
 
 /// Scheme and credentials of the one `Authorization` header.

@@ -5,9 +5,9 @@ mod support;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use pyrsia_digest::Sha256;
-use bytes::Bytes;
 use pyrsia_network::{BlobError, BlobSink, Network, PeerName};
 use support::raw::{Hello, Raw, peer_id};
 use support::{Setup, within};

@@ -61,7 +61,12 @@ pub struct NodeConfig {
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7888)), allowed_hosts: Vec::new(), upstream: None, offline: false }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7888)),
+            allowed_hosts: Vec::new(),
+            upstream: None,
+            offline: false,
+        }
     }
 }
 

@@ -85,7 +85,10 @@ async fn of(upstream: &UpstreamConfig, config: &Config, own: Option<SocketAddr>)
 fn check_id(id: &str) -> anyhow::Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let right = (1..=64).contains(&id.len()) && id.chars().all(plain) && !["peers", "store", "offline"].contains(&id);
-    anyhow::ensure!(right, "an id has 1 to 64 letters, digits, dots, dashes and underscores, and is not `peers` or `store`");
+    anyhow::ensure!(
+        right,
+        "an id has 1 to 64 letters, digits, dots, dashes and underscores, and is not `peers` or `store`"
+    );
     Ok(())
 }
 
@@ -198,7 +201,10 @@ mod tests {
             (upstream("url = \"http://user:secret@a.example/\"\n"), "plain http"),
             (upstream(&format!("{url}include = [\"com..acme\"]\n")), "com..acme"),
             (upstream(&format!("{url}password_file = \"/none/secret\"\n")), "/none/secret"),
-            (upstream(&format!("{url}username = \"u\"\npassword_env = \"PYRSIA_TEST_NO_SUCH_VARIABLE\"\n")), "PYRSIA_TEST"),
+            (
+                upstream(&format!("{url}username = \"u\"\npassword_env = \"PYRSIA_TEST_NO_SUCH_VARIABLE\"\n")),
+                "PYRSIA_TEST",
+            ),
             (upstream(&format!("{url}username = \"u\"\npassword_env = \"A\"\npassword_file = \"B\"\n")), "exclude"),
             (upstream(&format!("{url}[[upstreams]]\nid = \"a\"\n{url}")), "twice"),
             ("[node]\nupstream = \"none\"\n[[upstreams]]\nid = \"central\"\n".to_owned(), "none"),

@@ -68,12 +68,7 @@ enum Asked {
 }
 
 impl Remote {
-    pub(crate) fn new(
-        upstreams: Vec<Upstream>,
-        peers: Option<Arc<dyn Origin>>,
-        local: Local,
-        clock: Clock,
-    ) -> Self {
+    pub(crate) fn new(upstreams: Vec<Upstream>, peers: Option<Arc<dyn Origin>>, local: Local, clock: Clock) -> Self {
         Self {
             task: Task { upstreams: upstreams.into(), peers, local, clock, refreshed_at: Arc::default() },
             downloads: SingleFlight::new(),

@@ -46,7 +46,12 @@ pub(crate) fn chosen<'a>(path: &RepoPath, routes: impl Iterator<Item = &'a Route
     let groups = groups_of(path);
     let found: Vec<Option<usize>> = routes.map(|route| route.precision(&groups)).collect();
     let best = found.iter().flatten().max();
-    found.iter().enumerate().filter(|(_, precision)| precision.is_some() && precision.as_ref() == best).map(|(at, _)| at).collect()
+    found
+        .iter()
+        .enumerate()
+        .filter(|(_, precision)| precision.is_some() && precision.as_ref() == best)
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// The groups that a path may belong to: one, two for a document that may be a group's or an artifact's, or none.
@@ -138,13 +143,15 @@ mod tests {
         assert!(asked("com/acme/lib/maven-metadata.xml", &routes).is_empty());
     }
 
-    proptest::proptest! {
-        #[test]
-        fn an_owner_alone_is_asked(names in proptest::collection::vec("[a-c]{1,2}", 1..5), depth in 1usize..5) {
-            let group = names[..depth.min(names.len())].join(".");
-            let path = format!("{}/art/1.0/art-1.0.jar", names.join("/"));
-            let routes = [route(&[], &[]), route(&[&group], &[])];
-            proptest::prop_assert_eq!(asked(&path, &routes), [1]);
+    #[test]
+    fn an_owner_alone_is_asked_for_all_that_is_below() {
+        for depth in 1..=4 {
+            let group = ["a", "b", "c", "d"][..depth].join(".");
+            for below in depth..=5 {
+                let folders = ["a", "b", "c", "d", "e"][..below].join("/");
+                let routes = [route(&[], &[]), route(&[&group], &[])];
+                assert_eq!(asked(&format!("{folders}/art/1.0/art-1.0.jar"), &routes), [1], "{group} {folders}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Benchmarks: figures to be compared within one run on one machine, never from memory, and never part of a test that
-//! can fail for being slow. `./dev bench` runs them and writes `docs/BENCHMARKS.md`.
+//! can fail for being slow. `./dev bench` runs them and writes `docs/BENCHMARKS.md`; with `PYRSIA_BENCH` set to names of
+//! parts (`verify,blobs`) these alone, and the document stays as it is.
 
 mod blob;
 mod by_hand;
@@ -15,6 +16,9 @@ use pyrsia_tests::measured::{self, Circumstances, Measured, Series};
 use pyrsia_tests::scripted::Scripted;
 use pyrsia_tests::{node, places};
 
+/// What several parts need.
+const NETWORK: &str = "a network starts";
+
 #[test]
 #[ignore = "a benchmark"]
 fn bench_everything() {
@@ -22,7 +26,11 @@ fn bench_everything() {
     let mut all = Vec::new();
     // A part that breaks leaves its lines unmeasured, and the others their figures.
     let mut broken = Vec::new();
+    let alone = std::env::var("PYRSIA_BENCH").ok();
     let mut part = |name: &'static str, measure: &mut dyn FnMut() -> Vec<Measured>| {
+        if name != NETWORK && alone.as_ref().is_some_and(|alone| alone.split(',').all(|wanted| wanted != name)) {
+            return;
+        }
         println!("measuring: {name}");
         match std::panic::catch_unwind(AssertUnwindSafe(measure)) {
             Ok(measured) => {
@@ -36,7 +44,7 @@ fn bench_everything() {
     };
     part("an idle network", &mut devnet::idle);
     let mut network = None;
-    part("a network starts", &mut || {
+    part(NETWORK, &mut || {
         network = Some(Scripted::start("bench", 60));
         Vec::new()
     });
@@ -50,7 +58,9 @@ fn bench_everything() {
     part("rebuilds", &mut rebuilds::rebuilds);
     let text = measured::document(&circumstances, &all);
     println!("\n{text}");
-    std::fs::write(places::root().join("docs/BENCHMARKS.md"), &text).expect("a written document");
+    if alone.is_none() {
+        std::fs::write(places::root().join("docs/BENCHMARKS.md"), &text).expect("a written document");
+    }
     assert!(broken.is_empty(), "not measured: {broken:?}");
 }
 

@@ -11,7 +11,7 @@ use build_spec::{
 use maven_layout::RepoPath;
 use tokio::sync::OnceCell;
 
-use crate::far_end::{Answers, Held, Known, Routes, Withheld};
+use crate::far_end::{Answers, Held, Routes, Withheld};
 
 type Cells = HashMap<(RepositoryId, RepoPath), Arc<OnceCell<Held>>>;
 

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use build_spec::SandboxProfile;
@@ -21,6 +21,8 @@ const MAX_SOCKET_PATH: usize = 107;
 const OWNER_PREFIX: &str = "o-";
 const LOCK: &str = "lock";
 const SWEEP_LOCK: &str = "sweep.lock";
+/// How often a folder is made again that another process, as the last one in it, has just removed.
+const ATTEMPTS: u32 = 10;
 
 /// The runtime folder of one process.
 #[derive(Debug)]
@@ -29,11 +31,44 @@ pub(crate) struct Runtime {
     dir: TempDir,
     owner: String,
     _lock: File,
+    // After it the folder of all of them, if this was the last one.
+    _root: Root,
+}
+
+/// The folder in which processes have theirs. The last one that leaves it takes it away, if it lies among the system's
+/// temporary files: another one may have been prepared by somebody.
+#[derive(Debug)]
+struct Root(PathBuf);
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if !std::env::temp_dir().canonicalize().is_ok_and(|temporary| self.0.starts_with(temporary)) {
+            return;
+        }
+        // Whoever enters meanwhile waits for the lock, finds the folder gone and makes it again.
+        let Ok(_sweep) = sweep_lock(&self.0) else { return };
+        let Ok(entries) = std::fs::read_dir(&self.0) else { return };
+        let others = |entry: io::Result<std::fs::DirEntry>| entry.map_or(true, |entry| entry.file_name() != SWEEP_LOCK);
+        if !entries.into_iter().any(others) {
+            let _ = std::fs::remove_file(self.0.join(SWEEP_LOCK));
+            let _ = std::fs::remove_dir(&self.0);
+        }
+    }
 }
 
 impl Runtime {
     /// Makes this process's folder.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::try_open(root) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    fn try_open(root: &Path) -> io::Result<Self> {
         locks::folder(root, 0o755)?;
         let root = root.canonicalize()?;
         let _sweep = sweep_lock(&root)?;
@@ -41,7 +76,7 @@ impl Runtime {
         let lock = OpenOptions::new().write(true).create_new(true).open(dir.path().join(LOCK))?;
         lock.lock()?;
         let owner = format!("{}{}", owner_prefix(&root), name_of(dir.path()));
-        Ok(Self { dir, owner, _lock: lock })
+        Ok(Self { dir, owner, _lock: lock, _root: Root(root) })
     }
 
     /// What containers of this process are labelled with.
@@ -119,9 +154,14 @@ impl RunFiles {
     }
 }
 
+/// Waits for the lock. "Not found" if the folder was taken away meanwhile.
 fn sweep_lock(root: &Path) -> io::Result<File> {
-    let lock = locks::file(&root.join(SWEEP_LOCK), 0o644)?;
+    let path = root.join(SWEEP_LOCK);
+    let lock = locks::file(&path, 0o644)?;
     lock.lock()?;
+    if std::fs::symlink_metadata(&path)?.ino() != lock.metadata()?.ino() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     Ok(lock)
 }
 
@@ -166,6 +206,28 @@ mod tests {
         let root_path = root.path().canonicalize().unwrap();
         assert_eq!(abandoned(&root_path).unwrap(), [root_path.join("o-gone")]);
         assert!(living.owner().starts_with(&owner_prefix(&root_path)));
+    }
+
+    #[test]
+    fn the_last_one_takes_the_folder_away_and_whoever_comes_makes_it_again() {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("runtime");
+        let (one, other) = (Runtime::open(&root).unwrap(), Runtime::open(&root).unwrap());
+        drop(one);
+        assert!(root.is_dir());
+        drop(other);
+        assert!(!root.exists());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let runtime = Runtime::open(&root).unwrap();
+                        assert!(runtime.dir.path().join(LOCK).exists());
+                    }
+                });
+            }
+        });
+        assert!(!root.exists());
     }
 
     #[test]

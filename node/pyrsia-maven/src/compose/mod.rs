@@ -17,8 +17,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use build_spec::SandboxProfile;
 use java_builder::{JavaBuilder, JavaBuilderConfig, SourceMirror};
-use pyrsia_blobs::BlobStore;
 use pyrsia_api_types::UpstreamStatus;
+use pyrsia_blobs::BlobStore;
 use pyrsia_fetch::{Offline, Origin};
 use pyrsia_http::{App, GuardConfig, Token, router};
 use pyrsia_rebuilds::{Board, Entries, Unable};
@@ -203,9 +203,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         }
     }
     let token = Token::new(&data.api_token()?)?;
-    let face = |guard| {
-        router(App { files: files.clone(), view: service.clone(), control: service.clone(), guard })
-    };
+    let face = |guard| router(App { files: files.clone(), view: service.clone(), control: service.clone(), guard });
     let secure = secure::secure(&context.config, data, &token).await?;
     let secure = secure.map(|(listener, guard)| (listener, face(guard)));
     let guard = GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token, readers: None };

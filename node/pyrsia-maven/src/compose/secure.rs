@@ -22,13 +22,12 @@ pub struct Secure {
 }
 
 /// The listener, if the configuration has one, and what its guards compare with.
-pub async fn secure(
-    config: &Config,
-    data: &DataDir,
-    token: &Token,
-) -> anyhow::Result<Option<(Secure, GuardConfig)>> {
+pub async fn secure(config: &Config, data: &DataDir, token: &Token) -> anyhow::Result<Option<(Secure, GuardConfig)>> {
     let Some(listen) = config.tls.listen else {
-        anyhow::ensure!(config.readers.is_empty(), "there are [[readers]], and no `listen` in [tls] that asks for them");
+        anyhow::ensure!(
+            config.readers.is_empty(),
+            "there are [[readers]], and no `listen` in [tls] that asks for them"
+        );
         return Ok(None);
     };
     let readers = config.readers.iter().map(reader).collect::<anyhow::Result<Vec<_>>>()?;
