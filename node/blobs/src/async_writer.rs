@@ -11,7 +11,7 @@ use crate::{BlobError, BlobStore, Expected};
 /// memory that one writer needs.
 const BATCH_BYTES: usize = 512 * 1024;
 /// So many bytes later the disk begins to write, so that a large file does not wait for all of it at the end.
-const SYNC_BYTES: usize = 32 * 1024 * 1024;
+const SYNC_BYTES: usize = 16 * 1024 * 1024;
 /// Chunks that are collected at most, however small they are.
 const BATCH_CHUNKS: usize = 1024;
 

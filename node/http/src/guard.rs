@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -13,7 +14,10 @@ use pyrsia_api_types::Problem;
 use pyrsia_digest::Sha256;
 
 use crate::problem::problem_response;
+use crate::router::BODY_LIMIT;
 
+/// How long the rest of a refused request is waited for.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Shortest token, in characters: 128 bits in hexadecimal.
 const SHORTEST_TOKEN: usize = 32;
 
@@ -220,8 +224,19 @@ pub(crate) async fn layer(State(config): State<Arc<GuardConfig>>, request: Reque
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             tracing::debug!(http.refusal = ?refusal, http.path = request.uri().path(), "request refused");
-            refuse(refusal, request.method())
+            let answer = refuse(refusal, request.method());
+            drain(request).await;
+            answer
         }
+    }
+}
+
+/// Takes what a refused HTTP/2 request still sends: without that its stream is reset, and clients may see the reset before
+/// the answer.
+async fn drain(request: Request<Body>) {
+    if request.version() == Version::HTTP_2 {
+        let rest = axum::body::to_bytes(request.into_body(), BODY_LIMIT);
+        let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
     }
 }
 

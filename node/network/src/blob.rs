@@ -240,9 +240,12 @@ fn read_pieces(mut file: File, wanted: usize) -> io::Result<(File, Vec<Vec<u8>>)
     let mut pieces = Vec::new();
     let mut left = wanted.min(PIECE * PIECES_AHEAD / 2);
     while left > 0 {
-        let mut piece = vec![0; PIECE.min(left)];
-        file.read_exact(&mut piece)?;
-        left -= piece.len();
+        let length = PIECE.min(left);
+        let mut piece = Vec::with_capacity(length);
+        if file.by_ref().take(length as u64).read_to_end(&mut piece)? < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        left -= length;
         pieces.push(piece);
     }
     Ok((file, pieces))

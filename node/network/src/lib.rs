@@ -97,6 +97,7 @@ mod dial;
 mod driver;
 mod error;
 mod frame;
+mod gather;
 mod greet;
 mod hello;
 mod link;

@@ -16,6 +16,7 @@ use libp2p::{
 };
 
 use crate::NetworkError;
+use crate::gather::Gather;
 
 /// How often a connection without other use shows that it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -71,13 +72,13 @@ fn muxer() -> yamux::Config {
 
 /// TCP, noise, yamux: on the wire what the builder's own `with_tcp` makes.
 ///
-/// Noise reads 8 KiB at a time. Reading ahead leaves an eighth of the calls to the kernel, which are most of what receiving
-/// costs.
+/// Noise reads 8 KiB at a time, and yamux writes 16 KiB at a time. Reading ahead and [`Gather`] leave an eighth of the calls to
+/// the kernel, which are most of what a large transfer costs.
 fn transport(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
     let noise = noise::Config::new(key)?;
     let tcp = tcp::tokio::Transport::new(tcp::Config::new());
     Ok(tcp
-        .map(|stream, _| BufReader::with_capacity(READ_AHEAD, stream))
+        .map(|stream, _| BufReader::with_capacity(READ_AHEAD, Gather::new(stream)))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer())
