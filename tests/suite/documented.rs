@@ -33,8 +33,7 @@ const RUN: [(&str, &str); 12] = [
     (OPERATING, "Policies"),
     // In `upkeep`.
     (OPERATING, "Examining the store"),
-    // In `tls`.
-    (OPERATING, "Serving other machines"),
+    (OPERATING, "Making room"),
     (OPERATING, "Verifying"),
 ];
 

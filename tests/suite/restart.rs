@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pyrsia_tests::engine::RuntimeFolder;
 use pyrsia_tests::node::Node;
-use pyrsia_tests::process::until;
+use pyrsia_tests::process::{self, until};
 use pyrsia_tests::sources::Sources;
-use pyrsia_tests::{engine, http, places};
+use pyrsia_tests::{engine, http, node, places};
 
 use crate::fixture::{LIB, LIB_JAR, build, grant};
 
@@ -74,6 +74,14 @@ fn a_build_survives_a_node_that_is_killed_again_and_again() {
         .expect(0);
     assert_eq!(node.stop(), 0);
     assert_eq!(runtime.containers(), Vec::<String>::new(), "the containers of killed nodes are gone, too");
+
+    // The only copy of what the ledger vouches for outlives a cleaning that takes all else.
+    let mut gc = node::program();
+    gc.arg("--data-dir").arg(node.data()).args(["gc", "--max-gib", "0", "--json"]);
+    let cleaned = process::run(&mut gc, Duration::from_secs(60)).expect(0).json();
+    assert!(cleaned["removed"].as_u64() > Some(50), "the inputs of the build: {cleaned:#}");
+    node.start_again();
+    node.artifact(LIB_JAR).expect(200);
 }
 
 #[test]

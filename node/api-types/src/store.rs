@@ -15,6 +15,21 @@ pub struct StoreReport {
     pub missing: Vec<MissingFile>,
 }
 
+/// `gc --json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionReport {
+    /// Files that were removed, or would be.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Files that are left.
+    pub left: u64,
+    /// Their bytes.
+    pub left_bytes: u64,
+    /// Of those, files that would have gone but belong to a release with a verdict.
+    pub vouched: u64,
+}
+
 /// A file whose bytes are not the ones of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DamagedBlob {

@@ -109,6 +109,7 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
         Command::Config(ConfigCommand::Show) => commands::network::config(global),
         Command::Doctor => commands::doctor::run(global).await,
         Command::Fsck => commands::fsck::run(global).await,
+        Command::Gc(args) => commands::gc::run(global, args).await,
         Command::Completions { shell } => Ok(commands::network::completions(*shell)),
     }
 }

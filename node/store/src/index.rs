@@ -11,7 +11,7 @@ use pyrsia_digest::{FileDigests, Sha256};
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::index_rows::{FILE_COLUMNS, INDEX, complete, file, insert, parsed, record, write_touches};
-use crate::index_types::{FileRecord, Pinned, QuarantineRecord};
+use crate::index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};
 use crate::ledger::MAX_ROWS;
 use crate::values::{bound, collect, first, int, sha256, uint};
 
@@ -163,6 +163,25 @@ impl IndexStore {
             let mut query =
                 db.prepare_cached(&format!("SELECT {FILE_COLUMNS} FROM files WHERE path > ?1 ORDER BY path LIMIT ?2"))?;
             collect(query.query((after.map_or("", |p| p.as_str()), max.min(MAX_ROWS) as i64))?, record)
+        })
+    }
+
+    /// Bytes in the order of their last use under any path, the longest unused first, after a place in that order; at most
+    /// `max` and [`MAX_ROWS`]. Ties are broken by digest.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn least_used(&self, after: Option<(u64, Sha256)>, max: usize) -> Result<Vec<LastUse>, StoreError> {
+        self.flush()?;
+        let (used, digest) = after.map_or((-1, Vec::new()), |(used, digest)| (bound(used), digest.as_bytes().to_vec()));
+        self.inner.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT sha256, max(size), max(last_use) AS used FROM files GROUP BY sha256
+                 HAVING used > ?1 OR (used = ?1 AND sha256 > ?2) ORDER BY used, sha256 LIMIT ?3",
+            )?;
+            collect(query.query((used, &digest, max.min(MAX_ROWS) as i64))?, |row| {
+                Ok(LastUse { sha256: sha256(row, 0)?, size: uint(row, 1)?, last_use: uint(row, 2)? })
+            })
         })
     }
 

@@ -217,3 +217,28 @@ fn an_index_of_the_first_schema_is_brought_forward() {
     store.put_file(named.clone()).unwrap();
     assert_eq!(store.file(&named.path).unwrap(), Some(named));
 }
+
+#[test]
+fn the_longest_unused_bytes_come_first_and_the_last_use_of_any_path_counts() {
+    let (_dir, store) = store();
+    let used = |path: &str, bytes: &[u8], last_use: u64| store.put_file(FileRecord { last_use, ..record(path, bytes) });
+    used("a/a/1/a-1.jar", b"one", 10).unwrap();
+    used("a/b/1/b-1.jar", b"one", 50).unwrap();
+    used("a/c/1/c-1.jar", b"two!", 20).unwrap();
+    used("a/d/1/d-1.jar", b"three", 20).unwrap();
+    store.touch(&path("a/c/1/c-1.jar"), 60);
+    let all = store.least_used(None, 10).unwrap();
+    let expected = [(b"three".as_slice(), 20), (b"one", 50), (b"two!", 60)].map(|(bytes, last_use)| LastUse {
+        sha256: Sha256::of(bytes),
+        size: bytes.len() as u64,
+        last_use,
+    });
+    assert_eq!(all, expected);
+    let mut paged = Vec::new();
+    while let Some(next) =
+        store.least_used(paged.last().map(|last: &LastUse| (last.last_use, last.sha256)), 1).unwrap().pop()
+    {
+        paged.push(next);
+    }
+    assert_eq!(paged, expected);
+}

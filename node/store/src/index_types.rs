@@ -24,6 +24,17 @@ pub struct FileRecord {
     pub last_use: u64,
 }
 
+/// When bytes were last asked for, under whatever path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastUse {
+    /// Their digest.
+    pub sha256: Sha256,
+    /// Their size in bytes.
+    pub size: u64,
+    /// Seconds since 1970.
+    pub last_use: u64,
+}
+
 /// What [`crate::IndexStore::pin_file`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pinned {

@@ -36,6 +36,6 @@ mod values;
 
 pub use error::StoreError;
 pub use index::IndexStore;
-pub use index_types::{FileRecord, Pinned, QuarantineRecord};
+pub use index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};
 pub use ledger::{LedgerStore, MAX_ROWS};
 pub use ledger_types::{Appended, BlockRecord, Head, KeyedBytes, LeafRecord, StoredBlock};

@@ -30,13 +30,16 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
             terminal::line(&format!("        {path}"));
         }
     }
-    for file in &report.missing {
-        terminal::line(&format!("missing {} {}", file.sha256, file.path));
-    }
     let mebibytes = report.bytes / (1024 * 1024);
     terminal::line(&format!("{} files, {mebibytes} MiB, {} damaged", report.blobs, report.damaged.len()));
+    if !report.missing.is_empty() {
+        terminal::line(&format!(
+            "{} paths are known whose files are not here (`--json` lists them)",
+            report.missing.len()
+        ));
+    }
     if !(report.damaged.is_empty() && report.missing.is_empty()) {
-        terminal::line("The node fetches them again, from peers or upstream, when somebody asks for them.");
+        terminal::line("What is damaged or not here is fetched again when somebody asks for it.");
     }
     Ok(exit)
 }

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod devnet;
 pub mod doctor;
 pub mod fsck;
+pub mod gc;
 pub mod governance;
 pub mod images;
 pub mod inspect;
