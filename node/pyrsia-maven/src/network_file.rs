@@ -9,7 +9,8 @@ use crate::data_dir::{DataDir, sync_folder, write_atomically, write_secret};
 use crate::exit::{CommandError, Exit};
 use crate::known_nodes;
 
-const FILE: &str = "network.json";
+/// The genesis of the network that a data directory belongs to.
+pub const FILE: &str = "network.json";
 /// The file that remembers the network of a node that is asked over the API, where this directory has none of its own.
 const PINNED: &str = "pinned-network.json";
 const MAX_BYTES: u64 = 1 << 20;

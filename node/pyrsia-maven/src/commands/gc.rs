@@ -12,7 +12,7 @@ use crate::cli::{GcArgs, Global};
 use crate::context::Context;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
-use crate::network_file::Identity;
+use crate::network_file::{FILE, Identity};
 use crate::terminal;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -99,6 +99,10 @@ fn collect(data: &DataDir, limits: Limits, dry: bool) -> anyhow::Result<Collecti
 
 /// The files that verdicts name: this node may be the last to have them.
 fn vouched(data: &DataDir) -> anyhow::Result<BTreeSet<Sha256>> {
+    if !data.join(FILE).exists() {
+        // It would be founded here and now. Without a network there is no verdict.
+        return Ok(BTreeSet::new());
+    }
     let genesis = Identity::load(data)?.genesis;
     let clock = std::sync::Arc::new(crate::clock::now);
     let (_replica, handle) = Replica::open(LedgerStore::open(data.root())?, genesis, None, clock)?;
