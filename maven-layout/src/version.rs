@@ -12,6 +12,7 @@
 //! caught in a cycle, or where it calls two texts the same (then the text decides).
 
 mod comparable;
+mod number;
 
 use std::cmp::Ordering;
 
@@ -100,7 +101,8 @@ pub(crate) fn sorted(versions: impl IntoIterator<Item = Version>) -> Vec<Version
 
 /// How Maven 3.9 ranks two versions, whatever the texts are.
 ///
-/// Exact for ASCII. Not transitive, see the [module](self); never hand it to a sort. Takes time and memory linear in
+/// Exact for all texts but those where a capital sigma stands beside other letters: Java finds the end of a word, at which
+/// its lower case differs, by rules of its own. Not transitive, see the [module](self); never hand it to a sort. Takes time and memory linear in
 /// the length of the texts.
 pub fn compare(left: &str, right: &str) -> Ordering {
     Comparable::parse(left).cmp_as_maven(&Comparable::parse(right))

@@ -26,4 +26,5 @@ mod tls;
 mod tracked_files;
 mod upkeep;
 mod upstreams;
+mod versions;
 mod workspace_rules;

@@ -5,23 +5,21 @@
 
 use std::cmp::Ordering;
 
+use super::number::{Number, is_digit};
+
 /// A qualifier's rank: the known ones in Maven's order, `RELEASE` standing for the empty one, then all others.
 const QUALIFIERS: [&str; 7] = ["alpha", "beta", "milestone", "rc", "snapshot", "", "sp"];
 const RELEASE: usize = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Atom {
-    /// Decimal digits without leading zeros; empty for zero.
-    Number(String),
-    Qualifier {
-        rank: usize,
-        text: String,
-    },
+    Number(Number),
+    Qualifier { rank: usize, text: String },
 }
 
 impl Atom {
     fn number(digits: &str) -> Self {
-        Self::Number(digits.trim_start_matches('0').to_owned())
+        Self::Number(Number::new(digits))
     }
 
     fn qualifier(text: &str, followed_by_digit: bool) -> Self {
@@ -40,15 +38,16 @@ impl Atom {
     /// How the item ranks against no item at all.
     fn sign(&self) -> Ordering {
         match self {
-            Self::Number(digits) if digits.is_empty() => Ordering::Equal,
+            Self::Number(number) if number.is_zero() => Ordering::Equal,
             Self::Number(_) => Ordering::Greater,
             Self::Qualifier { rank, .. } => rank.cmp(&RELEASE),
         }
     }
 }
 
-fn cmp_numbers(left: &str, right: &str) -> Ordering {
-    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+/// Java's order of texts: by UTF-16 units, which is not the order of characters.
+fn cmp_texts(left: &str, right: &str) -> Ordering {
+    left.encode_utf16().cmp(right.encode_utf16())
 }
 
 /// What stands at one position of one level.
@@ -84,7 +83,7 @@ impl Comparable {
                 if c == '-' {
                     levels.open();
                 }
-            } else if c.is_ascii_digit() {
+            } else if is_digit(c) {
                 if !in_number && !pending.is_empty() {
                     levels.open_unless_empty();
                     levels.push(Atom::qualifier(pending, true));
@@ -143,13 +142,13 @@ impl Comparable {
             (Item::Nothing, Item::List) => other.sign_from(level + 1, 0).reverse(),
             (Item::List, Item::Nothing) => self.sign_from(level + 1, 0),
             (Item::Atom(left), Item::Atom(right)) => match (left, right) {
-                (Atom::Number(left), Atom::Number(right)) => cmp_numbers(left, right),
+                (Atom::Number(left), Atom::Number(right)) => left.cmp(right),
                 (Atom::Number(_), Atom::Qualifier { .. }) => Ordering::Greater,
                 (Atom::Qualifier { .. }, Atom::Number(_)) => Ordering::Less,
                 (
                     Atom::Qualifier { rank: left_rank, text: left },
                     Atom::Qualifier { rank: right_rank, text: right },
-                ) => left_rank.cmp(right_rank).then_with(|| left.cmp(right)),
+                ) => left_rank.cmp(right_rank).then_with(|| cmp_texts(left, right)),
             },
             (Item::Atom(Atom::Number(_)), Item::List) => Ordering::Greater,
             (Item::List, Item::Atom(Atom::Number(_))) => Ordering::Less,
@@ -164,11 +163,11 @@ impl Comparable {
         self.walk(other, |level, position| {
             self.class(level, position).cmp(&other.class(level, position)).then_with(|| {
                 match (self.item(level, position), other.item(level, position)) {
-                    (Item::Atom(Atom::Number(left)), Item::Atom(Atom::Number(right))) => cmp_numbers(left, right),
+                    (Item::Atom(Atom::Number(left)), Item::Atom(Atom::Number(right))) => left.cmp(right),
                     (
                         Item::Atom(Atom::Qualifier { rank: left_rank, text: left }),
                         Item::Atom(Atom::Qualifier { rank: right_rank, text: right }),
-                    ) => left_rank.cmp(right_rank).then_with(|| left.cmp(right)),
+                    ) => left_rank.cmp(right_rank).then_with(|| cmp_texts(left, right)),
                     _ => Ordering::Equal,
                 }
             })
@@ -184,7 +183,7 @@ impl Comparable {
         match self.item(level, position) {
             Item::Atom(Atom::Qualifier { rank, .. }) if *rank < RELEASE => 0,
             Item::List if self.sign_from(level + 1, 0).is_lt() => 1,
-            Item::Atom(Atom::Number(digits)) if digits.is_empty() && self.sign_from(level, position + 1).is_lt() => 2,
+            Item::Atom(Atom::Number(number)) if number.is_zero() && self.sign_from(level, position + 1).is_lt() => 2,
             Item::Nothing => 3,
             Item::Atom(Atom::Qualifier { .. }) => 4,
             Item::List => 5,

@@ -26,7 +26,7 @@ fn compares_as_maven_itself() {
         assert_eq!(compare(right, left), expected.reverse(), "{right} and {left}");
         rows += 1;
     }
-    assert_eq!(rows, 600);
+    assert_eq!(rows, 800);
 }
 
 #[test]
@@ -101,6 +101,23 @@ fn the_documented_order() {
 }
 
 #[test]
+fn zeros_keep_their_width() {
+    // Maven strips the zeros before a number, but none from a number that is nothing but zeros.
+    for (left, right) in [("9.1", "0000000000.1"), ("999999999999.1", "0000000000000000000.1")] {
+        assert_eq!(compare(left, right), Ordering::Less, "{left} {right}");
+    }
+    assert_eq!(compare("0000000000", "0"), Ordering::Equal, "zeros at the end are nothing");
+    assert_eq!(compare("1.00000000001", "1.1"), Ordering::Equal);
+}
+
+#[test]
+fn texts_beyond_ascii_are_ranked_by_utf_16_units() {
+    assert_eq!(compare("1.\u{663}", "1.3"), Ordering::Equal, "an Arabic three is a three");
+    assert_eq!(compare("1-\u{1f600}", "1-\u{e000}"), Ordering::Less, "a surrogate is below the private use area");
+    assert_eq!(compare("1.\u{1d7d9}", "1.1"), Ordering::Less, "digits beyond the basic plane are letters");
+}
+
+#[test]
 fn same_rank_is_not_same_version() {
     let (short, long): (Version, Version) = ("1".parse().unwrap(), "1.0".parse().unwrap());
     assert_eq!(short.compare_as_maven(&long), Ordering::Equal);
@@ -137,6 +154,9 @@ fn version_text() -> impl Strategy<Value = String> {
         Just("1"),
         Just("2"),
         Just("10"),
+        Just("0000000000"),
+        Just("9999999999"),
+        Just("0000000000000000000"),
         Just("."),
         Just("-"),
         Just("a"),
