@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::file_name::FileName;
 use crate::names::{ArtifactId, Classifier, Extension, GroupId, NameError};
-use crate::path::RepoPath;
+use crate::path::{PathKind, RepoPath, split_name};
 use crate::text::text_codecs;
 use crate::version::Version;
 
@@ -34,7 +34,7 @@ pub struct Coordinates {
     pub group: GroupId,
     /// The artifact id.
     pub artifact: ArtifactId,
-    /// The version; for a snapshot the base version that names the directory.
+    /// The version. For a snapshot the base version (`1.0-SNAPSHOT`), or that of one build (`1.0-20261122.072715-2`).
     pub version: Version,
 }
 
@@ -44,9 +44,9 @@ impl Coordinates {
         Self { group, artifact, version }
     }
 
-    /// The directory of the release: `org/example/tool/1.0`.
+    /// The directory of the release: `org/example/tool/1.0`. All builds of a snapshot share that of the snapshot.
     pub fn dir(&self) -> RepoPath {
-        RepoPath::from_valid(format!("{}/{}/{}", self.group.dir(), self.artifact, self.version))
+        RepoPath::from_valid(format!("{}/{}/{}", self.group.dir(), self.artifact, self.version.base()))
     }
 
     /// The directory of the artifact, the parent of all its versions: `org/example/tool`.
@@ -70,6 +70,12 @@ impl Coordinates {
     /// The path of the release's POM: `org/example/tool/1.0/tool-1.0.pom`.
     pub fn pom_path(&self) -> RepoPath {
         self.path(None, &Extension::pom())
+    }
+
+    /// The path of the `maven-metadata.xml` that lists the builds of this snapshot; `None` if it is no snapshot.
+    pub fn snapshot_metadata_path(&self) -> Option<RepoPath> {
+        let snapshot = || RepoPath::from_valid(format!("{}/{}", self.dir(), crate::metadata::FILE_NAME));
+        self.version.is_snapshot().then(snapshot)
     }
 
     /// The path of the `maven-metadata.xml` that lists the versions of this artifact.
@@ -125,9 +131,49 @@ impl ArtifactRef {
         self.coordinates.path(self.classifier.as_ref(), &self.extension)
     }
 
+    /// The path of the file and of all that belongs to it, see [`RepoPath::companions`].
+    pub fn paths(&self) -> Vec<RepoPath> {
+        let path = self.path();
+        let companions = path.companions();
+        std::iter::once(path).chain(companions).collect()
+    }
+
+    /// The file that lies at a path; [`ArtifactRef::path`] leads back to exactly this path.
+    ///
+    /// `None` for everything but a file of a release or snapshot: metadata, checksums, signatures, and names that no
+    /// coordinate has. For a build of a snapshot the version is the timestamped one of the file's name.
+    ///
+    /// A path does not say where a classifier with dots ends: the extension is taken to begin at the last dot, or before
+    /// `.tar` where that is followed by one more part (`bin.tar.gz`).
+    pub fn from_path(path: &RepoPath) -> Option<Self> {
+        let PathKind::Artifact { coordinates, file_name } = path.kind() else {
+            return None;
+        };
+        let (version, tail) = split_name(&coordinates, &file_name)?;
+        let (classifier, extension) = match tail.strip_prefix('-') {
+            None => (None, tail.strip_prefix('.')?),
+            Some(tail) => split_classifier(tail).map(|(classifier, extension)| (Some(classifier), extension))?,
+        };
+        let reference = Self {
+            coordinates: Coordinates { version: version.parse().ok()?, ..coordinates },
+            classifier: classifier.map(str::parse).transpose().ok()?,
+            extension: extension.parse().ok()?,
+        };
+        (reference.path() == *path).then_some(reference)
+    }
+
     /// The name of the file.
     pub fn file_name(&self) -> FileName {
         self.coordinates.file(self.classifier.as_ref(), &self.extension)
+    }
+}
+
+/// Splits `bin.tar.gz` into `bin` and `tar.gz`.
+fn split_classifier(tail: &str) -> Option<(&str, &str)> {
+    let (before, last) = tail.rsplit_once('.')?;
+    match before.strip_suffix(".tar").filter(|classifier| !classifier.is_empty()) {
+        Some(classifier) => tail.get(classifier.len() + 1..).map(|extension| (classifier, extension)),
+        None => Some((before, last)),
     }
 }
 

@@ -4,6 +4,8 @@
 //! (`[A-Za-z0-9_\-.]+` for group and artifact), with `+` and `~` where releases in the wild have them. Lengths are
 //! bounded so that any path built from valid parts is a valid [`crate::RepoPath`].
 
+use crate::metadata;
+use crate::path::RepoPath;
 use crate::text::{text_order, text_type};
 
 /// Longest group id, in bytes.
@@ -139,6 +141,11 @@ impl GroupId {
     /// The directory of the group, without slashes at its ends: `org/example/tools`.
     pub fn dir(&self) -> String {
         self.0.replace('.', "/")
+    }
+
+    /// The path of the `maven-metadata.xml` that lists the plugin prefixes of this group.
+    pub fn metadata_path(&self) -> RepoPath {
+        RepoPath::from_valid(format!("{}/{}", self.dir(), metadata::FILE_NAME))
     }
 
     /// The group itself, then each enclosing group up to the first part: `a.b.c`, `a.b`, `a`.

@@ -153,6 +153,21 @@ pub enum MetadataLevel {
     Version(Coordinates),
 }
 
+impl MetadataLevel {
+    /// The path of the document.
+    pub fn path(&self) -> RepoPath {
+        match self {
+            Self::Group(group) | Self::GroupOrArtifact { as_group: group, .. } => group.metadata_path(),
+            Self::Artifact { group, artifact } => {
+                RepoPath::from_valid(format!("{}/{artifact}/{}", group.dir(), metadata::FILE_NAME))
+            }
+            Self::Version(coordinates) => {
+                RepoPath::from_valid(format!("{}/{}", coordinates.dir(), metadata::FILE_NAME))
+            }
+        }
+    }
+}
+
 impl RepoPath {
     /// Takes a text that was put together from valid parts.
     pub(crate) fn from_valid(text: String) -> Self {
@@ -249,6 +264,23 @@ impl RepoPath {
         format!("{}.{}", self.0, algorithm.extension()).try_into()
     }
 
+    /// The path of this file's detached OpenPGP signature.
+    ///
+    /// # Errors
+    /// [`PathError::TooLong`].
+    pub fn signature(&self) -> Result<RepoPath, PathError> {
+        format!("{}.asc", self.0).try_into()
+    }
+
+    /// The paths that belong to this file: its checksums, its signature, and the signature's checksums. Those that would
+    /// be too long are left out.
+    pub fn companions(&self) -> Vec<RepoPath> {
+        let checksums = |of: &RepoPath| ChecksumAlgorithm::ALL.map(|algorithm| of.checksum(algorithm));
+        let signature = self.signature();
+        let of_signature: Vec<_> = signature.iter().flat_map(checksums).collect();
+        checksums(self).into_iter().chain([signature]).chain(of_signature).flatten().collect()
+    }
+
     /// What the file at this path is. Checksums and signatures are taken apart one layer at a time.
     pub fn kind(&self) -> PathKind {
         for algorithm in ChecksumAlgorithm::ALL {
@@ -287,11 +319,12 @@ fn group_of_directory(directory: &str) -> Option<GroupId> {
 fn coordinates_of_directory(directory: &str) -> Option<Coordinates> {
     let (rest, version) = directory.rsplit_once('/')?;
     let (group, artifact) = rest.rsplit_once('/')?;
-    Some(Coordinates {
-        group: group_of_directory(group)?,
-        artifact: artifact.parse().ok()?,
-        version: version.parse().ok()?,
-    })
+    let version: Version = version.parse().ok()?;
+    // The builds of a snapshot lie in the directory of the snapshot, never in one of their own.
+    if version.base() != version {
+        return None;
+    }
+    Some(Coordinates { group: group_of_directory(group)?, artifact: artifact.parse().ok()?, version })
 }
 
 fn metadata_level(directory: &str) -> Option<MetadataLevel> {
@@ -314,10 +347,12 @@ fn metadata_level(directory: &str) -> Option<MetadataLevel> {
 
 /// Whether a file of this name is a file of the release: `artifact-version`, then `.extension` or `-classifier.ext`.
 fn belongs(coordinates: &Coordinates, file_name: &str) -> bool {
-    let Some(rest) = file_name.strip_prefix(coordinates.artifact.as_str()).and_then(|rest| rest.strip_prefix('-'))
-    else {
-        return false;
-    };
+    split_name(coordinates, file_name).is_some()
+}
+
+/// Splits a file's name behind its artifact: into the version that it carries, and what follows.
+pub(crate) fn split_name<'a>(coordinates: &Coordinates, file_name: &'a str) -> Option<(&'a str, &'a str)> {
+    let rest = file_name.strip_prefix(coordinates.artifact.as_str())?.strip_prefix('-')?;
     let tail_is_well_formed = |tail: &str| {
         let dotted = tail.strip_prefix('.').is_some_and(|extension| !extension.is_empty());
         let classified = tail.strip_prefix('-').is_some_and(|tail| {
@@ -325,10 +360,11 @@ fn belongs(coordinates: &Coordinates, file_name: &str) -> bool {
         });
         dotted || classified
     };
-    if rest.strip_prefix(coordinates.version.as_str()).is_some_and(tail_is_well_formed) {
-        return true;
-    }
-    snapshot_tail(&coordinates.version, rest).is_some_and(tail_is_well_formed)
+    let plain = rest.strip_prefix(coordinates.version.as_str());
+    let tail = plain
+        .filter(|tail| tail_is_well_formed(tail))
+        .or_else(|| snapshot_tail(&coordinates.version, rest).filter(|tail| tail_is_well_formed(tail)))?;
+    rest.split_at_checked(rest.len() - tail.len())
 }
 
 /// What follows a timestamped version of this snapshot: for `1.0-SNAPSHOT` and `1.0-20261122.072715-2.jar`, `.jar`.

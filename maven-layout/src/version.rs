@@ -16,6 +16,7 @@ mod number;
 
 use std::cmp::Ordering;
 
+use crate::metadata::Snapshot;
 use crate::names::{self, Dots, NameError, VERSION_LIMIT};
 use crate::text::text_type;
 
@@ -50,6 +51,27 @@ impl Version {
             Some(prefix) if prefix.len() + "SNAPSHOT".len() <= VERSION_LIMIT => Version(format!("{prefix}SNAPSHOT")),
             _ => self.clone(),
         }
+    }
+
+    /// The build that a timestamped snapshot is: for `1.0-20261122.072715-2` the second, of that time.
+    ///
+    /// `None` for every other version, and where the build's number has leading zeros or does not fit: no
+    /// [`Snapshot`] could be printed as that.
+    pub fn snapshot_build(&self) -> Option<Snapshot> {
+        let prefix = self.split_timestamped()?;
+        let (timestamp, number) = self.as_str().get(prefix.len()..)?.split_once('-')?;
+        let build_number: u32 = number.parse().ok()?;
+        (build_number.to_string() == number).then(|| Snapshot { timestamp: timestamp.to_owned(), build_number })
+    }
+
+    /// The timestamped version of one build of this snapshot: `1.0-20261122.072715-2` for `1.0-SNAPSHOT`.
+    ///
+    /// `None` if this is no `…-SNAPSHOT`, if the timestamp is none, and if the result is longer than a version may be.
+    /// Otherwise [`Version::base`] and [`Version::snapshot_build`] give the two back.
+    pub fn with_build(&self, build: &Snapshot) -> Option<Version> {
+        let prefix = self.as_str().strip_suffix("SNAPSHOT").filter(|prefix| prefix.len() > 1)?;
+        let version: Version = format!("{prefix}{}-{}", build.timestamp, build.build_number).parse().ok()?;
+        (version.base() == *self && version.snapshot_build().as_ref() == Some(build)).then_some(version)
     }
 
     /// What stands before the timestamp of a timestamped snapshot, its hyphen included.

@@ -41,6 +41,75 @@ fn wrong_number_of_parts() {
 }
 
 #[test]
+fn metadata_of_three_levels() {
+    let snapshot = coordinates("org.example:tool:1.1-SNAPSHOT");
+    let levels = [snapshot.group.metadata_path(), snapshot.metadata_path(), snapshot.snapshot_metadata_path().unwrap()];
+    assert_eq!(
+        levels.each_ref().map(RepoPath::as_str),
+        [
+            "org/example/maven-metadata.xml",
+            "org/example/tool/maven-metadata.xml",
+            "org/example/tool/1.1-SNAPSHOT/maven-metadata.xml",
+        ]
+    );
+    for path in levels {
+        let PathKind::Metadata(level) = path.kind() else { panic!("{path}") };
+        assert_eq!(level.path(), path);
+    }
+    assert_eq!(coordinates("org.example:tool:1.1").snapshot_metadata_path(), None);
+    let build = coordinates("org.example:tool:1.1-20261122.072715-2");
+    assert_eq!(build.snapshot_metadata_path(), snapshot.snapshot_metadata_path());
+}
+
+#[test]
+fn builds_lie_in_the_directory_of_their_snapshot() {
+    let path = "a/b/1.1-SNAPSHOT/b-1.1-20261122.072715-2-bin.tar.gz";
+    let reference: ArtifactRef = "a:b:1.1-20261122.072715-2:bin@tar.gz".parse().unwrap();
+    assert_eq!(reference.path().as_str(), path);
+    assert_eq!(ArtifactRef::from_path(&path.parse().unwrap()), Some(reference));
+    // Not a directory that Maven ever looks into.
+    let odd: RepoPath = "a/b/1.1-20261122.072715-2/b-1.1-20261122.072715-2.jar".parse().unwrap();
+    assert_eq!((odd.kind(), ArtifactRef::from_path(&odd)), (PathKind::Other, None));
+}
+
+#[test]
+fn from_a_path_to_the_file() {
+    let file = |path: &str| ArtifactRef::from_path(&path.parse().unwrap()).map(|file| file.to_string());
+    for (path, expected) in [
+        ("a/b/1/b-1.jar", "a:b:1"),
+        ("a/b/1/b-1.tar.gz", "a:b:1@tar.gz"),
+        ("a/b/1/b-1-sources.jar", "a:b:1:sources"),
+        ("a/b/1/b-1-bin.tar.bz2", "a:b:1:bin@tar.bz2"),
+        ("a/b/1/b-1-linux-1.2.jar", "a:b:1:linux-1.2"),
+        ("a/b/1/b-1-x.tar", "a:b:1:x@tar"),
+        ("a/b/1-SNAPSHOT/b-1-SNAPSHOT.pom", "a:b:1-SNAPSHOT@pom"),
+    ] {
+        assert_eq!(file(path).as_deref(), Some(expected), "{path}");
+    }
+    for none in
+        ["a/b/1/b-1.jar.sha1", "a/b/1/b-1.jar.asc", "a/b/maven-metadata.xml", "a/b/1/b-1-é.jar", "a/b/1/c-1.jar"]
+    {
+        assert_eq!(file(none), None, "{none}");
+    }
+}
+
+#[test]
+fn what_belongs_to_a_file() {
+    let paths = "a:b:1".parse::<ArtifactRef>().unwrap().paths();
+    let names: Vec<_> = paths.iter().map(RepoPath::file_name).collect();
+    let mut expected = Vec::new();
+    for of in ["b-1.jar", "b-1.jar.asc"] {
+        expected.push(of.to_owned());
+        expected.extend(crate::ChecksumAlgorithm::ALL.map(|algorithm| format!("{of}.{}", algorithm.extension())));
+    }
+    expected.sort();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+    assert_eq!(names[0], "b-1.jar");
+}
+
+#[test]
 fn ordered_by_version_as_maven_does() {
     let mut list = ["a:b:1.10", "a:b:1.9", "a:b:1.9-rc1", "a:a:2"].map(coordinates);
     list.sort();
@@ -98,6 +167,24 @@ proptest! {
             coordinates: reference.coordinates.clone(),
             file_name: reference.file_name().to_string(),
         });
+    }
+
+    #[test]
+    fn a_path_tells_its_file(reference in reference(), build in proptest::option::of(1_u32..)) {
+        let mut reference = reference;
+        if let (Some(build_number), Ok(base)) = (build, format!("{}-SNAPSHOT", reference.coordinates.version).parse::<Version>()) {
+            let build = crate::metadata::Snapshot { timestamp: "20261122.072715".to_owned(), build_number };
+            let version = base.with_build(&build).unwrap();
+            prop_assert_eq!(version.base(), base);
+            prop_assert_eq!(version.snapshot_build(), Some(build));
+            reference.coordinates.version = version;
+        }
+        prop_assert_eq!(ArtifactRef::from_path(&reference.path()), Some(reference.clone()));
+        for path in &reference.paths()[1..] {
+            let belongs = matches!(path.kind(), PathKind::Checksum { .. } | PathKind::Signature { .. });
+            prop_assert!(belongs, "{}", path);
+            prop_assert_eq!(&path.as_str().parse::<RepoPath>().unwrap(), path);
+        }
     }
 
     #[test]

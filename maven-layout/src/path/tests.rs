@@ -211,7 +211,8 @@ proptest! {
                     let dir = coordinates.dir();
                     prop_assert_eq!(format!("{dir}/{file_name}"), parsed.to_string());
                 }
-                PathKind::Metadata(_) | PathKind::Other => {}
+                PathKind::Metadata(level) => prop_assert_eq!(level.path(), parsed),
+                PathKind::Other => {}
             }
         }
     }

@@ -141,6 +141,23 @@ fn snapshots() {
 }
 
 #[test]
+fn builds_of_a_snapshot() {
+    let version = |text: &str| text.parse::<Version>().unwrap();
+    let build = |timestamp: &str, build_number| Snapshot { timestamp: timestamp.to_owned(), build_number };
+    let second = build("20261122.072715", 2);
+    assert_eq!(version("1.1-SNAPSHOT").with_build(&second), Some(version("1.1-20261122.072715-2")));
+    assert_eq!(version("1.1-20261122.072715-2").snapshot_build(), Some(second.clone()));
+    for none in ["1.1", "SNAPSHOT", "-SNAPSHOT", "1.1-20261122.072715-2"] {
+        assert_eq!(version(none).with_build(&second), None, "{none}");
+    }
+    for timestamp in ["", "2026", "../x", "20261122.072715-3", "1-20261122.072715"] {
+        assert_eq!(version("1-SNAPSHOT").with_build(&build(timestamp, 2)), None, "{timestamp}");
+    }
+    assert_eq!(version("1.1-20261122.072715-02").snapshot_build(), None);
+    assert_eq!(version("1.1-20261122.072715-99999999999").snapshot_build(), None);
+}
+
+#[test]
 fn very_long_texts_do_not_overflow_the_stack() {
     let deep = "1-".repeat(200_000);
     assert_eq!(compare(&deep, "1"), Ordering::Greater);
