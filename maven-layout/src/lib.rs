@@ -42,6 +42,7 @@ pub use metadata::Metadata;
 pub use names::{ArtifactId, Classifier, Extension, GroupId, NameError};
 pub use path::{MetadataLevel, PathError, PathKind, RepoPath};
 pub use pom::{Pom, PomError};
+pub use prefixes::{Prefixes, PrefixesError};
 pub use pyrsia_digest::ChecksumAlgorithm;
 pub use scm::{CanonicalRepository, ScmError};
 pub use settings::Settings;

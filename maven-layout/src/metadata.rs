@@ -8,6 +8,7 @@
 
 mod excess;
 mod read;
+mod snapshots;
 mod write;
 
 use std::collections::BTreeMap;

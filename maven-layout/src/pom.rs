@@ -1,12 +1,19 @@
 //! The part of a POM that this product reads, literally as written.
 //!
-//! [POM reference](https://maven.apache.org/pom.html). No inheritance, interpolation or profiles: what a value *means*
-//! is the build tool's business, and [`is_computed`] says whether a value is plain or still holds an expression.
+//! [POM reference](https://maven.apache.org/pom.html). A [`Pom`] is without inheritance, interpolation or profiles: what a
+//! value *means* is the build tool's business, and [`is_computed`] says whether a value is plain or still holds an
+//! expression. [`Lineage`] resolves what a POM and its parents tell by themselves, and leaves the rest unknown.
+
+mod lineage;
+mod parts;
 
 use std::collections::BTreeMap;
 
 use crate::coordinates::{CoordinateError, Coordinates};
 use crate::xml::{self, Element, XmlError};
+
+pub use lineage::Lineage;
+pub use parts::{Build, BuildExtension, BuildPlugin, Dependency, Exclusion, Relocation, file_of_type};
 
 /// Why a POM was not read, or does not say what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,10 +70,20 @@ pub struct Scm {
 /// A `<profile>` of a POM, as written; whether it is active is the build tool's business.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
+    /// `id`.
+    pub id: Option<String>,
+    /// `activation/activeByDefault`: `true`, `false` or an expression.
+    pub active_by_default: Option<String>,
     /// `properties`, by name; of two of one name the last.
     pub properties: BTreeMap<String, String>,
     /// `modules`, in document order.
     pub modules: Vec<String>,
+    /// `dependencies`, in document order.
+    pub dependencies: Vec<Dependency>,
+    /// `dependencyManagement/dependencies`, in document order.
+    pub managed_dependencies: Vec<Dependency>,
+    /// `build`.
+    pub build: Build,
 }
 
 /// What a POM says, as written: white space around values removed, empty elements as absent.
@@ -92,6 +109,14 @@ pub struct Pom {
     pub properties: BTreeMap<String, String>,
     /// `modules`, in document order.
     pub modules: Vec<String>,
+    /// `distributionManagement/relocation`.
+    pub relocation: Option<Relocation>,
+    /// `dependencies`, in document order.
+    pub dependencies: Vec<Dependency>,
+    /// `dependencyManagement/dependencies`, in document order.
+    pub managed_dependencies: Vec<Dependency>,
+    /// `build`.
+    pub build: Build,
     /// `profiles`, in document order.
     pub profiles: Vec<Profile>,
 }
@@ -115,12 +140,13 @@ impl Pom {
             scm: project.child("scm").map(Scm::from_element),
             properties: properties(&project),
             modules: modules(&project),
+            relocation: Relocation::inside(&project),
+            dependencies: parts::dependencies(&project, &["dependencies"]),
+            managed_dependencies: parts::dependencies(&project, &["dependencyManagement", "dependencies"]),
+            build: Build::inside(&project),
             profiles: project
                 .child("profiles")
-                .map(|profiles| {
-                    let profiles = profiles.all("profile");
-                    profiles.map(|p| Profile { properties: properties(p), modules: modules(p) }).collect()
-                })
+                .map(|profiles| profiles.all("profile").map(Profile::from_element).collect())
                 .unwrap_or_default(),
         })
     }
@@ -211,6 +237,23 @@ impl Parent {
             artifact_id: own("artifactId"),
             version: own("version"),
             relative_path: element.child("relativePath").map(|path| path.text.clone()),
+        }
+    }
+}
+
+impl Profile {
+    fn from_element(element: &Element) -> Self {
+        Self {
+            id: element.text_of("id").map(str::to_owned),
+            active_by_default: element
+                .child("activation")
+                .and_then(|activation| activation.text_of("activeByDefault"))
+                .map(str::to_owned),
+            properties: properties(element),
+            modules: modules(element),
+            dependencies: parts::dependencies(element, &["dependencies"]),
+            managed_dependencies: parts::dependencies(element, &["dependencyManagement", "dependencies"]),
+            build: Build::inside(element),
         }
     }
 }

@@ -72,6 +72,45 @@ fn reads_snapshots() {
     assert_eq!(parse(odd.as_bytes()).unwrap().snapshot, None);
 }
 
+fn file(text: &str) -> crate::ArtifactRef {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_snapshot_leads_to_the_build_of_each_file() {
+    let metadata = parse(SNAPSHOT.as_bytes()).unwrap();
+    let path = |text: &str| metadata.resolve(&file(text)).path().to_string();
+    assert_eq!(path("g:a:1-SNAPSHOT"), "g/a/1-SNAPSHOT/a-1-20261122.072715-2.jar");
+    assert_eq!(path("g:a:1-SNAPSHOT:sources"), "g/a/1-SNAPSHOT/a-1-20261122.072715-2-sources.jar");
+    assert_eq!(path("g:a:1-SNAPSHOT@pom"), "g/a/1-SNAPSHOT/a-1-SNAPSHOT.pom", "the list does not have it");
+    assert_eq!(path("g:a:1"), "g/a/1/a-1.jar");
+    let old = Metadata { snapshot_versions: BTreeMap::new(), ..metadata.clone() };
+    assert_eq!(old.resolve(&file("g:a:1-SNAPSHOT@pom")), file("g:a:1-20261122.072715-2@pom"));
+    assert_eq!(metadata.resolve(&file("g:a:2-SNAPSHOT")), file("g:a:2-SNAPSHOT"), "of another snapshot");
+    assert_eq!(Metadata::default().resolve(&file("g:a:2-SNAPSHOT")), file("g:a:2-SNAPSHOT"));
+}
+
+#[test]
+fn a_snapshots_document_is_made_of_its_files() {
+    let files = [
+        "g:a:1-20261122.072715-2",
+        "g:a:1-20261121.072715-1",
+        "g:a:1-20261121.072715-1:sources",
+        "g:a:2-20261123.072715-3",
+        "g:b:1-20261123.072715-3",
+        "g:a:1-SNAPSHOT@pom",
+    ];
+    let of = "g:a:1-SNAPSHOT".parse().unwrap();
+    let metadata = Metadata::of_snapshot(&of, files.map(file));
+    assert_eq!(metadata.snapshot, Some(Snapshot { timestamp: "20261122.072715".to_owned(), build_number: 2 }));
+    assert_eq!(metadata.last_updated, Some("20261122072715".parse().unwrap()));
+    assert_eq!(metadata.snapshot_versions.len(), 2);
+    assert_eq!(metadata.resolve(&file("g:a:1-SNAPSHOT:sources")), file("g:a:1-20261121.072715-1:sources"));
+    assert_eq!(parse(write(&metadata).as_bytes()), Ok(metadata));
+    assert!(Metadata::of_snapshot(&of, []).is_empty());
+    assert_eq!(Snapshot { timestamp: "1.2".to_owned(), build_number: 2 }.time(), None);
+}
+
 #[test]
 fn an_odd_entry_does_not_hide_the_others() {
     let metadata = parse(

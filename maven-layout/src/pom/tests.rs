@@ -87,6 +87,7 @@ fn profiles_are_read_apart_from_the_project() {
     .unwrap();
     assert_eq!((pom.properties["a"].as_str(), pom.modules.as_slice()), ("1", ["m".to_owned()].as_slice()));
     assert_eq!(pom.profiles.len(), 2);
+    assert_eq!(pom.profiles[0].id.as_deref(), Some("x"));
     assert_eq!(pom.profiles[0].properties["a"], "2");
     assert_eq!(pom.profiles[0].modules, ["n"]);
     assert_eq!(pom.profiles[1], Profile::default());
