@@ -237,17 +237,28 @@ fn metadata() -> impl Strategy<Value = Metadata> {
         || "[0-9]{1,2}(\\.[0-9]{1,2}){0,2}(-rc1|-SNAPSHOT)?".prop_map(|text| text.parse::<Version>().unwrap());
     let time = "[0-9]{14}".prop_map(|text| text.parse::<LastUpdated>().unwrap());
     let plugin = ("[^\\p{C}\\s]{1,8}", proptest::option::of("[^\\p{C}\\s]{1,8}"), "[a-z]{1,5}");
-    (
+    let about = (
         proptest::option::of(Just("org.example".parse::<GroupId>().unwrap())),
+        proptest::option::of(Just("tool".parse::<ArtifactId>().unwrap())),
+        proptest::option::of(Just(self::version("1-SNAPSHOT"))),
+        proptest::option::of(
+            ("[0-9]{8}\\.[0-9]{6}", 1_u32..).prop_map(|(timestamp, build_number)| Snapshot { timestamp, build_number }),
+        ),
+    );
+    (
+        about,
         proptest::collection::vec(version(), 0..8),
         proptest::option::of(time),
         proptest::collection::vec(plugin, 0..4),
         proptest::collection::vec((proptest::option::of("[a-z]{1,4}"), "[a-z]{1,3}", version()), 0..4),
     )
-        .prop_map(|(group, versions, last_updated, plugins, files)| {
+        .prop_map(|((group, artifact, version, snapshot), versions, last_updated, plugins, files)| {
             let versions = sorted_versions(versions);
             Metadata {
                 group,
+                artifact,
+                version,
+                snapshot,
                 latest: versions.last().cloned(),
                 release: versions.iter().rev().find(|version| !version.is_snapshot()).cloned(),
                 versions,
@@ -264,7 +275,6 @@ fn metadata() -> impl Strategy<Value = Metadata> {
                     })
                     .collect(),
                 last_updated,
-                ..Metadata::default()
             }
         })
 }

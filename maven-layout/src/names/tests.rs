@@ -59,15 +59,38 @@ fn reading_goes_through_the_same_check() {
     assert!(borsh::from_slice::<GroupId>(&bytes).is_err());
 }
 
+/// Whatever is taken comes back from each of its three forms, and stays one file or directory name.
+fn survives<T>(text: &str) -> Result<(), TestCaseError>
+where
+    T: std::str::FromStr + ToString + serde::Serialize + serde::de::DeserializeOwned,
+    T: borsh::BorshSerialize + borsh::BorshDeserialize + PartialEq + std::fmt::Debug,
+{
+    let Ok(name) = text.parse::<T>() else { return Ok(()) };
+    prop_assert_eq!(name.to_string(), text);
+    let json = serde_json::to_string(&name).unwrap();
+    prop_assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), &name);
+    let bytes = borsh::to_vec(&name).unwrap();
+    prop_assert_eq!(&borsh::from_slice::<T>(&bytes).unwrap(), &name);
+    prop_assert!(text != "." && text != "..");
+    Ok(())
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
-    fn printing_is_the_inverse_of_parsing(text in "[a-zA-Z0-9_.+~/-]{0,12}") {
-        if let Ok(name) = text.parse::<GroupId>() {
-            prop_assert_eq!(name.to_string(), text.clone());
-            prop_assert!(name.dir().split('/').all(|part| !part.is_empty() && part != "." && part != ".."));
-        }
-        if let Ok(name) = text.parse::<Classifier>() {
-            prop_assert_eq!(name.as_ref(), text.as_str());
+    fn printing_is_the_inverse_of_parsing(text in "[a-zA-Z0-9_.+~/-]{0,12}|[0-9]{14}|\\PC{0,6}") {
+        survives::<GroupId>(&text)?;
+        survives::<ArtifactId>(&text)?;
+        survives::<Classifier>(&text)?;
+        survives::<Extension>(&text)?;
+        survives::<crate::Version>(&text)?;
+        survives::<crate::FileName>(&text)?;
+        survives::<crate::RepoPath>(&text)?;
+        survives::<crate::metadata::LastUpdated>(&text)?;
+        if let Ok(group) = text.parse::<GroupId>() {
+            prop_assert!(group.dir().split('/').all(|part| !part.is_empty() && part != "." && part != ".."));
+            prop_assert_eq!(group.dir().replace('/', "."), text);
         }
     }
 }
