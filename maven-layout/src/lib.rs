@@ -1,11 +1,13 @@
 //! The layout of a Maven repository, as types and pure functions.
 //!
-//! What a coordinate, a version, a repository path, a checksum file name, a `maven-metadata.xml`, a POM and a
-//! source address *are*, so that every other crate parses once at its edge and then passes values that cannot be
+//! What a coordinate, a version, a repository path, a checksum file name, a `maven-metadata.xml`, a list of prefixes, a
+//! POM and a source address *are*, so that every other crate parses once at its edge and then passes values that cannot be
 //! wrong. The descriptions followed are Maven's own:
 //! [repository layout](https://maven.apache.org/repository/layout.html),
 //! [version order](https://maven.apache.org/pom.html#version-order-specification),
 //! [repository metadata](https://maven.apache.org/ref/3.9.11/maven-repository-metadata/repository-metadata.html),
+//! [prefixes](https://maven.apache.org/resolver/remote-repository-filtering.html),
+//! [POMs](https://maven.apache.org/pom.html),
 //! [SCM addresses](https://maven.apache.org/scm/scm-url-format.html).
 //!
 //! Invariants:
@@ -14,13 +16,16 @@
 //! - a [`RepoPath`] stays inside the directory it is joined to, on every platform;
 //! - two versions with different text are different [`Version`]s, even where Maven ranks them as the same
 //!   (`1` and `1.0` are two directories);
-//! - no function panics on any input, and none needs more memory than a small multiple of its input;
+//! - coordinates and paths lead to each other: [`ArtifactRef::from_path`] is the inverse of [`ArtifactRef::path`] but for
+//!   classifiers with dots, which a path does not tell from extensions;
+//! - no function panics on any input, and none needs more memory than a small multiple of its input (`tests/fuzz` tries);
 //! - XML is read within limits of size, depth and element count; a document type declaration, an entity beyond the
 //!   five predefined ones and an encoding that we do not read are errors, never ignored;
 //! - [`scm::canonical`] is a rule of the network: it changes only together with [`scm::SCM_RULES_VERSION`].
 //!
-//! What is not here: files, network, clock, randomness, logging, host names of any registry; Maven's inheritance,
-//! interpolation and profiles (the effective POM is the build tool's business); JAR contents (`jar-compare`).
+//! What is not here: files, network, clock, randomness, logging, host names of any registry; profiles, settings and
+//! everything else that makes an effective POM ([`pom::Lineage`] resolves what POMs tell by themselves, to fetch ahead; the
+//! rest is the build tool's business); JAR contents (`jar-compare`).
 
 mod coordinates;
 mod file_name;

@@ -56,7 +56,13 @@ fn read_versioning(versioning: &Element, metadata: &mut Metadata) {
         let Some((key, value)) = read_snapshot_version(file) else {
             continue;
         };
-        metadata.snapshot_versions.insert(key, value);
+        // Of one file said twice the later build counts, as it does when two documents are merged.
+        match metadata.snapshot_versions.get(&key) {
+            Some(held) if (&held.updated, &held.value) >= (&value.updated, &value.value) => {}
+            _ => {
+                metadata.snapshot_versions.insert(key, value);
+            }
+        }
     }
 }
 

@@ -67,7 +67,18 @@ fn reads_snapshots() {
     let metadata = parse(SNAPSHOT.as_bytes()).unwrap();
     assert_eq!(metadata.snapshot, Some(Snapshot { timestamp: "20261122.072715".to_owned(), build_number: 2 }));
     assert_eq!(metadata.snapshot_versions.len(), 2);
-    assert_eq!(parse(write(&metadata).as_bytes()), Ok(metadata));
+    assert_eq!(parse(write(&metadata).as_bytes()).as_ref(), Ok(&metadata));
+    let older = "<snapshotVersion><extension>jar</extension><value>1-20261121.072715-1</value>\
+                 <updated>20261121072715</updated></snapshotVersion>";
+    let before = SNAPSHOT.replace("<snapshotVersions>", &format!("<snapshotVersions>{older}"));
+    let behind = SNAPSHOT.replace("</snapshotVersions>", &format!("{older}</snapshotVersions>"));
+    for twice in [before, behind] {
+        assert_eq!(
+            parse(twice.as_bytes()).unwrap().snapshot_versions,
+            metadata.snapshot_versions,
+            "the later one counts"
+        );
+    }
     let odd = SNAPSHOT.replace("20261122.072715</timestamp>", "../../../etc/x</timestamp>");
     assert_eq!(parse(odd.as_bytes()).unwrap().snapshot, None);
 }

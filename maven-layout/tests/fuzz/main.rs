@@ -46,8 +46,9 @@ fn run_lines(file: &str, check: fn(&str)) {
     let seed = number("MAVEN_LAYOUT_FUZZ_SEED", 1);
     let mut mutator = Mutator::new(&lines, seed);
     // A line is read so much faster than a document that there may be more of them.
-    for case in 0..number("MAVEN_LAYOUT_FUZZ_CASES", CASES).saturating_mul(4) {
-        let input = mutator.next();
+    let cases = number("MAVEN_LAYOUT_FUZZ_CASES", CASES).saturating_mul(4);
+    let originals = lines.iter().map(|line| line.to_vec());
+    for (case, input) in originals.chain((0..cases).map(|_| mutator.next())).enumerate() {
         let text = String::from_utf8_lossy(&input);
         if catch_unwind(|| check(&text)).is_err() {
             panic!("case {case} of seed {seed}: {text:?}");
