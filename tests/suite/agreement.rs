@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pyrsia_digest::Sha256;
+use pyrsia_digest::{Md5, Sha1, Sha256};
 use pyrsia_ledger::{Certificate, Genesis};
 use pyrsia_tests::clients::{self, Maven, MavenUser};
 use pyrsia_tests::devnet::Devnet;
@@ -342,6 +342,29 @@ fn keep_only(folder: &Path, names: &[&str]) {
             (false, false) => std::fs::remove_file(&path).expect("a removed file"),
         }
     }
+}
+
+#[test]
+fn a_large_file_comes_by_its_name_alone_and_has_its_other_checksums_when_they_are_asked_for() {
+    let network = Scripted::start("large", 60);
+    network.publishable("greeting-lib");
+    network.script_all(&json!({ "padding": 20 << 20 }));
+    let address = Sources::address("greeting-lib");
+    network.net.cli_long(&["build", LIB, "--source", &address, "--tag", "v1.0.0", "--wait"]).expect(0);
+    let get = |path: &str| network.net.artifact("node", path).expect(200);
+    let jar = get(LIB_JAR).body;
+    assert!(jar.len() > 20 << 20);
+    let (sha1, sha256) = (Sha1::of(&jar).to_string(), Sha256::of(&jar).to_string());
+    assert_eq!(get(&format!("{LIB_JAR}.sha1")).text(), sha1);
+    // As after a cleaning: a peer has to give it again.
+    let blob = network.net.data("node").join("blobs/sha256").join(&sha256[..2]).join(&sha256);
+    std::fs::remove_file(&blob).expect("the node had it");
+    let again = get(LIB_JAR);
+    assert!(again.body == jar && blob.is_file());
+    assert_eq!(again.header("x-checksum-sha256"), Some(sha256.as_str()));
+    assert_eq!(again.header("x-checksum-sha1"), None, "nobody waited for it");
+    assert_eq!(get(&format!("{LIB_JAR}.md5")).text(), Md5::of(&jar).to_string());
+    assert_eq!(get(LIB_JAR).header("x-checksum-sha1"), Some(sha1.as_str()));
 }
 
 /// Where the POM of the copied release says that its source is.

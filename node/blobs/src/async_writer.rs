@@ -193,6 +193,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_disk_works_while_a_large_file_comes_and_its_bytes_are_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(dir.path()).unwrap();
+        let mut writer = store.async_writer_of_name().await.unwrap();
+        let mut hasher = pyrsia_digest::NameHasher::new();
+        let mut worked = false;
+        for number in 0..40u8 {
+            let chunk = vec![number; 1 << 20];
+            hasher.update(&chunk);
+            writer.write(chunk.into()).await.unwrap();
+            worked |= writer.syncing.is_some();
+        }
+        assert!(worked, "before the end");
+        let expected = hasher.finish();
+        assert_eq!(writer.finish().await.unwrap().digests, expected);
+        assert_eq!(store.check(&expected.sha256).unwrap(), 40 << 20);
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_disk_is_the_writer_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(dir.path()).unwrap();
+        let mut writer = store.async_writer().await.unwrap();
+        writer.write(Bytes::from_static(b"x")).await.unwrap();
+        let fault = BlobError::io("fsync", dir.path())(std::io::ErrorKind::StorageFull.into());
+        writer.syncing = Some(tokio::spawn(std::future::ready(Err(fault))));
+        assert!(matches!(writer.finish().await, Err(BlobError::Io { action: "fsync", .. })));
+        assert_eq!(files_in(dir.path().join("tmp")), 0);
+        assert_eq!(store.digests().unwrap().count(), 0);
+    }
+
+    #[tokio::test]
     async fn unexpected_bytes_and_dropped_writers_leave_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let store = BlobStore::open(dir.path()).unwrap();

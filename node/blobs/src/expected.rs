@@ -55,11 +55,6 @@ impl Expected {
         self.sha256.is_some() || self.sha512.is_some() || self.blake3.is_some()
     }
 
-    /// True if size and SHA-256 are all that the comparison needs.
-    pub fn is_of_name(&self) -> bool {
-        self.md5.is_none() && self.sha1.is_none() && self.sha512.is_none() && self.blake3.is_none()
-    }
-
     /// Compares, the size before all and then the strongest digest first. A digest that is expected and not known is a
     /// difference.
     ///
@@ -128,15 +123,13 @@ mod tests {
         let all = FileDigests::of(b"right");
         let named = KnownDigests { others: None, ..KnownDigests::from(all.clone()) };
         let name = Expected { size: Some(all.size), ..Expected::sha256(all.sha256) };
-        assert!(name.is_of_name() && name.check(&named).is_ok());
-        assert!(!Expected::exactly(&all).is_of_name());
+        assert_eq!(name.check(&named), Ok(()));
         for (what, expected) in [
             ("MD5", Expected { md5: Some(all.md5), ..name.clone() }),
             ("SHA-1", Expected { sha1: Some(all.sha1), ..name.clone() }),
             ("SHA-512", Expected { sha512: Some(all.sha512), ..name.clone() }),
             ("BLAKE3", Expected { blake3: Some(all.blake3), ..name.clone() }),
         ] {
-            assert!(!expected.is_of_name());
             let mismatch = expected.check(&named).unwrap_err();
             assert_eq!((mismatch.what, mismatch.actual.as_str()), (what, "not known"));
         }

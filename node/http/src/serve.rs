@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Version, header};
+use axum::http::{HeaderValue, Request, header};
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -126,12 +127,7 @@ async fn http_1(
         .header_read_timeout(head)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        result = &mut connection => return ended(result),
-        () = stop(stopped) => connection.as_mut().graceful_shutdown(),
-    }
-    ended(connection.await);
+    until_done(connection, stopped).await;
 }
 
 async fn http_2(
@@ -141,12 +137,9 @@ async fn http_2(
 ) {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         // The guards compare with one Host, as HTTP/1 has it; here its place is `:authority`.
-        let authority = request.uri().authority().map(|authority| authority.as_str());
-        let host = authority.and_then(|authority| HeaderValue::from_str(authority).ok());
-        if let (Some(host), Version::HTTP_2, false) =
-            (host, request.version(), request.headers().contains_key(header::HOST))
-        {
-            request.headers_mut().insert(header::HOST, host);
+        let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+        if let Some(Ok(host)) = authority {
+            request.headers_mut().entry(header::HOST).or_insert(host);
         }
         answer(router.clone(), request)
     });
@@ -157,24 +150,24 @@ async fn http_2(
         .keep_alive_interval(ALIVE)
         .keep_alive_timeout(ALIVE)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        result = &mut connection => return ended(result),
-        () = stop(stopped) => connection.as_mut().graceful_shutdown(),
-    }
-    ended(connection.await);
+    until_done(connection, stopped).await;
 }
 
 async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     router.oneshot(request.map(Body::new)).await
 }
 
-async fn stop(mut stopped: watch::Receiver<bool>) {
-    // Without a sender nobody can stop this connection any more: then the server has ended, and this with it.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-fn ended(result: Result<(), hyper::Error>) {
+/// Serves a connection; once the server is stopping, to the end of the requests that are running.
+async fn until_done(connection: impl GracefulConnection<Error = hyper::Error>, mut stopped: watch::Receiver<bool>) {
+    tokio::pin!(connection);
+    let stopping = async { drop(stopped.wait_for(|stopped| *stopped).await) };
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = stopping => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     if let Err(error) = result {
         tracing::debug!(error.message = %error, "connection ended early");
     }

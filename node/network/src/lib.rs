@@ -10,7 +10,8 @@
 //!   node itself presented such a record: neither side can claim the other alone;
 //! - **whatever comes from a peer has a limit that is checked before memory is taken for it**, a time-out, and a number
 //!   of times that it may happen at once, for each peer and in all; authorities have places of their own;
-//! - **an end is not a success**: lengths are declared first, and bytes that were asked for by digest are hashed;
+//! - **an end is not a success**: lengths are declared first, and bytes that were asked for by digest have it when
+//!   the call succeeds ([`BlobSink`] hashes them);
 //! - nothing waits without a bound except what is said to wait for ever ([`Network::receive`]) and dialling;
 //! - **an idle network sends a ping a minute and nothing else**: records are told when they change;
 //! - what is decided (records, table of peers, schedule of dials, queues, places) is synchronous and takes time and
@@ -75,10 +76,11 @@
 //!
 //! ## `/pyrsia-maven/blob/1`
 //! Request: 32 bytes, a SHA-256. Answer: `0`, `size: u64`, and as many bytes; or `1` not there; or `2` busy. A transfer may
-//! take 60 seconds and one more for each 64 KiB. Served at a time: 4 for a peer; 32 are shared in the same way.
+//! take 20 seconds and one more for each 64 KiB; the reader counts those that came, the sender all. Served at a time: 4 for a peer; 32 are shared in the same way.
 //!
 //! # Memory
-//! For each connection, streams that are not read hold up to 256 KiB each (24 MiB); for each transfer about 1 MiB; for each
+//! For each connection, streams that are not read hold up to 256 KiB each (24 MiB), and what is on its way from and to the
+//! socket 192 KiB; for each transfer about 2 MiB; for each
 //! authority the queues above. The file of remembered peers holds at most 64 records and 32 addresses; 512 KiB of it are
 //! read.
 //!

@@ -72,8 +72,8 @@ fn muxer() -> yamux::Config {
 
 /// TCP, noise, yamux: on the wire what the builder's own `with_tcp` makes.
 ///
-/// Noise reads 8 KiB at a time, and yamux writes 16 KiB at a time. Reading ahead and [`Gather`] leave an eighth of the calls to
-/// the kernel, which are most of what a large transfer costs.
+/// Noise reads 8 KiB at a time, and yamux writes 16 KiB at a time. Reading ahead and [`Gather`] leave far
+/// fewer calls to the kernel, which are much of what a large transfer costs.
 fn transport(key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
     let noise = noise::Config::new(key)?;
     let tcp = tcp::tokio::Transport::new(tcp::Config::new());

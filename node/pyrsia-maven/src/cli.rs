@@ -99,9 +99,9 @@ pub enum Command {
     Config(ConfigCommand),
     /// Check what a node needs on this machine
     Doctor,
-    /// Hash every stored file again; damaged ones are moved aside
+    /// Hash every file of the repository's store again; damaged ones are moved aside
     Fsck,
-    /// Remove stored files that were not asked for lately
+    /// Remove files of the repository's store that were not asked for lately
     Gc(GcArgs),
     /// Shell completions
     Completions {

@@ -71,7 +71,7 @@ impl Default for NodeConfig {
 }
 
 /// One `[[upstreams]]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamConfig {
     /// A name for logs and records. `central` stands for Maven Central, which else is the last one.

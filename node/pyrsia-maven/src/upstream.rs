@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use pyrsia_fetch::{FindConfig, FindError, FoundUpstream, HttpConfig, HttpOrigin, find_central};
+use pyrsia_fetch::{FindConfig, FindError, FoundUpstream, HttpOrigin, find_central};
 use pyrsia_repository::{GroupPattern, Route};
 
 use crate::config::{Config, UpstreamConfig};
@@ -44,10 +44,7 @@ impl Upstream {
 pub async fn find_all(config: &Config, own: Option<SocketAddr>) -> anyhow::Result<Vec<Upstream>> {
     let mut listed = config.upstreams.clone();
     if !listed.iter().any(|upstream| upstream.id == CENTRAL) && config.node.upstream.as_deref() != Some(NONE) {
-        let (include, exclude, http) = (Vec::new(), Vec::new(), HttpConfig::default());
-        let (username, password_env, password_file) = (None, None, None);
-        let id = CENTRAL.to_owned();
-        listed.push(UpstreamConfig { id, url: None, include, exclude, username, password_env, password_file, http });
+        listed.push(UpstreamConfig { id: CENTRAL.to_owned(), ..UpstreamConfig::default() });
     }
     let mut names = BTreeSet::new();
     let mut all = Vec::new();
@@ -81,13 +78,17 @@ async fn of(upstream: &UpstreamConfig, config: &Config, own: Option<SocketAddr>)
     Ok(Some(Upstream { id: upstream.id.clone(), asked, url, found }))
 }
 
+/// Names that the node itself writes into records.
+const OWN: [&str; 3] = ["offline", "peers", "store"];
+
 /// Ids stand in records beside the names that the node itself gives.
 fn check_id(id: &str) -> anyhow::Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let right = (1..=64).contains(&id.len()) && id.chars().all(plain) && !["peers", "store", "offline"].contains(&id);
+    let right = (1..=64).contains(&id.len()) && id.chars().all(plain) && !OWN.contains(&id);
     anyhow::ensure!(
         right,
-        "an id has 1 to 64 letters, digits, dots, dashes and underscores, and is not `peers` or `store`"
+        "an id has 1 to 64 letters, digits, dots, dashes and underscores, and is none of {}",
+        OWN.join(", ")
     );
     Ok(())
 }
@@ -225,14 +226,9 @@ mod tests {
         let file = folder.path().join("password");
         std::fs::write(&file, "p@ss:word\nnot this\n").unwrap();
         let upstream = UpstreamConfig {
-            id: "a".to_owned(),
-            url: None,
-            include: Vec::new(),
-            exclude: Vec::new(),
             username: Some("us/er".to_owned()),
-            password_env: None,
             password_file: Some(file),
-            http: HttpConfig::default(),
+            ..UpstreamConfig::default()
         };
         let url = with_credentials("https://a.example/m/", &upstream).unwrap();
         assert_eq!(url, "https://us%2Fer:p%40ss%3Aword@a.example/m/");

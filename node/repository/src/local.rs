@@ -9,7 +9,6 @@ use pyrsia_blobs::{BlobError, BlobStore};
 use pyrsia_digest::{FileDigests, KnownDigests, Sha256};
 use pyrsia_fetch::SingleFlight;
 use pyrsia_store::{FileRecord, IndexStore, Pinned, QuarantineRecord, StoreError};
-
 use tokio::sync::Semaphore;
 
 use crate::error::RepositoryError;
@@ -57,17 +56,29 @@ impl Local {
         if !self.blobs.has(sha256) {
             return Ok(None);
         }
+        let known = self.record(path).await?.map(|record| record.digests).filter(|known| known.sha256 == *sha256);
         if self.remembered(sha256)
-            && let Some(record) = self.record(path).await?
-            && record.digests.sha256 == *sha256
+            && let Some(known) = known
         {
-            return Ok(Some(record.digests));
+            return Ok(Some(known));
         }
         let (blobs, digest) = (self.blobs.clone(), *sha256);
-        match blocking(path, move || blobs.verify(&digest)).await? {
+        let examined = match &known {
+            // The digest that names it says whether it is damaged; the others are known.
+            Some(known) if known.others.is_some() => {
+                let known = known.clone();
+                blocking(path, move || blobs.check(&digest).map(|_| known)).await?
+            }
+            _ => blocking(path, move || blobs.verify(&digest)).await?.map(KnownDigests::from),
+        };
+        match examined {
             Ok(digests) => {
                 self.remember(*sha256);
-                Ok(Some(digests.into()))
+                // A node that was stopped before it had computed them.
+                if let (Some(KnownDigests { others: None, .. }), Some(all)) = (known, digests.all()) {
+                    self.run(path, move |index| index.complete(all)).await?;
+                }
+                Ok(Some(digests))
             }
             // The store has moved damaged bytes aside; then they are as good as never had.
             Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => Ok(None),

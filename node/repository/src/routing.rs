@@ -58,11 +58,8 @@ pub(crate) fn chosen<'a>(path: &RepoPath, routes: impl Iterator<Item = &'a Route
 fn groups_of(path: &RepoPath) -> Vec<GroupId> {
     match path.kind() {
         PathKind::Artifact { coordinates, .. } => vec![coordinates.group],
-        PathKind::Checksum { of, .. } | PathKind::Signature { of } => match of.kind() {
-            PathKind::Artifact { coordinates, .. } => vec![coordinates.group],
-            PathKind::Metadata(level) => groups_of_level(level),
-            _ => group_around(&of).into_iter().collect(),
-        },
+        // What belongs to a file is asked for where the file is; each turn shortens the path.
+        PathKind::Checksum { of, .. } | PathKind::Signature { of } => groups_of(&of),
         PathKind::Metadata(level) => groups_of_level(level),
         PathKind::Other => group_around(path).into_iter().collect(),
     }
@@ -106,8 +103,8 @@ mod tests {
     #[test]
     fn a_group_that_is_named_is_looked_for_nowhere_else() {
         let routes = [route(&["com.acme.*"], &[]), route(&[], &[]), route(&["com.acme.lib", "org.other"], &[])];
-        for path in [JAR, "com/acme/lib/1.0/lib-1.0.jar.sha1", "com/acme/lib/1.0/lib-1.0.jar.asc"] {
-            assert_eq!(asked(path, &routes), [0], "{path}");
+        for beside in ["", ".sha1", ".asc", ".asc.sha1", ".asc.md5.asc"] {
+            assert_eq!(asked(&format!("{JAR}{beside}"), &routes), [0], "{beside}");
         }
         assert_eq!(asked("com/acme/lib/core/1.0/core-1.0.pom", &routes), [2], "the most precise name");
         assert_eq!(asked("org/apache/x/1/x-1.jar", &routes), [1]);

@@ -546,3 +546,24 @@ async fn the_rest_of_the_digests_comes_by_itself_and_bytes_that_got_lost_meanwhi
     let gone = w.repository.inner.local.complete(&path, Sha256::of(b"never had")).await;
     assert!(matches!(gone, Err(RepositoryError::BytesMissing { .. })), "{gone:?}");
 }
+
+#[tokio::test]
+async fn a_node_that_was_stopped_too_early_computes_the_rest_at_the_next_start() {
+    let (w, _) = with_peers(native_release());
+    let all = FileDigests::of(b"built");
+    let path: RepoPath = JAR.parse().unwrap();
+    w.blobs.put_bytes(b"built").unwrap();
+    let record = FileRecord {
+        path: path.clone(),
+        digests: pyrsia_digest::KnownDigests { others: None, ..all.clone().into() },
+        origin: "peers".to_owned(),
+        verified_by: String::new(),
+        last_modified: None,
+        first_seen: 1,
+        last_use: 1,
+    };
+    w.index.put_file(record).unwrap();
+    let Answer::File(file) = w.get(JAR).await else { panic!("a file") };
+    assert_eq!(file.digests, all);
+    assert_eq!(w.index.file(&path).unwrap().unwrap().digests, all);
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -166,22 +167,25 @@ impl IndexStore {
         })
     }
 
-    /// Bytes in the order of their last use under any path, the longest unused first, after a place in that order; at most
-    /// `max` and [`MAX_ROWS`]. Ties are broken by digest.
+    /// Shows bytes in the order of their last use under any path, the longest unused first, until `visit` has seen enough. A
+    /// writer waits for no visitor.
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn least_used(&self, after: Option<(u64, Sha256)>, max: usize) -> Result<Vec<LastUse>, StoreError> {
+    pub fn by_last_use(&self, mut visit: impl FnMut(LastUse) -> ControlFlow<()>) -> Result<(), StoreError> {
         self.flush()?;
-        let (used, digest) = after.map_or((-1, Vec::new()), |(used, digest)| (bound(used), digest.as_bytes().to_vec()));
         self.inner.db.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT sha256, max(size), max(last_use) AS used FROM files GROUP BY sha256
-                 HAVING used > ?1 OR (used = ?1 AND sha256 > ?2) ORDER BY used, sha256 LIMIT ?3",
+                "SELECT sha256, max(size), max(last_use) AS used FROM files GROUP BY sha256 ORDER BY used, sha256",
             )?;
-            collect(query.query((used, &digest, max.min(MAX_ROWS) as i64))?, |row| {
-                Ok(LastUse { sha256: sha256(row, 0)?, size: uint(row, 1)?, last_use: uint(row, 2)? })
-            })
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                let used = LastUse { sha256: sha256(row, 0)?, size: uint(row, 1)?, last_use: uint(row, 2)? };
+                if visit(used).is_break() {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 

@@ -227,18 +227,20 @@ fn the_longest_unused_bytes_come_first_and_the_last_use_of_any_path_counts() {
     used("a/c/1/c-1.jar", b"two!", 20).unwrap();
     used("a/d/1/d-1.jar", b"three", 20).unwrap();
     store.touch(&path("a/c/1/c-1.jar"), 60);
-    let all = store.least_used(None, 10).unwrap();
     let expected = [(b"three".as_slice(), 20), (b"one", 50), (b"two!", 60)].map(|(bytes, last_use)| LastUse {
         sha256: Sha256::of(bytes),
         size: bytes.len() as u64,
         last_use,
     });
-    assert_eq!(all, expected);
-    let mut paged = Vec::new();
-    while let Some(next) =
-        store.least_used(paged.last().map(|last: &LastUse| (last.last_use, last.sha256)), 1).unwrap().pop()
-    {
-        paged.push(next);
-    }
-    assert_eq!(paged, expected);
+    let seen = |most: usize| {
+        let mut seen = Vec::new();
+        let visit = |used| {
+            seen.push(used);
+            if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        store.by_last_use(visit).unwrap();
+        seen
+    };
+    assert_eq!(seen(10), expected);
+    assert_eq!(seen(2), expected[..2]);
 }

@@ -1,12 +1,13 @@
 //! `gc`: files that nobody has asked for lately make room.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use pyrsia_api_types::CollectionReport;
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_replica::Replica;
-use pyrsia_store::{IndexStore, LedgerStore, MAX_ROWS};
+use pyrsia_store::{IndexStore, LedgerStore};
 
 use crate::cli::{GcArgs, Global};
 use crate::context::Context;
@@ -63,38 +64,36 @@ fn collect(data: &DataDir, limits: Limits, dry: bool) -> anyhow::Result<Collecti
             report.left_bytes = report.left_bytes.saturating_add(std::fs::metadata(path)?.len());
         }
     }
-    let mut after = None;
-    'pages: loop {
-        let page = index.least_used(after, MAX_ROWS)?;
-        for used in &page {
-            let too_old = limits.since.is_some_and(|since| used.last_use < since);
-            let too_much = limits.bytes.is_some_and(|bytes| report.left_bytes > bytes);
-            if !too_old && !too_much {
-                // Whatever follows was used later.
-                break 'pages;
-            }
-            if !blobs.has(&used.sha256) {
-                continue;
-            }
-            if vouched.contains(&used.sha256) {
-                report.vouched += 1;
-                continue;
-            }
-            // The path's record stays: which bytes were seen first is not forgotten with them.
-            if !dry {
-                blobs.remove(&used.sha256)?;
-            }
-            report.removed += 1;
-            report.removed_bytes = report.removed_bytes.saturating_add(used.size);
-            report.left = report.left.saturating_sub(1);
-            report.left_bytes = report.left_bytes.saturating_sub(used.size);
+    let mut failed = None;
+    index.by_last_use(|used| {
+        let too_old = limits.since.is_some_and(|since| used.last_use < since);
+        let too_much = limits.bytes.is_some_and(|bytes| report.left_bytes > bytes);
+        if !too_old && !too_much {
+            // Whatever follows was used later.
+            return ControlFlow::Break(());
         }
-        match page.last() {
-            Some(last) => after = Some((last.last_use, last.sha256)),
-            None => break,
+        if !blobs.has(&used.sha256) {
+            return ControlFlow::Continue(());
         }
+        if vouched.contains(&used.sha256) {
+            report.vouched += 1;
+            return ControlFlow::Continue(());
+        }
+        // The path's record stays: which bytes were seen first is not forgotten with them.
+        if !dry && let Err(error) = blobs.remove(&used.sha256) {
+            failed = Some(error);
+            return ControlFlow::Break(());
+        }
+        report.removed += 1;
+        report.removed_bytes = report.removed_bytes.saturating_add(used.size);
+        report.left = report.left.saturating_sub(1);
+        report.left_bytes = report.left_bytes.saturating_sub(used.size);
+        ControlFlow::Continue(())
+    })?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(report),
     }
-    Ok(report)
 }
 
 /// The files that verdicts name: this node may be the last to have them.

@@ -86,9 +86,6 @@ fn generated(config: &Config, data: &DataDir) -> anyhow::Result<Tls> {
     if of.exists() {
         std::fs::remove_file(&of).with_context(|| format!("cannot remove {}", of.display()))?;
     }
-    if key.exists() {
-        std::fs::remove_file(&key).with_context(|| format!("cannot remove {}", key.display()))?;
-    }
     write_secret(&key, &made.key)?;
     write_atomically(&certificate, made.certificate.as_bytes())?;
     write_atomically(&of, wanted.as_bytes())?;

@@ -193,14 +193,7 @@ impl Origin for Fetcher {
         let Some(sha256) = expected.sha256 else { return Ok(OriginAnswer::Absent) };
         debug_assert_eq!(blobs.root(), self.inner.blobs.root());
         match self.blob(sha256, expected.size.unwrap_or(MAX_FILE)).await {
-            Came::Stored(mut stored) => {
-                if !expected.is_of_name() && stored.digests.others.is_none() {
-                    let blobs = self.inner.blobs.clone();
-                    let hashing = tokio::task::spawn_blocking(move || blobs.verify(&sha256));
-                    let failed = |reason: String| FetchError::Connect { url: format!("peers/{path}"), reason };
-                    let all = hashing.await.map_err(|error| failed(error.to_string()))?;
-                    stored.digests = all.map_err(|error| failed(error.to_string()))?.into();
-                }
+            Came::Stored(stored) => {
                 Ok(OriginAnswer::Found { stored, last_modified: None, checksums: ChecksumReport::default() })
             }
             Came::Nobody => Ok(OriginAnswer::Absent),
