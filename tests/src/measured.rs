@@ -1,7 +1,11 @@
 //! What the benchmarks measure, and the document that they write: pure, so that its look can be tested without a
 //! benchmark.
 
+mod lines;
+
 use std::fmt::Write as _;
+
+pub use lines::LINES;
 
 /// The figures of one thing, several times measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,121 +68,6 @@ pub struct Line {
     /// What it should reach.
     pub target: Target,
 }
-
-/// Everything that a benchmark measures, in the table's order.
-pub const LINES: [Line; 15] = [
-    Line {
-        id: "finality-authority",
-        unit: "ms",
-        meaning: "From sending an entry (the approval of an image, over the HTTP API) to one of four authorities, until \
-                  that authority shows a checkpoint with the entry in it, cosigned by three of them.",
-        peer: None,
-        target: Target::Below(500.0),
-    },
-    Line {
-        id: "finality-plain",
-        unit: "ms",
-        meaning: "The same, until the plain node shows such a checkpoint.",
-        peer: None,
-        target: Target::Below(500.0),
-    },
-    Line {
-        id: "idle-messages",
-        unit: "segments",
-        meaning: "TCP segments with data that four authorities and a plain node send while nothing happens for 60 s, all \
-                  together, as the kernel counts them for each socket (`ss -ti`). A message is one segment or more. The \
-                  target is what a ping a minute takes on every connection, with room for the multiplexer.",
-        peer: None,
-        target: Target::AtMost(300.0),
-    },
-    Line { id: "idle-bytes", unit: "bytes", meaning: "Bytes in these segments.", peer: None, target: Target::None },
-    Line {
-        id: "idle-cpu",
-        unit: "ms",
-        meaning: "Processor time of the five processes in the same 60 s, all together (the kernel counts in steps of \
-                  10 ms). The target is 0.2 % of a core for each.",
-        peer: None,
-        target: Target::AtMost(600.0),
-    },
-    Line {
-        id: "idle-entries",
-        unit: "leaves",
-        meaning: "Leaves that the log has more after these 60 s.",
-        peer: None,
-        target: Target::AtMost(0.0),
-    },
-    Line {
-        id: "verify-node",
-        unit: "ms",
-        meaning: "`pyrsia-maven verify` of one JAR at a running node, as a whole process from its start to its end.",
-        peer: Some("`pyrsia-maven --version`: a process of the same program that does nothing"),
-        target: Target::Below(50.0),
-    },
-    Line {
-        id: "verify-receipt",
-        unit: "ms",
-        meaning: "`pyrsia-maven verify --receipt` of the same JAR without any node, as a whole process.",
-        peer: Some("`pyrsia-maven --version`"),
-        target: Target::Below(20.0),
-    },
-    Line {
-        id: "blob",
-        unit: "MiB/s",
-        meaning: "A published JAR of 256 MiB that the plain node does not have, asked for by a client: until its answer \
-                  begins. By then the node has got it from an authority, checked its SHA-256, written it to disk with \
-                  fsync and made it visible. (The other checksums are computed when a client asks for them, or a moment \
-                  later.)",
-        peer: Some(
-            "a raw libp2p stream: two processes, same library versions, TCP, noise and yamux over loopback; zeros from \
-             memory to nowhere, neither hashed nor written",
-        ),
-        target: Target::PeerTimesAtLeast(0.8),
-    },
-    Line {
-        id: "blob-kept",
-        unit: "MiB/s",
-        meaning: "The same as `blob`, compared against a peer that does the work which the node cannot leave out.",
-        peer: Some(
-            "the raw stream, sent from a file; the receiver computes SHA-256, writes the bytes to a file and ends with \
-             fsync",
-        ),
-        target: Target::None,
-    },
-    Line {
-        id: "warm-2k",
-        unit: "ms",
-        meaning: "GET of a file of 2 KiB that the node has, four connections at a time; one request.",
-        peer: None,
-        target: Target::None,
-    },
-    Line { id: "warm-1m", unit: "ms", meaning: "The same for 1 MiB.", peer: None, target: Target::None },
-    Line {
-        id: "build",
-        unit: "s",
-        meaning: "`pyrsia-maven build --wait` of `greeting-lib` on a network of one, caches empty.",
-        peer: None,
-        target: Target::None,
-    },
-    Line {
-        id: "rebuild",
-        unit: "s",
-        meaning: "`pyrsia-maven rebuild` of `greeting-lib` with a cache of its inputs: clone, record, replay.",
-        peer: None,
-        target: Target::None,
-    },
-    Line {
-        id: "replay",
-        unit: "s",
-        meaning: "The replay in that rebuild, as the program times it: inputs are hashed, a container without network \
-                  builds from the record alone, its outputs are collected and hashed.",
-        peer: Some(
-            "a container started by hand over the engine's interface: same image, command, limits, mounts and tool, the \
-             recorded files served over the same kind of socket by a server that checks nothing; until its outputs are in \
-             a file and it is removed",
-        ),
-        target: Target::PeerTimesAtMost(1.1),
-    },
-];
 
 /// A line's figures.
 #[derive(Debug, Clone, PartialEq)]

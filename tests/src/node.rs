@@ -113,6 +113,11 @@ impl Node {
         command
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills the node as a power cut would, without asking it.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -1,29 +1,27 @@
 //! Bytes of stored files on their way to a client.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::SeekFrom;
-use std::sync::{Mutex, PoisonError};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::stream;
 use pyrsia_digest::Sha256;
 use pyrsia_repository::ServedFile;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
+use tokio::task::JoinHandle;
 
-/// Files up to this size are kept in memory; larger ones are read for each request.
-const SMALL: u64 = 256 * 1024;
-/// Memory for small files, in bytes.
-const BUDGET: usize = 64 * 1024 * 1024;
-/// Bytes read at once from larger files.
-const CHUNK: usize = 256 * 1024;
+/// Bytes read at once from larger files. Two such pieces are in memory for a client: one that is sent, one that is read.
+const CHUNK: u64 = 512 * 1024;
 
 /// Why the bytes of a file could not be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     /// The file cannot be read.
     #[error("the stored file cannot be read: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     /// The file on disk holds other bytes than its name says.
     #[error("the stored file is damaged: expected SHA-256 {expected}, found {found}")]
     Damaged {
@@ -34,106 +32,73 @@ pub(crate) enum BodyError {
     },
 }
 
-/// Small files by digest, the oldest leaving first. A digest's bytes never change, so nothing ever goes stale.
-#[derive(Default)]
-pub(crate) struct BodyCache {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    files: HashMap<Sha256, Bytes>,
-    order: VecDeque<Sha256>,
-    bytes: usize,
-}
-
-impl BodyCache {
-    /// `length` bytes from `start` of a file.
-    pub(crate) async fn body(&self, file: &ServedFile, start: u64, length: u64) -> Result<Body, BodyError> {
-        if file.digests.size > SMALL {
-            return stream(file, start, length).await;
-        }
-        let bytes = match self.cached(&file.digests.sha256) {
-            Some(bytes) => bytes,
-            None => self.load(file).await?,
-        };
-        let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
-        let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(bytes.len());
-        Ok(Body::from(bytes.slice(start..end)))
-    }
-
-    fn cached(&self, digest: &Sha256) -> Option<Bytes> {
-        self.lock().files.get(digest).cloned()
-    }
-
-    async fn load(&self, file: &ServedFile) -> Result<Bytes, BodyError> {
-        let mut bytes = Vec::with_capacity(usize::try_from(file.digests.size).unwrap_or(0));
-        // One byte more than expected, so that a file that has grown is noticed and not read to its end.
-        tokio::fs::File::open(&file.blob_path).await?.take(SMALL + 1).read_to_end(&mut bytes).await?;
+/// All bytes of a small file.
+pub(crate) async fn load(file: &ServedFile) -> Result<Bytes, BodyError> {
+    let (path, size, expected) = (file.blob_path.clone(), file.digests.size, file.digests.sha256);
+    let load = move || {
+        let file = open(&path, size)?;
+        let bytes = read(&file, 0, size)?;
         let found = Sha256::of(&bytes);
-        if found != file.digests.sha256 {
-            return Err(BodyError::Damaged { expected: file.digests.sha256, found });
-        }
-        let bytes = Bytes::from(bytes);
-        self.keep(found, bytes.clone());
-        Ok(bytes)
-    }
+        if found == expected { Ok(bytes) } else { Err(BodyError::Damaged { expected, found }) }
+    };
+    tokio::task::spawn_blocking(load).await.map_err(io::Error::other)?
+}
 
-    fn keep(&self, digest: Sha256, bytes: Bytes) {
-        let mut inner = self.lock();
-        inner.bytes += bytes.len();
-        if let Some(previous) = inner.files.insert(digest, bytes) {
-            inner.bytes -= previous.len();
-        } else {
-            inner.order.push_back(digest);
-        }
-        while inner.bytes > BUDGET {
-            let Some(oldest) = inner.order.pop_front() else {
-                break;
-            };
-            if let Some(bytes) = inner.files.remove(&oldest) {
-                inner.bytes -= bytes.len();
-            }
-        }
-    }
+/// `length` bytes from `start` of a large file. Its first piece is read before the answer begins, the next one always
+/// while the one before is sent.
+pub(crate) async fn stream(file: &ServedFile, start: u64, length: u64) -> Result<Body, BodyError> {
+    let (path, size) = (file.blob_path.clone(), file.digests.size);
+    let end = start.saturating_add(length).min(size);
+    let open = move || -> io::Result<(Arc<File>, Bytes)> {
+        let file = Arc::new(open(&path, size)?);
+        let first = read(&file, start, CHUNK.min(end - start))?;
+        Ok((file, first))
+    };
+    let (file, first) = tokio::task::spawn_blocking(open).await.map_err(io::Error::other)??;
+    let next = start + first.len() as u64;
+    let pieces = Pieces { coming: Some(Coming::Here(first)), file, next, end };
+    Ok(Body::from_stream(stream::try_unfold(pieces, Pieces::step)))
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        // Nothing in the critical sections panics half-way; were it so, a cache is still only a cache.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+struct Pieces {
+    file: Arc<File>,
+    /// The next piece; none at the end.
+    coming: Option<Coming>,
+    /// Where the piece after it begins.
+    next: u64,
+    end: u64,
+}
+
+enum Coming {
+    Here(Bytes),
+    Reading(JoinHandle<io::Result<Bytes>>),
+}
+
+impl Pieces {
+    async fn step(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        let piece = match self.coming.take() {
+            None => return Ok(None),
+            Some(Coming::Here(bytes)) => bytes,
+            Some(Coming::Reading(reading)) => reading.await.map_err(io::Error::other)??,
+        };
+        if self.next < self.end {
+            let (file, at, length) = (Arc::clone(&self.file), self.next, CHUNK.min(self.end - self.next));
+            self.next += length;
+            self.coming = Some(Coming::Reading(tokio::task::spawn_blocking(move || read(&file, at, length))));
+        }
+        Ok(Some((piece, self)))
     }
 }
 
-async fn stream(file: &ServedFile, start: u64, length: u64) -> Result<Body, BodyError> {
-    let mut reader = tokio::fs::File::open(&file.blob_path).await?;
-    let size = reader.metadata().await?.len();
-    if size != file.digests.size {
-        let detail = format!("it has {size} bytes instead of {}", file.digests.size);
-        return Err(std::io::Error::other(detail).into());
-    }
-    if start > 0 {
-        reader.seek(SeekFrom::Start(start)).await?;
-    }
-    Ok(Body::from_stream(ReaderStream::with_capacity(reader.take(length), CHUNK)))
+/// Opens a stored file, which has the size that the index says.
+fn open(path: &PathBuf, size: u64) -> io::Result<File> {
+    let file = File::open(path)?;
+    let found = file.metadata()?.len();
+    if found == size { Ok(file) } else { Err(io::Error::other(format!("it has {found} bytes instead of {size}"))) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_stays_within_its_budget() {
-        let cache = BodyCache::default();
-        let bytes = Bytes::from(vec![7u8; SMALL as usize]);
-        for number in 0..400u32 {
-            cache.keep(Sha256::of(&number.to_be_bytes()), bytes.clone());
-            cache.keep(Sha256::of(&number.to_be_bytes()), bytes.clone());
-        }
-        let inner = cache.lock();
-        assert_eq!(inner.bytes, BUDGET);
-        assert_eq!(inner.files.len(), BUDGET / SMALL as usize);
-        assert_eq!(inner.files.len(), inner.order.len());
-        drop(inner);
-        assert!(cache.cached(&Sha256::of(&0u32.to_be_bytes())).is_none());
-        assert!(cache.cached(&Sha256::of(&399u32.to_be_bytes())).is_some());
-    }
+fn read(file: &File, at: u64, length: u64) -> io::Result<Bytes> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(bytes.into())
 }

@@ -1,13 +1,10 @@
 //! Who may talk to the face: the checks before any handler.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use pyrsia_api_types::Problem;
@@ -218,17 +215,12 @@ fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
     Some((scheme, shown.trim()))
 }
 
-/// The checks as a layer around all routes.
-pub(crate) async fn layer(State(config): State<Arc<GuardConfig>>, request: Request<Body>, next: Next) -> Response {
-    match check(request.method(), request.uri(), request.headers(), &config) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => {
-            tracing::debug!(http.refusal = ?refusal, http.path = request.uri().path(), "request refused");
-            let answer = refuse(refusal, request.method());
-            drain(request).await;
-            answer
-        }
-    }
+/// The answer for a request that reaches no handler.
+pub(crate) async fn refused(refusal: Refusal, request: Request<Body>) -> Response {
+    tracing::debug!(http.refusal = ?refusal, http.path = request.uri().path(), "request refused");
+    let answer = refuse(refusal, request.method());
+    drain(request).await;
+    answer
 }
 
 /// Takes what a refused HTTP/2 request still sends: without that its stream is reset, and clients may see the reset before

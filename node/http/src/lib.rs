@@ -18,11 +18,14 @@
 mod api;
 mod bind;
 mod conditional;
+mod door;
 mod file_body;
 mod guard;
+mod hot;
 mod log;
 mod maven;
 mod pages;
+mod prepared;
 mod problem;
 mod router;
 mod serve;
@@ -35,11 +38,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use axum::Router;
 pub use bind::{BindError, check_bind};
+pub use door::Door;
 pub use guard::{GuardConfig, Reader, Token, TokenError};
 pub use pyrsia_repository::Files;
-pub use router::{App, router};
+pub use router::App;
 pub use serve::{Limits, serve};
 pub use tls::{Generated, Tls, TlsError};
 pub use view::{NodeControl, NodeView, ViewError};

@@ -1,27 +1,24 @@
 //! `/maven2`: the repository as Maven, Gradle and others see it.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::Response;
-use maven_layout::{ChecksumAlgorithm, RepoPath};
+use bytes::Bytes;
+use maven_layout::RepoPath;
 use pyrsia_api_types::Problem;
-use pyrsia_digest::KnownDigests;
-use pyrsia_repository::{Answer, Generated, Provenance, ServedFile, content_type};
+use pyrsia_repository::{Answer, ServedFile};
 
-use crate::conditional::{self, Selection, Version};
-use crate::file_body::BodyError;
+use crate::file_body::{self, BodyError};
+use crate::hot::{HotAnswers, SMALL, respond};
+use crate::prepared::Prepared;
 use crate::problem::{NOSNIFF, SANDBOX, problem_response, repository_problem, withheld_problem};
 use crate::router::Shared;
 
-const PREFIX: &str = "/maven2/";
-const PROVENANCE: HeaderName = HeaderName::from_static("x-pyrsia-provenance");
-const CHECKSUMS: [(HeaderName, ChecksumAlgorithm); 4] = [
-    (HeaderName::from_static("x-checksum-md5"), ChecksumAlgorithm::Md5),
-    (HeaderName::from_static("x-checksum-sha1"), ChecksumAlgorithm::Sha1),
-    (HeaderName::from_static("x-checksum-sha256"), ChecksumAlgorithm::Sha256),
-    (HeaderName::from_static("x-checksum-sha512"), ChecksumAlgorithm::Sha512),
-];
+/// Where the repository begins.
+pub(crate) const PREFIX: &str = "/maven2/";
 
 /// `/maven2/` itself.
 pub(crate) async fn root(method: Method) -> Response {
@@ -57,10 +54,24 @@ pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri,
     if folder {
         return absent(&path, head);
     }
-    match shared.files.get(&path).await {
-        Ok(Answer::File(file)) => stored(&shared, &method, &headers, &file).await,
-        Ok(Answer::Generated(document)) => generated(&method, &headers, &document),
-        Ok(Answer::Absent) => absent(&path, head),
+    let hot = &shared.hot;
+    // Before the file is asked for: what the ledger says next is not yet in the answer.
+    let version = hot.files().version();
+    match hot.files().get(&path).await {
+        Ok(Answer::File(file)) => stored(hot, version, &method, &uri, &headers, &file).await,
+        Ok(Answer::Generated(document)) => {
+            let prepared = Prepared::of_document(&document);
+            let bytes = Bytes::copy_from_slice(&document.bytes);
+            let response = respond(&prepared, &bytes, &method, &headers);
+            if document.immutable {
+                hot.keep_file(uri.path(), &path, version, prepared, bytes);
+            }
+            response
+        }
+        Ok(Answer::Absent) => {
+            hot.keep_absent(uri.path(), &path, version);
+            absent(&path, head)
+        }
         Ok(Answer::Withheld(withheld)) => problem_response(&withheld_problem(&withheld).instance(uri.path()), head),
         Err(error) => problem_response(&repository_problem(&error).instance(uri.path()), head),
     }
@@ -80,34 +91,43 @@ fn refuse_writing(method: &Method, path: &str) -> Option<Response> {
     Some(response)
 }
 
-fn absent(path: &RepoPath, head: bool) -> Response {
+/// The answer for a file that does not exist.
+pub(crate) fn absent(path: &RepoPath, head: bool) -> Response {
     let problem = Problem::new("absent", 404, "This file does not exist.")
         .detail(format!("{path}: the ledger does not know it, and no repository that this node asks has it."));
     problem_response(&problem, head)
 }
 
-async fn stored(shared: &Shared, method: &Method, headers: &HeaderMap, file: &ServedFile) -> Response {
-    let common = Common {
-        path: &file.path,
-        digests: file.digests.clone(),
-        // Upstream's own time where it told one: a node that stands between another one and upstream must not make
-        // releases look younger.
-        last_modified: Some(file.upstream_modified.unwrap_or(file.last_modified)),
-        provenance: Some(file.provenance),
-        changing: !file.immutable,
-    };
-    let (selection, mut response) = begin(method, headers, &common);
-    let range = match selection {
-        _ if *method == Method::HEAD => None,
-        Selection::All => Some((0, file.digests.size)),
-        Selection::Part { start, length } => Some((start, length)),
-        Selection::NotModified | Selection::Unsatisfiable => None,
-    };
-    if let Some((start, length)) = range {
-        match shared.bodies.body(file, start, length).await {
-            Ok(body) => *response.body_mut() = body,
-            Err(error) => return broken(&error, &file.path),
+async fn stored(
+    hot: &HotAnswers,
+    version: u64,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    file: &ServedFile,
+) -> Response {
+    let prepared = Prepared::of_file(file);
+    if file.digests.size > SMALL {
+        let (mut response, part) = prepared.begin(method, headers);
+        if let Some((start, length)) = part {
+            match file_body::stream(file, start, length).await {
+                Ok(body) => *response.body_mut() = body,
+                Err(error) => return broken(&error, &file.path),
+            }
         }
+        return response;
+    }
+    let bytes = match &file.bytes {
+        Some(read) => Bytes::from_owner(Arc::clone(read)),
+        None => match file_body::load(file).await {
+            Ok(bytes) => bytes,
+            Err(error) => return broken(&error, &file.path),
+        },
+    };
+    let response = respond(&prepared, &bytes, method, headers);
+    // The checksums that are still computed are to be in the answer that stays.
+    if file.immutable && file.digests.others.is_some() {
+        hot.keep_file(uri.path(), &file.path, version, prepared, bytes);
     }
     response
 }
@@ -118,97 +138,4 @@ fn broken(error: &BodyError, path: &RepoPath) -> Response {
         .detail(format!("{path}: {error}"))
         .next("See the log of the node; `pyrsia-maven doctor` checks what it needs.");
     problem_response(&problem, false)
-}
-
-fn generated(method: &Method, headers: &HeaderMap, document: &Generated) -> Response {
-    let common = Common {
-        path: &document.path,
-        digests: document.digests.clone().into(),
-        last_modified: document.last_modified,
-        provenance: document.provenance,
-        changing: true,
-    };
-    let (selection, mut response) = begin(method, headers, &common);
-    let bytes = match selection {
-        _ if *method == Method::HEAD => &[][..],
-        Selection::All => &document.bytes[..],
-        Selection::Part { start, length } => {
-            let start = usize::try_from(start).unwrap_or(usize::MAX).min(document.bytes.len());
-            let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(document.bytes.len());
-            &document.bytes[start..end]
-        }
-        Selection::NotModified | Selection::Unsatisfiable => &[],
-    };
-    if !bytes.is_empty() {
-        *response.body_mut() = Body::from(bytes.to_vec());
-    }
-    response
-}
-
-struct Common<'a> {
-    path: &'a RepoPath,
-    digests: KnownDigests,
-    last_modified: Option<u64>,
-    provenance: Option<Provenance>,
-    changing: bool,
-}
-
-/// Status and headers, the same for GET and HEAD; the body is the caller's.
-fn begin(method: &Method, request: &HeaderMap, common: &Common<'_>) -> (Selection, Response) {
-    let size = common.digests.size;
-    let etag = format!("\"{}\"", common.digests.sha256);
-    let selection =
-        conditional::select(method, request, Version { etag: &etag, last_modified: common.last_modified, size });
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    // Digests, dates and numbers are visible ASCII, so no value is ever left out.
-    let mut put = |name: HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    put(header::ETAG, &etag);
-    put(header::ACCEPT_RANGES, "bytes");
-    if let Some(date) = common.last_modified.and_then(conditional::http_date) {
-        put(header::LAST_MODIFIED, &date);
-    }
-    // What is not known yet is left out: clients then ask for the checksum file.
-    for (name, algorithm) in CHECKSUMS {
-        if let Some(text) = common.digests.checksum(algorithm) {
-            put(name, &text);
-        }
-    }
-    if let Some(provenance) = common.provenance {
-        put(PROVENANCE, provenance.as_str());
-    }
-    if common.changing {
-        put(header::CACHE_CONTROL, "no-cache");
-    }
-    headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(common.path)));
-    let (status, length) = match selection {
-        Selection::All => (StatusCode::OK, size),
-        Selection::Part { start, length } => {
-            // `length` is at least 1 and the part lies inside the file.
-            if let Ok(value) = HeaderValue::from_str(&format!("bytes {start}-{}/{size}", start + (length - 1))) {
-                headers.insert(header::CONTENT_RANGE, value);
-            }
-            (StatusCode::PARTIAL_CONTENT, length)
-        }
-        Selection::NotModified => {
-            headers.remove(header::CONTENT_TYPE);
-            // The length that a 200 would have: the only one allowed here, and without it axum would add 0.
-            (StatusCode::NOT_MODIFIED, size)
-        }
-        Selection::Unsatisfiable => {
-            if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
-                headers.insert(header::CONTENT_RANGE, value);
-            }
-            (StatusCode::RANGE_NOT_SATISFIABLE, 0)
-        }
-    };
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    *response.status_mut() = status;
-    (selection, response)
 }

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware;
 use axum::routing::{any, get, post};
 use pyrsia_repository::Files;
 
-use crate::file_body::BodyCache;
-use crate::guard::{self, GuardConfig};
+use crate::hot::HotAnswers;
 use crate::view::{NodeControl, NodeView};
 use crate::{api, log, maven, pages};
 
@@ -29,22 +27,17 @@ pub struct App {
     pub view: Arc<dyn NodeView>,
     /// Calls that change something.
     pub control: Arc<dyn NodeControl>,
-    /// Names and token.
-    pub guard: GuardConfig,
 }
 
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) files: Arc<dyn Files>,
+    pub(crate) hot: Arc<HotAnswers>,
     pub(crate) view: Arc<dyn NodeView>,
     pub(crate) control: Arc<dyn NodeControl>,
-    pub(crate) bodies: Arc<BodyCache>,
 }
 
-/// All routes behind the guards.
-pub fn router(app: App) -> Router {
-    let shared =
-        Shared { files: app.files, view: app.view, control: app.control, bodies: Arc::new(BodyCache::default()) };
+/// All routes; the guards come before them.
+pub(crate) fn routes(hot: Arc<HotAnswers>, view: Arc<dyn NodeView>, control: Arc<dyn NodeControl>) -> Router {
     Router::new()
         .route("/maven2", any(maven::root))
         .route("/maven2/", any(maven::root))
@@ -76,6 +69,5 @@ pub fn router(app: App) -> Router {
         .fallback(api::no_such_page)
         .method_not_allowed_fallback(api::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(Arc::new(app.guard), guard::layer))
-        .with_state(shared)
+        .with_state(Shared { hot, view, control })
 }

@@ -5,10 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use axum::http::{HeaderValue, Request, header};
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tower::ServiceExt as _;
 
+use crate::door::Door;
 use crate::tls::Tls;
 
 /// Bounds on connections.
@@ -55,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
-    router: Router,
+    door: Door,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -74,7 +71,7 @@ pub async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (slot, accepted) = accepted => match (slot, accepted) {
                 (Ok(slot), Ok((stream, _))) => {
-                    let connection = connection(stream, tls.clone(), router.clone(), limits.head, stopped.clone());
+                    let connection = connection(stream, tls.clone(), door.clone(), limits.head, stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(slot);
@@ -98,30 +95,27 @@ pub async fn serve(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    tls: Option<Tls>,
-    router: Router,
-    head: Duration,
-    stopped: watch::Receiver<bool>,
-) {
+async fn connection(stream: TcpStream, tls: Option<Tls>, door: Door, head: Duration, stopped: watch::Receiver<bool>) {
     // Answers are written whole; waiting to fill a packet would only delay their end.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return http_1(stream, router, head, stopped).await };
+    let Some(tls) = tls else { return http_1(stream, door, head, stopped).await };
     match tls.accept(stream).await {
-        Ok((stream, true)) => http_2(stream, router, stopped).await,
-        Ok((stream, false)) => http_1(stream, router, head, stopped).await,
+        Ok((stream, true)) => http_2(stream, door, stopped).await,
+        Ok((stream, false)) => http_1(stream, door, head, stopped).await,
         Err(error) => tracing::debug!(error.message = %error, "a TLS handshake failed"),
     }
 }
 
 async fn http_1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+    door: Door,
     head: Duration,
     stopped: watch::Receiver<bool>,
 ) {
-    let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let door = door.clone();
+        async move { Ok::<_, Infallible>(door.answer(request).await) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
@@ -132,7 +126,7 @@ async fn http_1(
 
 async fn http_2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+    door: Door,
     stopped: watch::Receiver<bool>,
 ) {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -141,7 +135,8 @@ async fn http_2(
         if let Some(Ok(host)) = authority {
             request.headers_mut().entry(header::HOST).or_insert(host);
         }
-        answer(router.clone(), request)
+        let door = door.clone();
+        async move { Ok::<_, Infallible>(door.answer(request).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -151,10 +146,6 @@ async fn http_2(
         .keep_alive_timeout(ALIVE)
         .serve_connection(TokioIo::new(stream), service);
     until_done(connection, stopped).await;
-}
-
-async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    router.oneshot(request.map(Body::new)).await
 }
 
 /// Serves a connection; once the server is stopping, to the end of the requests that are running.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use maven_layout::{Coordinates, RepoPath};
 use pyrsia_api_types::*;
 use pyrsia_digest::{FileDigests, Sha256};
 use pyrsia_repository::{Answer, Files, Provenance, RepositoryError, ServedFile};
-use tower::ServiceExt as _;
 
+use crate::door::Door;
 use crate::guard::{GuardConfig, Token};
-use crate::router::{App, router};
+use crate::router::App;
 use crate::view::{NodeControl, NodeView, ViewError};
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -27,10 +28,14 @@ pub(crate) const DATE: u64 = 1_700_000_000;
 pub(crate) struct TableFiles {
     pub(crate) answers: Mutex<HashMap<String, Result<Answer, RepositoryError>>>,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) used: Mutex<Vec<String>>,
+    pub(crate) version: AtomicU64,
 }
 
 impl TableFiles {
+    /// The answer from now on: the ledger says something else than before.
     pub(crate) fn set(&self, path: &str, answer: Result<Answer, RepositoryError>) {
+        self.version.fetch_add(1, Ordering::SeqCst);
         self.answers.lock().unwrap().insert(path.to_owned(), answer);
     }
 
@@ -47,6 +52,7 @@ impl TableFiles {
             upstream_modified: None,
             provenance: Provenance::Verified,
             immutable: true,
+            bytes: None,
         };
         self.set(path, Ok(Answer::File(file.clone())));
         file
@@ -58,6 +64,14 @@ impl Files for TableFiles {
     async fn get(&self, path: &RepoPath) -> Result<Answer, RepositoryError> {
         self.asked.lock().unwrap().push(path.to_string());
         self.answers.lock().unwrap().get(path.as_str()).cloned().unwrap_or(Ok(Answer::Absent))
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    fn used(&self, path: &RepoPath) {
+        self.used.lock().unwrap().push(path.to_string());
     }
 }
 
@@ -275,7 +289,7 @@ impl NodeControl for TableNode {
 pub(crate) struct Face {
     pub(crate) files: Arc<TableFiles>,
     pub(crate) node: Arc<TableNode>,
-    pub(crate) router: axum::Router,
+    pub(crate) door: Door,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -307,13 +321,9 @@ impl Face {
     pub(crate) fn new() -> Self {
         let files = Arc::new(TableFiles::default());
         let node = Arc::new(TableNode::default());
-        let router = router(App {
-            files: files.clone(),
-            view: node.clone(),
-            control: node.clone(),
-            guard: GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap(), readers: None },
-        });
-        Self { files, node, router, dir: tempfile::tempdir().unwrap() }
+        let guard = GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap(), readers: None };
+        let door = Door::new(App { files: files.clone(), view: node.clone(), control: node.clone() }, guard);
+        Self { files, node, door, dir: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) async fn ask(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Answered {
@@ -324,7 +334,7 @@ impl Face {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let response = self.door.answer(request.body(Body::from(body.to_owned())).unwrap()).await;
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
         Answered { status: parts.status, headers: parts.headers, body }

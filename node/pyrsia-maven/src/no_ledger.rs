@@ -7,6 +7,10 @@ use pyrsia_repository::{FileFacts, LedgerView, ReleaseFacts};
 pub struct NoLedger;
 
 impl LedgerView for NoLedger {
+    fn version(&self) -> u64 {
+        0
+    }
+
     fn file(&self, _coordinates: &Coordinates, _file_name: &str) -> Option<FileFacts> {
         None
     }

@@ -36,6 +36,8 @@ pub struct ServedFile {
     pub provenance: Provenance,
     /// The bytes at this path will never change.
     pub immutable: bool,
+    /// The bytes, if they had to be read to know that they are in order, and are few.
+    pub bytes: Option<Arc<[u8]>>,
 }
 
 /// A document made by this node.
@@ -51,13 +53,15 @@ pub struct Generated {
     pub last_modified: Option<u64>,
     /// What is known of its content's origin; `None` for checksums and the like.
     pub provenance: Option<Provenance>,
+    /// The bytes at this path will never change.
+    pub immutable: bool,
 }
 
 impl Generated {
-    /// A document with its digests.
+    /// A document with its digests, which may change.
     pub fn new(path: RepoPath, bytes: Vec<u8>, last_modified: Option<u64>) -> Self {
         let digests = FileDigests::of(&bytes);
-        Self { path, bytes: bytes.into(), digests, last_modified, provenance: None }
+        Self { path, bytes: bytes.into(), digests, last_modified, provenance: None, immutable: false }
     }
 }
 

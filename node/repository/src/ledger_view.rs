@@ -50,6 +50,9 @@ pub struct ReleaseFacts {
 
 /// A consistent view of the ledger at one moment.
 pub trait LedgerView: Send + Sync {
+    /// Another number for every view that says something else.
+    fn version(&self) -> u64;
+
     /// What stands about a file of a release; `None` when there is no verdict that names it.
     fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts>;
 
@@ -76,6 +79,11 @@ impl LedgerSource for ReplicaHandle {
 }
 
 impl LedgerView for State {
+    fn version(&self) -> u64 {
+        // Whatever an entry changes, it stands in the log.
+        self.log_size()
+    }
+
     fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts> {
         let path: RepoPath = format!("{}/{file_name}", coordinates.dir()).parse().ok()?;
         let file = self.file_verdict(&path)?;

@@ -47,4 +47,11 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// [`RepositoryError`]; never for a file that is merely absent.
     async fn get(&self, path: &maven_layout::RepoPath) -> Result<Answer, RepositoryError>;
+
+    /// Changes whenever the ledger does. Between two calls that give the same number, an [`Answer`] that is immutable
+    /// stays as it was.
+    fn version(&self) -> u64;
+
+    /// Notes that a file was handed out again without [`Files::get`].
+    fn used(&self, path: &maven_layout::RepoPath);
 }

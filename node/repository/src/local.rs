@@ -15,6 +15,20 @@ use crate::error::RepositoryError;
 
 /// Blobs remembered as hashed since the start; beyond it the memory begins anew.
 const HASHED: usize = 100_000;
+/// Files up to this size are read into memory to be examined, in bytes.
+const FEW: u64 = 256 * 1024;
+
+/// What this machine knows of a path.
+pub(crate) enum Known {
+    /// A file, whose bytes are here and in order.
+    Here(FileRecord, Option<Arc<[u8]>>),
+    /// A file, whose bytes were lost.
+    Lost(FileRecord),
+    /// The origins said lately that there is none.
+    Absent,
+    /// Nothing.
+    Nothing,
+}
 
 /// Blob store and index. Clones share them.
 #[derive(Clone)]
@@ -46,6 +60,41 @@ impl Local {
         self.blobs.get(sha256)
     }
 
+    /// What is known here of a path: of its file, or of its absence at `now`.
+    pub(crate) async fn known(&self, path: &RepoPath, now: u64) -> Result<Known, RepositoryError> {
+        let (here, of) = (self.clone(), path.clone());
+        // One turn on a blocking thread for all of it: this is what a request for a file that is here waits for.
+        blocking(path, move || {
+            let Some(record) = here.index.file(&of).map_err(|error| local(&of, &error))? else {
+                let until = here.index.absent(&of).map_err(|error| local(&of, &error))?;
+                return Ok(if until.is_some_and(|until| now < until) { Known::Absent } else { Known::Nothing });
+            };
+            let sha256 = record.digests.sha256;
+            if !here.blobs.has(&sha256) {
+                return Ok(Known::Lost(record));
+            }
+            if here.remembered(&sha256) {
+                return Ok(Known::Here(record, None));
+            }
+            if record.digests.size <= FEW && record.digests.others.is_some() {
+                // Read once, for this question and for the answer.
+                return match here.blobs.read_verified(&sha256) {
+                    Ok(bytes) => {
+                        here.remember(sha256);
+                        Ok(Known::Here(record, Some(bytes.into())))
+                    }
+                    Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => Ok(Known::Lost(record)),
+                    Err(error) => Err(local(&of, &error)),
+                };
+            }
+            Ok(match here.examine(&of, &sha256, Some(&record.digests))? {
+                Some(digests) => Known::Here(FileRecord { digests, ..record }, None),
+                None => Known::Lost(record),
+            })
+        })
+        .await?
+    }
+
     /// Whether the blob is here with the bytes that its name says. The digests of a blob whose path is not in the index
     /// are computed; of others the record's are the same.
     pub(crate) async fn intact(
@@ -62,21 +111,28 @@ impl Local {
         {
             return Ok(Some(known));
         }
-        let (blobs, digest) = (self.blobs.clone(), *sha256);
-        let examined = match &known {
+        let (here, of, digest) = (self.clone(), path.clone(), *sha256);
+        blocking(path, move || here.examine(&of, &digest, known.as_ref())).await?
+    }
+
+    /// Hashes a blob. Blocking.
+    fn examine(
+        &self,
+        path: &RepoPath,
+        sha256: &Sha256,
+        known: Option<&KnownDigests>,
+    ) -> Result<Option<KnownDigests>, RepositoryError> {
+        let examined = match known {
             // The digest that names it says whether it is damaged; the others are known.
-            Some(known) if known.others.is_some() => {
-                let known = known.clone();
-                blocking(path, move || blobs.check(&digest).map(|_| known)).await?
-            }
-            _ => blocking(path, move || blobs.verify(&digest)).await?.map(KnownDigests::from),
+            Some(known) if known.others.is_some() => self.blobs.check(sha256).map(|_| known.clone()),
+            _ => self.blobs.verify(sha256).map(KnownDigests::from),
         };
         match examined {
             Ok(digests) => {
                 self.remember(*sha256);
                 // A node that was stopped before it had computed them.
                 if let (Some(KnownDigests { others: None, .. }), Some(all)) = (known, digests.all()) {
-                    self.run(path, move |index| index.complete(all)).await?;
+                    self.index.complete(all).map_err(|error| local(path, &error))?;
                 }
                 Ok(Some(digests))
             }
@@ -153,12 +209,6 @@ impl Local {
     pub(crate) async fn forget(&self, path: &RepoPath) -> Result<(), RepositoryError> {
         let of = path.clone();
         self.run(path, move |index| index.remove_file(&of)).await
-    }
-
-    pub(crate) async fn is_absent(&self, path: &RepoPath, now: u64) -> Result<bool, RepositoryError> {
-        let of = path.clone();
-        let until = self.run(path, move |index| index.absent(&of)).await?;
-        Ok(until.is_some_and(|until| now < until))
     }
 
     pub(crate) async fn put_absent(&self, path: &RepoPath, now: u64, until: u64) -> Result<(), RepositoryError> {

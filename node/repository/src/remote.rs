@@ -1,7 +1,8 @@
 //! Files from origins: one download for each path at a time, complete and verified before it is recorded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use maven_layout::{RepoPath, metadata};
 use pyrsia_blobs::{Expected, StoredBlob};
@@ -16,6 +17,10 @@ use crate::service::{Clock, Upstream};
 
 /// Paths whose time of refreshing is remembered; beyond it the memory begins anew.
 const REMEMBERED: usize = 100_000;
+/// Refreshes in the background at one time.
+const LATER: usize = 256;
+/// Between a stale document and its refreshing: who got the document asks for its checksum first.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// What came of asking for a release file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +36,15 @@ pub(crate) enum Got {
 type Outcome = Result<Got, RepositoryError>;
 type Refreshed = Result<Option<FileRecord>, RepositoryError>;
 
-/// The origins.
+/// The origins. Clones share them.
+#[derive(Clone)]
 pub(crate) struct Remote {
     task: Task,
     downloads: SingleFlight<(RepoPath, Option<Sha256>), Outcome>,
     refreshes: SingleFlight<RepoPath, Refreshed>,
     ask_peers: SingleFlight<(RepoPath, Sha256), Refreshed>,
+    /// What is about to be refreshed in the background.
+    later: Arc<Mutex<HashSet<RepoPath>>>,
 }
 
 /// What a download needs, on its own, because it runs on when its caller has gone.
@@ -74,6 +82,7 @@ impl Remote {
             downloads: SingleFlight::new(),
             refreshes: SingleFlight::new(),
             ask_peers: SingleFlight::new(),
+            later: Arc::default(),
         }
     }
 
@@ -117,10 +126,32 @@ impl Remote {
         self.refreshes.run(path.clone(), call).await.map_err(|_| interrupted(path))?
     }
 
-    /// Whether the path was refreshed less than `ttl_s` seconds ago.
-    pub(crate) fn is_fresh(&self, path: &RepoPath, ttl_s: u64) -> bool {
+    /// Gets the present bytes of a file that may change, in a moment and for whoever asks then. False if too many wait
+    /// for that already.
+    pub(crate) fn refresh_later(&self, path: &RepoPath, absent_ttl_s: u64) -> bool {
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        if later.contains(path) {
+            return true;
+        }
+        if later.len() >= LATER {
+            return false;
+        }
+        later.insert(path.clone());
+        let (here, path) = (self.clone(), path.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(MOMENT).await;
+            if let Err(error) = here.refresh(&path, absent_ttl_s).await {
+                tracing::info!(file.path = %path, error.message = %error, "a document was not refreshed in the background");
+            }
+            here.later.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+        });
+        true
+    }
+
+    /// Seconds since the path was refreshed by this process.
+    pub(crate) fn age(&self, path: &RepoPath) -> Option<u64> {
         let at = self.task.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
-        at.is_some_and(|at| (self.task.clock)() < at.saturating_add(ttl_s))
+        at.map(|at| (self.task.clock)().saturating_sub(at))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::answer::{Answer, Generated, Provenance, ServedFile, Withheld, Withhel
 use crate::decide::{self, Decision, MetadataPlan, decide};
 use crate::error::RepositoryError;
 use crate::ledger_view::{LedgerSource, LedgerView, ReleaseFacts};
-use crate::local::Local;
+use crate::local::{Known, Local};
 use crate::policy::Policies;
 use crate::remote::{Got, Remote};
 use crate::render::{Rendered, render};
@@ -28,6 +28,9 @@ pub struct RepositoryConfig {
     pub policies: Policies,
     /// Seconds for which upstream's metadata and other changing files are not asked for again.
     pub metadata_ttl_s: u64,
+    /// Seconds after that in which the copy at hand is still served, while upstream is asked in the background
+    /// ([RFC 5861](https://www.rfc-editor.org/rfc/rfc5861), section 3).
+    pub metadata_stale_s: u64,
     /// Seconds for which an absent file is not asked for again.
     pub absent_ttl_s: u64,
 }
@@ -35,7 +38,7 @@ pub struct RepositoryConfig {
 impl RepositoryConfig {
     /// The usual times with these policies.
     pub fn new(policies: Policies) -> Self {
-        Self { policies, metadata_ttl_s: 300, absent_ttl_s: 120 }
+        Self { policies, metadata_ttl_s: 300, metadata_stale_s: 300, absent_ttl_s: 120 }
     }
 }
 
@@ -85,6 +88,10 @@ struct Inner {
     clock: Clock,
 }
 
+/// A file that is handed out again and again is noted as used once in this time, in seconds: files leave the store in the
+/// order of their last use, which needs no more than this.
+const USED_S: u64 = 60;
+
 /// A client that has just got a document asks for its checksum next: until this many seconds after its time, a document
 /// is not fetched again on account of its checksum, so that the two fit together.
 const CHECKSUM_GRACE_S: u64 = 60;
@@ -97,6 +104,14 @@ impl crate::Files for Repository {
             Decision::Checksum { of, algorithm } => self.checksum(path, &of, algorithm, ledger.as_ref()).await,
             decision => self.carry_out(path, decision, ledger.as_ref(), 0).await,
         }
+    }
+
+    fn version(&self) -> u64 {
+        self.inner.ledger.view().version()
+    }
+
+    fn used(&self, path: &RepoPath) {
+        self.inner.local.touch(path, (self.inner.clock)());
     }
 }
 
@@ -118,18 +133,18 @@ impl Repository {
         ledger: &dyn LedgerView,
     ) -> Result<Answer, RepositoryError> {
         let decision = decide(of, &self.inner.config.policies, ledger);
-        let (text, last_modified) = match self.carry_out(of, decision, ledger, CHECKSUM_GRACE_S).await? {
+        let (text, last_modified, immutable) = match self.carry_out(of, decision, ledger, CHECKSUM_GRACE_S).await? {
             Answer::File(file) => {
                 let text = match file.digests.checksum(algorithm) {
                     Some(known) => known,
                     None => self.inner.local.complete(of, file.digests.sha256).await?.checksum(algorithm),
                 };
-                (text, Some(file.last_modified))
+                (text, Some(file.last_modified), file.immutable)
             }
-            Answer::Generated(document) => (document.digests.checksum(algorithm), document.last_modified),
+            Answer::Generated(document) => (document.digests.checksum(algorithm), document.last_modified, false),
             other => return Ok(other),
         };
-        Ok(Answer::Generated(Generated::new(path.clone(), text.into_bytes(), last_modified)))
+        Ok(Answer::Generated(Generated { immutable, ..Generated::new(path.clone(), text.into_bytes(), last_modified) }))
     }
 
     async fn carry_out(
@@ -148,20 +163,19 @@ impl Repository {
                 self.exactly(path, sha256, provenance, ask_upstream).await
             }
             Decision::FirstSeen { provenance } => self.first_seen(path, provenance).await,
-            Decision::Changing => Ok(match self.changing(path, grace_s).await? {
-                Some(record) => self.serve(path, record, Provenance::Unverified, false).await?,
-                None => Answer::Absent,
-            }),
+            Decision::Changing => match self.changing(path, grace_s).await? {
+                Some(record) => self.serve(path, record, Provenance::Unverified, false),
+                None => Ok(Answer::Absent),
+            },
             Decision::Metadata(plan) => self.metadata(path, &plan, ledger, grace_s).await,
         }
     }
 
     async fn withhold_unless_absent(&self, path: &RepoPath, withheld: Withheld) -> Result<Answer, RepositoryError> {
-        if self.inner.local.record(path).await?.is_some() {
-            return Ok(Answer::Withheld(withheld));
-        }
-        if self.is_absent(path).await? {
-            return Ok(Answer::Absent);
+        match self.known(path).await? {
+            Known::Here(..) | Known::Lost(_) => return Ok(Answer::Withheld(withheld)),
+            Known::Absent => return Ok(Answer::Absent),
+            Known::Nothing => {}
         }
         // Withheld in any case: the question is only whether there is such a file. What comes is kept as the first bytes
         // seen, which a later rebuild is compared with. Where upstream fails, withholding is the answer that holds.
@@ -180,35 +194,34 @@ impl Repository {
         provenance: Provenance,
         ask_upstream: bool,
     ) -> Result<Answer, RepositoryError> {
+        if let Known::Here(record, bytes) = self.known(path).await?
+            && record.digests.sha256 == sha256
+        {
+            return self.serve_read(path, record, provenance, true, bytes);
+        }
         if let Some(digests) = self.inner.local.intact(path, &sha256).await? {
-            let record = match self.inner.local.record(path).await? {
-                Some(record) if record.digests.sha256 == sha256 => record,
-                // The index is derived, and what the ledger says replaces what it says.
-                _ => {
-                    let now = (self.inner.clock)();
-                    let record = FileRecord {
-                        path: path.clone(),
-                        digests,
-                        origin: "store".to_owned(),
-                        verified_by: "ledger".to_owned(),
-                        last_modified: None,
-                        first_seen: now,
-                        last_use: now,
-                    };
-                    self.inner.local.put(record.clone()).await?;
-                    record
-                }
+            // The index is derived, and what the ledger says replaces what it says.
+            let now = (self.inner.clock)();
+            let record = FileRecord {
+                path: path.clone(),
+                digests,
+                origin: "store".to_owned(),
+                verified_by: "ledger".to_owned(),
+                last_modified: None,
+                first_seen: now,
+                last_use: now,
             };
-            return self.serve(path, record, provenance, true).await;
+            self.inner.local.put(record.clone()).await?;
+            return self.serve(path, record, provenance, true);
         }
         if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
-            return self.serve(path, record, provenance, true).await;
+            return self.serve(path, record, provenance, true);
         }
         if !ask_upstream {
             return Err(RepositoryError::BytesMissing { path: path.clone(), sha256 });
         }
         match self.inner.remote.replace(path, Expected::sha256(sha256)).await? {
-            Got::File(record) => self.serve(path, *record, provenance, true).await,
+            Got::File(record) => self.serve(path, *record, provenance, true),
             // The ledger knows the file, so it is not absent, whatever upstream says today.
             Got::Absent => Err(RepositoryError::BytesMissing { path: path.clone(), sha256 }),
             Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::LedgerMismatch))),
@@ -217,62 +230,56 @@ impl Repository {
 
     /// The first bytes seen.
     async fn first_seen(&self, path: &RepoPath, provenance: Provenance) -> Result<Answer, RepositoryError> {
-        let known = self.inner.local.record(path).await?;
-        if let Some(record) = known {
-            let sha256 = record.digests.sha256;
-            if self.inner.local.intact(path, &sha256).await?.is_some() {
-                return self.serve(path, record, provenance, true).await;
-            }
-            if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
-                return self.serve(path, record, provenance, true).await;
-            }
-            return match self.inner.remote.pin(path, Some(sha256), self.inner.config.absent_ttl_s).await? {
-                Got::File(record) => self.serve(path, *record, provenance, true).await,
-                Got::Absent => Err(RepositoryError::BytesMissing { path: path.clone(), sha256 }),
-                Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::ChangedUpstream))),
-            };
-        }
-        if self.is_absent(path).await? {
-            return Ok(Answer::Absent);
+        match self.known(path).await? {
+            Known::Here(record, bytes) => return self.serve_read(path, record, provenance, true, bytes),
+            Known::Lost(record) => return self.again(path, record.digests.sha256, provenance).await,
+            Known::Absent => return Ok(Answer::Absent),
+            Known::Nothing => {}
         }
         match self.inner.remote.pin(path, None, self.inner.config.absent_ttl_s).await? {
-            Got::File(record) => self.serve(path, *record, provenance, true).await,
+            Got::File(record) => self.serve(path, *record, provenance, true),
             Got::Absent => Ok(Answer::Absent),
             Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::ChangedUpstream))),
         }
     }
 
-    /// The present bytes of a file that may change: fresh, or stale when upstream fails.
-    async fn changing(&self, path: &RepoPath, grace_s: u64) -> Result<Option<FileRecord>, RepositoryError> {
-        let ttl = self.inner.config.metadata_ttl_s.saturating_add(grace_s);
-        if self.inner.remote.is_fresh(path, ttl)
-            && let Some(record) = self.usable(path).await?
-        {
-            return Ok(Some(record));
+    /// The first bytes seen, which were lost here.
+    async fn again(&self, path: &RepoPath, sha256: Sha256, provenance: Provenance) -> Result<Answer, RepositoryError> {
+        if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
+            return self.serve(path, record, provenance, true);
         }
-        if self.is_absent(path).await? {
-            return Ok(None);
-        }
-        match self.inner.remote.refresh(path, self.inner.config.absent_ttl_s).await {
-            Ok(record) => Ok(record),
-            Err(error @ RepositoryError::Upstream { .. }) => match self.usable(path).await? {
-                Some(record) => {
-                    tracing::warn!(file.path = %path, error.message = %error, "upstream failed: serving the copy at hand");
-                    Ok(Some(record))
-                }
-                None => Err(error),
-            },
-            Err(error) => Err(error),
+        match self.inner.remote.pin(path, Some(sha256), self.inner.config.absent_ttl_s).await? {
+            Got::File(record) => self.serve(path, *record, provenance, true),
+            Got::Absent => Err(RepositoryError::BytesMissing { path: path.clone(), sha256 }),
+            Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::ChangedUpstream))),
         }
     }
 
-    /// What the index has at a path, if its bytes are in order.
-    async fn usable(&self, path: &RepoPath) -> Result<Option<FileRecord>, RepositoryError> {
-        let Some(record) = self.inner.local.record(path).await? else {
-            return Ok(None);
-        };
-        let intact = self.inner.local.intact(path, &record.digests.sha256).await?;
-        Ok(intact.map(|_| record))
+    /// The present bytes of a file that may change: fresh, or a little older while it is fetched anew, or stale when
+    /// upstream fails.
+    async fn changing(&self, path: &RepoPath, grace_s: u64) -> Result<Option<FileRecord>, RepositoryError> {
+        let RepositoryConfig { metadata_ttl_s, metadata_stale_s, absent_ttl_s, .. } = self.inner.config;
+        let ttl = metadata_ttl_s.saturating_add(grace_s);
+        let remote = &self.inner.remote;
+        let age = remote.age(path).unwrap_or(u64::MAX);
+        let known = self.known(path).await?;
+        match known {
+            Known::Here(record, _) if age < ttl => return Ok(Some(record)),
+            Known::Here(record, _)
+                if age < ttl.saturating_add(metadata_stale_s) && remote.refresh_later(path, absent_ttl_s) =>
+            {
+                return Ok(Some(record));
+            }
+            Known::Absent => return Ok(None),
+            _ => {}
+        }
+        match (remote.refresh(path, absent_ttl_s).await, known) {
+            (Err(error @ RepositoryError::Upstream { .. }), Known::Here(record, _)) => {
+                tracing::warn!(file.path = %path, error.message = %error, "upstream failed: serving the copy at hand");
+                Ok(Some(record))
+            }
+            (refreshed, _) => refreshed,
+        }
     }
 
     async fn metadata(
@@ -297,7 +304,7 @@ impl Repository {
         };
         let rendered = render(plan, parsed.as_ref(), ledger, &servable).map_err(|error| unreadable(path, &error))?;
         match (rendered, record) {
-            (Rendered::Verbatim, Some(record)) => self.serve(path, record, Provenance::Unverified, false).await,
+            (Rendered::Verbatim, Some(record)) => self.serve(path, record, Provenance::Unverified, false),
             (Rendered::Changed(bytes), record) => {
                 let changed = record.map(|record| record.first_seen);
                 Ok(Answer::Generated(Generated::new(path.clone(), bytes, changed)))
@@ -306,22 +313,36 @@ impl Repository {
         }
     }
 
-    async fn is_absent(&self, path: &RepoPath) -> Result<bool, RepositoryError> {
-        self.inner.local.is_absent(path, (self.inner.clock)()).await
+    async fn known(&self, path: &RepoPath) -> Result<Known, RepositoryError> {
+        self.inner.local.known(path, (self.inner.clock)()).await
     }
 
-    async fn serve(
+    fn serve(
         &self,
         path: &RepoPath,
         record: FileRecord,
         provenance: Provenance,
         immutable: bool,
     ) -> Result<Answer, RepositoryError> {
+        self.serve_read(path, record, provenance, immutable, None)
+    }
+
+    fn serve_read(
+        &self,
+        path: &RepoPath,
+        record: FileRecord,
+        provenance: Provenance,
+        immutable: bool,
+        bytes: Option<Arc<[u8]>>,
+    ) -> Result<Answer, RepositoryError> {
         let sha256 = record.digests.sha256;
         let Some(blob_path) = self.inner.local.blob_path(&sha256) else {
             return Err(RepositoryError::BytesMissing { path: path.clone(), sha256 });
         };
-        self.inner.local.touch(path, (self.inner.clock)());
+        let now = (self.inner.clock)();
+        if now.saturating_sub(record.last_use) >= USED_S {
+            self.inner.local.touch(path, now);
+        }
         Ok(Answer::File(ServedFile {
             path: path.clone(),
             blob_path,
@@ -330,6 +351,7 @@ impl Repository {
             upstream_modified: record.last_modified,
             provenance,
             immutable,
+            bytes,
         }))
     }
 }

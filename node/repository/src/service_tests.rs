@@ -381,6 +381,7 @@ async fn upstreams_metadata_is_kept_for_a_while_and_served_stale_when_upstream_f
     w.pass(1);
     // Just asked for, the checksum still fits the document that the client has.
     assert_eq!(w.bytes(&format!("{META}.sha1")).await, FileDigests::of(&old).sha1.to_string().into_bytes());
+    w.pass(300);
     w.origin.down(Some("500"));
     assert_eq!(w.bytes(META).await, old);
     w.origin.down(None);
@@ -391,6 +392,33 @@ async fn upstreams_metadata_is_kept_for_a_while_and_served_stale_when_upstream_f
     assert_eq!(w.bytes(META).await, new);
     w.origin.take(META);
     assert_eq!(w.get(META).await, Answer::Absent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_is_a_little_old_is_served_at_once_and_fetched_in_the_background() {
+    let w = world(Policy::PreferVerified, TestLedger::default());
+    let (old, new) = (document(&["1.0"]), document(&["1.0", "2.0"]));
+    w.origin.put(META, &old);
+    assert_eq!(w.bytes(META).await, old);
+    w.origin.put(META, &new);
+    w.pass(300);
+    for _ in 0..3 {
+        assert_eq!(w.bytes(META).await, old, "nobody waits");
+    }
+    assert_eq!(w.origin.asked(), 1);
+    // Its checksum comes next, and belongs to it.
+    w.pass(1);
+    assert_eq!(w.bytes(&format!("{META}.sha1")).await, FileDigests::of(&old).sha1.to_string().into_bytes());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    while w.origin.asked() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    while w.bytes(META).await == old {}
+    assert_eq!((w.bytes(META).await, w.origin.asked()), (new, 2));
+    // Too old to be shown unasked.
+    w.pass(600);
+    w.origin.put(META, &old);
+    assert_eq!(w.bytes(META).await, old);
 }
 
 #[tokio::test]

@@ -39,6 +39,10 @@ impl TestLedger {
 }
 
 impl LedgerView for TestLedger {
+    fn version(&self) -> u64 {
+        0
+    }
+
     fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts> {
         self.files.get(&(coordinates.clone(), file_name.to_owned())).copied()
     }

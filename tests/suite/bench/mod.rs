@@ -6,6 +6,7 @@ mod blob;
 mod by_hand;
 mod devnet;
 mod rebuilds;
+mod repository;
 mod warm;
 
 use std::panic::AssertUnwindSafe;
@@ -55,6 +56,7 @@ fn bench_everything() {
     }
     drop(network);
     part("warm files", &mut warm::files);
+    part("repository", &mut repository::repository);
     part("rebuilds", &mut rebuilds::rebuilds);
     let text = measured::document(&circumstances, &all);
     println!("\n{text}");

@@ -53,12 +53,15 @@ pub(crate) fn file(path: &Path, mode: u32) -> io::Result<File> {
     }
 }
 
-/// Opens a lock file that is there.
+/// Opens a lock file that is there. "Not found" if it was exchanged meanwhile for another one.
 pub(crate) fn existing(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     // A link has another inode than what it led to; opening alone, without truncating, has changed nothing.
     let (opened, named) = (file.metadata()?, std::fs::symlink_metadata(path)?);
     let same = (opened.dev(), opened.ino()) == (named.dev(), named.ino());
+    if !same && named.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     if !same || !opened.is_file() {
         let problem = format!("{} is not a regular file", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));

@@ -25,7 +25,7 @@ async fn server(limits: Limits) -> Server {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let task = tokio::spawn(serve(listener, None, face.router.clone(), limits, shutdown));
+    let task = tokio::spawn(serve(listener, None, face.door.clone(), limits, shutdown));
     Server { address, stop, task, face }
 }
 

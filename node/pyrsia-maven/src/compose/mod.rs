@@ -20,7 +20,7 @@ use java_builder::{JavaBuilder, JavaBuilderConfig, SourceMirror};
 use pyrsia_api_types::UpstreamStatus;
 use pyrsia_blobs::BlobStore;
 use pyrsia_fetch::{Offline, Origin};
-use pyrsia_http::{App, GuardConfig, Token, router};
+use pyrsia_http::{App, Door, GuardConfig, Token};
 use pyrsia_rebuilds::{Board, Entries, Unable};
 use pyrsia_replica::Replica;
 use pyrsia_repository::{Files, GroupPattern, Parts, Policies, Policy, Repository, RepositoryConfig};
@@ -203,16 +203,15 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         }
     }
     let token = Token::new(&data.api_token()?)?;
-    let face = |guard| router(App { files: files.clone(), view: service.clone(), control: service.clone(), guard });
     let secure = secure::secure(&context.config, data, &token).await?;
-    let secure = secure.map(|(listener, guard)| (listener, face(guard)));
     let guard = GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token, readers: None };
-    let router = face(guard);
+    let door = Door::new(App { files, view: service.clone(), control: service.clone() }, guard);
+    let secure = secure.map(|(listener, guard)| (listener, door.behind(guard)));
     Ok(Node {
         address,
         service,
         listener,
-        router,
+        door,
         secure,
         replica,
         batches,

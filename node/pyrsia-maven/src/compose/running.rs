@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyrsia_http::Router;
+use pyrsia_http::Door;
 use pyrsia_ledger::SignedEntry;
 use pyrsia_rebuilds::{Intake, Watcher, Worker};
 use pyrsia_replica::{OrderedBatch, Replica, ReplicaHandle, SigningStatus};
@@ -37,8 +37,8 @@ pub struct Node {
     pub address: SocketAddr,
     pub(super) service: Arc<NodeService>,
     pub(super) listener: TcpListener,
-    pub(super) router: Router,
-    pub(super) secure: Option<(Secure, Router)>,
+    pub(super) door: Door,
+    pub(super) secure: Option<(Secure, Door)>,
     pub(super) replica: Replica,
     pub(super) batches: mpsc::Receiver<OrderedBatch>,
     pub(super) taking: Option<Taking>,
@@ -134,16 +134,16 @@ impl Node {
         if let Some(injected) = self.injected {
             tasks.spawn(until(stop.clone(), submit(self.handle.clone(), injected)));
         }
-        let face = |listener, tls, router| {
+        let face = |listener, tls, door| {
             let shutdown = stop.clone();
             let stopped = async move { shutdown.cancelled().await };
-            tokio::spawn(pyrsia_http::serve(listener, tls, router, pyrsia_http::Limits::default(), stopped))
+            tokio::spawn(pyrsia_http::serve(listener, tls, door, pyrsia_http::Limits::default(), stopped))
         };
         let mut secure = match self.secure {
-            Some((secure, router)) => face(secure.listener, Some(secure.tls), router),
+            Some((secure, door)) => face(secure.listener, Some(secure.tls), door),
             None => tokio::spawn(until(stop.clone(), std::future::pending())),
         };
-        let mut face = face(self.listener, None, self.router);
+        let mut face = face(self.listener, None, self.door);
         let failed = tokio::select! {
             // Looked at first: what ends because of it has not failed.
             biased;

@@ -1,0 +1,51 @@
+//! The way in: the guards, then what is ready, then the routes.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Request;
+use axum::response::{IntoResponse as _, Response};
+use axum::{BoxError, Router};
+use tower::ServiceExt as _;
+
+use crate::guard::{self, GuardConfig};
+use crate::hot::HotAnswers;
+use crate::router::{App, routes};
+
+/// The whole face of a node. Clones share it.
+#[derive(Clone)]
+pub struct Door {
+    guard: Arc<GuardConfig>,
+    hot: Arc<HotAnswers>,
+    routes: Router,
+}
+
+impl Door {
+    /// The face of a node, behind these guards.
+    pub fn new(app: App, guard: GuardConfig) -> Self {
+        let hot = Arc::new(HotAnswers::new(app.files));
+        let routes = routes(Arc::clone(&hot), app.view, app.control);
+        Self { guard: Arc::new(guard), hot, routes }
+    }
+
+    /// The same face behind other guards.
+    pub fn behind(&self, guard: GuardConfig) -> Self {
+        Self { guard: Arc::new(guard), ..self.clone() }
+    }
+
+    /// The answer to a request.
+    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        if let Err(refusal) = guard::check(method, uri, headers, &self.guard) {
+            return guard::refused(refusal, request.map(Body::new)).await;
+        }
+        // Most requests end here, so nothing that only routes need is made before.
+        if let Some(ready) = self.hot.answer(method, uri.path(), headers) {
+            return ready;
+        }
+        self.routes.clone().oneshot(request.map(Body::new)).await.into_response()
+    }
+}

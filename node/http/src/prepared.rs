@@ -1,0 +1,120 @@
+//! The head of an answer, made once and used for every request that is answered with it.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use maven_layout::{ChecksumAlgorithm, RepoPath};
+use pyrsia_digest::KnownDigests;
+use pyrsia_repository::{Generated, Provenance, ServedFile, content_type};
+
+use crate::conditional::{self, Selection, Version};
+use crate::problem::{NOSNIFF, SANDBOX};
+
+const PROVENANCE: HeaderName = HeaderName::from_static("x-pyrsia-provenance");
+const CHECKSUMS: [(HeaderName, ChecksumAlgorithm); 4] = [
+    (HeaderName::from_static("x-checksum-md5"), ChecksumAlgorithm::Md5),
+    (HeaderName::from_static("x-checksum-sha1"), ChecksumAlgorithm::Sha1),
+    (HeaderName::from_static("x-checksum-sha256"), ChecksumAlgorithm::Sha256),
+    (HeaderName::from_static("x-checksum-sha512"), ChecksumAlgorithm::Sha512),
+];
+
+/// What is said of a file or document before its bytes, the same for GET and HEAD.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Of a 200 with all bytes.
+    headers: HeaderMap,
+    etag: String,
+    last_modified: Option<u64>,
+    size: u64,
+}
+
+impl Prepared {
+    /// The head of a stored file.
+    pub(crate) fn of_file(file: &ServedFile) -> Self {
+        // Upstream's own time where it told one: a node that stands between another one and upstream must not make
+        // releases look younger.
+        let last_modified = Some(file.upstream_modified.unwrap_or(file.last_modified));
+        Self::new(&file.path, &file.digests, last_modified, Some(file.provenance), file.immutable)
+    }
+
+    /// The head of a document that the node made.
+    pub(crate) fn of_document(document: &Generated) -> Self {
+        let digests = document.digests.clone().into();
+        Self::new(&document.path, &digests, document.last_modified, document.provenance, document.immutable)
+    }
+
+    fn new(
+        path: &RepoPath,
+        digests: &KnownDigests,
+        last_modified: Option<u64>,
+        provenance: Option<Provenance>,
+        immutable: bool,
+    ) -> Self {
+        let etag = format!("\"{}\"", digests.sha256);
+        let mut headers = HeaderMap::with_capacity(16);
+        // Digests, dates and numbers are visible ASCII, so no value is ever left out.
+        let mut put = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        put(header::ETAG, &etag);
+        if let Some(date) = last_modified.and_then(conditional::http_date) {
+            put(header::LAST_MODIFIED, &date);
+        }
+        // What is not known yet is left out: clients then ask for the checksum file.
+        for (name, algorithm) in CHECKSUMS {
+            if let Some(text) = digests.checksum(algorithm) {
+                put(name, &text);
+            }
+        }
+        if let Some(provenance) = provenance {
+            headers.insert(PROVENANCE, HeaderValue::from_static(provenance.as_str()));
+        }
+        if !immutable {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(digests.size));
+        Self { headers, etag, last_modified, size: digests.size }
+    }
+
+    /// The answer to a request, still without its body, and which bytes are to be its body: `length` from `start`.
+    pub(crate) fn begin(&self, method: &Method, request: &HeaderMap) -> (Response, Option<(u64, u64)>) {
+        let version = Version { etag: &self.etag, last_modified: self.last_modified, size: self.size };
+        let selection = conditional::select(method, request, version);
+        let mut response = Response::new(Body::empty());
+        let mut headers = self.headers.clone();
+        let mut put = |name: HeaderName, text: String| {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(name, value);
+            }
+        };
+        let (status, part) = match selection {
+            Selection::All => (StatusCode::OK, Some((0, self.size))),
+            Selection::Part { start, length } => {
+                // `length` is at least 1 and the part lies inside the file.
+                put(header::CONTENT_RANGE, format!("bytes {start}-{}/{}", start + (length - 1), self.size));
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+                (StatusCode::PARTIAL_CONTENT, Some((start, length)))
+            }
+            Selection::NotModified => {
+                // The length stays the one that a 200 would have: the only one allowed here, and without it axum would
+                // add 0.
+                headers.remove(header::CONTENT_TYPE);
+                (StatusCode::NOT_MODIFIED, None)
+            }
+            Selection::Unsatisfiable => {
+                put(header::CONTENT_RANGE, format!("bytes */{}", self.size));
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+                (StatusCode::RANGE_NOT_SATISFIABLE, None)
+            }
+        };
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        (response, part.filter(|_| *method != Method::HEAD))
+    }
+}
