@@ -24,6 +24,8 @@ pub use write::write;
 
 /// The name of the file, at every level.
 pub const FILE_NAME: &str = "maven-metadata.xml";
+/// Largest document that is read, in bytes.
+pub const MAX_BYTES: u64 = crate::xml::SIZE_LIMIT as u64;
 
 /// Why a `maven-metadata.xml` was not read or merged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -168,9 +170,18 @@ impl Metadata {
 /// One document that tells what both tell. Versions and plugins are united, of everything else the greater or later
 /// value counts; where both claim a plugin prefix, `first` does.
 ///
+/// The version that a document is about is one thing with snapshots; in a list of versions it is a left-over of what was
+/// deployed last, and the greater one stays.
+///
 /// # Errors
-/// [`MetadataError::Mismatch`] if both state a group, artifact or version, and not the same.
+/// [`MetadataError::Mismatch`] if both state a group, artifact or snapshot version, and not the same.
 pub fn merge(first: Metadata, second: Metadata) -> Result<Metadata, MetadataError> {
+    let about_builds = |document: &Metadata| document.snapshot.is_some() || !document.snapshot_versions.is_empty();
+    let version = if about_builds(&first) || about_builds(&second) {
+        same("version", first.version, second.version)?
+    } else {
+        first.version.max(second.version)
+    };
     let mut snapshot_versions = first.snapshot_versions;
     for (file, theirs) in second.snapshot_versions {
         match snapshot_versions.get(&file) {
@@ -185,7 +196,7 @@ pub fn merge(first: Metadata, second: Metadata) -> Result<Metadata, MetadataErro
     Ok(Metadata {
         group: same("group", first.group, second.group)?,
         artifact: same("artifact", first.artifact, second.artifact)?,
-        version: same("version", first.version, second.version)?,
+        version,
         latest: first.latest.max(second.latest),
         release: first.release.max(second.release),
         versions: sorted_versions(first.versions.into_iter().chain(second.versions)),

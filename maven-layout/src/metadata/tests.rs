@@ -309,3 +309,26 @@ proptest! {
         prop_assert_eq!(ab, ba);
     }
 }
+
+#[test]
+fn a_version_left_over_in_a_list_of_versions_hinders_no_merge() {
+    let list = |version: &str| {
+        let text = format!(
+            "<metadata><groupId>a</groupId><artifactId>b</artifactId><version>{version}</version>\
+             <versioning><versions><version>{version}</version></versions></versioning></metadata>"
+        );
+        parse(text.as_bytes()).unwrap()
+    };
+    let merged = merge(list("2.0"), list("1.0")).unwrap();
+    assert_eq!(merged.version, Some("2.0".parse().unwrap()));
+    assert_eq!(merged.versions.len(), 2);
+    let builds = |version: &str| {
+        let text = format!(
+            "<metadata><groupId>a</groupId><artifactId>b</artifactId><version>{version}</version><versioning><snapshot>\
+             <timestamp>20260101.101010</timestamp><buildNumber>1</buildNumber></snapshot></versioning></metadata>"
+        );
+        parse(text.as_bytes()).unwrap()
+    };
+    assert!(merge(builds("1-SNAPSHOT"), builds("2-SNAPSHOT")).is_err());
+    assert!(merge(builds("1-SNAPSHOT"), builds("1-SNAPSHOT")).is_ok());
+}

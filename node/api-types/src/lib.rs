@@ -36,5 +36,5 @@ pub use requests::{
 pub use status::{
     BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
 };
-pub use store::{CollectionReport, DamagedBlob, MissingFile, StoreReport};
+pub use store::{CollectionReport, DamagedBlob, MissingFile, StoreReport, UnreadableBlob};
 pub use verify::{FileReport, LogPosition, VerifyReport};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// `fsck --json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreReport {
     /// Files that are what their names say.
     pub blobs: u64,
@@ -11,6 +11,8 @@ pub struct StoreReport {
     pub bytes: u64,
     /// Files that are not, and were moved aside.
     pub damaged: Vec<DamagedBlob>,
+    /// Files that the disk does not give; they are fetched again like damaged ones.
+    pub unreadable: Vec<UnreadableBlob>,
     /// Paths whose file is not in the store.
     pub missing: Vec<MissingFile>,
 }
@@ -41,6 +43,15 @@ pub struct DamagedBlob {
     pub moved_to: String,
     /// Repository paths that it was served under.
     pub paths: Vec<String>,
+}
+
+/// A file that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadableBlob {
+    /// Its name.
+    pub sha256: String,
+    /// What the operating system said.
+    pub error: String,
 }
 
 /// A path that the index knows without its bytes.

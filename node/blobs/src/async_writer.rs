@@ -1,6 +1,6 @@
 //! A network body on its way to disk.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pyrsia_digest::KnownDigests;
 use tokio::task::JoinHandle;
 
@@ -12,8 +12,8 @@ use crate::{BlobError, BlobStore, Expected};
 const BATCH_BYTES: usize = 512 * 1024;
 /// So many bytes later the disk begins to write, so that a large file does not wait for all of it at the end.
 const SYNC_BYTES: usize = 16 * 1024 * 1024;
-/// Chunks that are collected at most, however small they are.
-const BATCH_CHUNKS: usize = 1024;
+/// Chunks smaller than this are copied together: each may be the only use of a buffer of several KiB.
+const SMALL_CHUNK: usize = 4 * 1024;
 
 /// A [`BlobWriter`] for asynchronous sources.
 ///
@@ -26,8 +26,10 @@ const BATCH_CHUNKS: usize = 1024;
 pub struct AsyncBlobWriter {
     /// Absent while a batch is under way, hence also after a call that was cancelled or failed.
     writer: Option<BlobWriter>,
-    /// Chunks as they came: what is collected is not copied.
+    /// Large chunks as they came: they are not copied.
     batch: Vec<Bytes>,
+    /// Small ones that came since the last of them.
+    small: BytesMut,
     batched: usize,
     size: u64,
     /// Bytes since the disk was last told to begin.
@@ -42,7 +44,15 @@ impl AsyncBlobWriter {
         open: fn(&BlobStore) -> Result<BlobWriter, BlobError>,
     ) -> Result<Self, BlobError> {
         let writer = blocking(move || open(&store)).await?;
-        Ok(Self { writer: Some(writer), batch: Vec::new(), batched: 0, size: 0, unsynced: 0, syncing: None })
+        Ok(Self {
+            writer: Some(writer),
+            batch: Vec::new(),
+            small: BytesMut::new(),
+            batched: 0,
+            size: 0,
+            unsynced: 0,
+            syncing: None,
+        })
     }
 
     /// Appends a chunk.
@@ -55,10 +65,16 @@ impl AsyncBlobWriter {
         }
         self.size = self.size.saturating_add(chunk.len() as u64);
         self.batched = self.batched.saturating_add(chunk.len());
-        self.batch.push(chunk);
-        if self.batched < BATCH_BYTES && self.batch.len() < BATCH_CHUNKS {
+        if chunk.len() < SMALL_CHUNK {
+            self.small.extend_from_slice(&chunk);
+        } else {
+            self.gather_small();
+            self.batch.push(chunk);
+        }
+        if self.batched < BATCH_BYTES {
             return Ok(());
         }
+        self.gather_small();
         self.unsynced += std::mem::take(&mut self.batched);
         let batch = std::mem::take(&mut self.batch);
         let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
@@ -75,6 +91,12 @@ impl AsyncBlobWriter {
         }
         self.writer = Some(writer);
         Ok(())
+    }
+
+    fn gather_small(&mut self) {
+        if !self.small.is_empty() {
+            self.batch.push(std::mem::take(&mut self.small).freeze());
+        }
     }
 
     /// Waits for the disk, if it is at work.
@@ -95,6 +117,7 @@ impl AsyncBlobWriter {
     /// # Errors
     /// [`BlobError::Io`], [`BlobError::Interrupted`].
     pub async fn seal(mut self) -> Result<AsyncSealedBlob, BlobError> {
+        self.gather_small();
         let batch = std::mem::take(&mut self.batch);
         let mut writer = self.writer.take().ok_or(BlobError::Interrupted)?;
         self.synced().await?;

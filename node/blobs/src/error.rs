@@ -7,6 +7,9 @@ use pyrsia_digest::Sha256;
 
 use crate::Mismatch;
 
+/// The operating system's number for a part of a disk that cannot be read.
+const EIO: i32 = 5;
+
 /// Failures of the blob store.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -56,6 +59,16 @@ pub enum BlobError {
 }
 
 impl BlobError {
+    /// Whether the bytes are lost: not here, other ones, or on a part of the disk that cannot be read. Whoever can get them
+    /// anew does.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Corrupt { .. } => true,
+            Self::Io { source, .. } => source.raw_os_error() == Some(EIO),
+            _ => false,
+        }
+    }
+
     /// Builds the closure that `map_err` wants.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -30,10 +30,12 @@ impl BlobStore {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, BlobError> {
         let root = dir.as_ref();
         let new = !root.exists();
-        for folder in ["sha256", "tmp", "corrupt"] {
+        let folders = (0..=u8::MAX).map(|byte| format!("sha256/{byte:02x}"));
+        for folder in ["tmp", "corrupt"].map(str::to_owned).into_iter().chain(folders) {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(BlobError::io("create", &folder))?;
         }
+        fsync_folder(&root.join("sha256"))?;
         fsync_folder(root)?;
         if let (true, Some(parent)) = (new, root.parent().filter(|p| !p.as_os_str().is_empty())) {
             fsync_folder(parent)?;
@@ -199,7 +201,8 @@ impl BlobStore {
     /// [`BlobError::Io`] if the list of folders cannot be read; for one folder, as an item.
     pub fn digests(&self) -> Result<impl Iterator<Item = Result<Sha256, BlobError>> + use<>, BlobError> {
         let folders = names_in(&self.root.join("sha256"))?;
-        Ok(folders.into_iter().flat_map(|folder| match names_in(&folder) {
+        let folders = folders.into_iter().filter(|folder| folder.is_dir());
+        Ok(folders.flat_map(|folder| match names_in(&folder) {
             Err(e) => vec![Err(e)],
             Ok(files) => {
                 let name = |path: PathBuf| path.file_name()?.to_str()?.parse::<Sha256>().ok();
@@ -223,6 +226,8 @@ impl BlobStore {
         let parent = self.root.join("sha256");
         let folder = parent.join(&digest.to_string()[..2]);
         match fs::create_dir(&folder) {
+            // Removed since the store was opened, which makes all of them: two writers that do not wait for each other would
+            // not know whether the other one's folder is durable yet.
             Ok(()) => fsync_folder(&parent)?,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(BlobError::io("create", &folder)(e)),

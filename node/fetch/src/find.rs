@@ -30,6 +30,8 @@ pub struct FindConfig {
     pub search_path: Option<OsString>,
     /// Installations to try after that one.
     pub well_known: Vec<PathBuf>,
+    /// Addresses of mirrors that are passed over, as if the settings did not name them.
+    pub not: Vec<String>,
     /// The configured upstream, for machines without Maven. A caller that wants it to win does not ask us.
     pub upstream: Option<String>,
 }
@@ -119,6 +121,7 @@ impl FindConfig {
             maven_homes: ["MAVEN_HOME", "M2_HOME"].into_iter().filter_map(folder).collect(),
             search_path: variable("PATH"),
             well_known: vec![PathBuf::from("/usr/share/maven")],
+            not: Vec::new(),
             upstream: None,
         }
     }
@@ -151,7 +154,7 @@ impl FindConfig {
 pub fn find_central(config: &FindConfig) -> Result<FoundUpstream, FindError> {
     let homes = config.homes();
     let global = homes.iter().map(|home| home.join("conf").join("settings.xml")).find(|path| path.is_file());
-    if let Some(found) = mirror(config.user_settings.as_deref(), global.as_deref())? {
+    if let Some(found) = mirror(config.user_settings.as_deref(), global.as_deref(), &config.not)? {
         return Ok(found);
     }
     let mut tried: Vec<PathBuf> = config.user_settings.iter().cloned().collect();
@@ -171,11 +174,12 @@ pub fn find_central(config: &FindConfig) -> Result<FoundUpstream, FindError> {
     }
 }
 
-fn mirror(user: Option<&Path>, global: Option<&Path>) -> Result<Option<FoundUpstream>, FindError> {
+fn mirror(user: Option<&Path>, global: Option<&Path>, not: &[String]) -> Result<Option<FoundUpstream>, FindError> {
     let mut merged = Settings::default();
     let mut from: Vec<&Path> = Vec::new();
     for path in [user, global].into_iter().flatten() {
-        for mirror in read_settings(path)?.mirrors {
+        let mirrors = read_settings(path)?.mirrors.into_iter();
+        for mirror in mirrors.filter(|mirror| !not.iter().any(|not| not == mirror.url.trim())) {
             // Of two with one id the user's counts, as in Maven.
             if merged.mirrors.iter().all(|m| m.id != mirror.id || mirror.id.is_empty()) {
                 merged.mirrors.push(mirror);

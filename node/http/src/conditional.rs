@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 
 /// What identifies the present version of a file.
 #[derive(Debug, Clone, Copy)]
@@ -13,10 +13,16 @@ pub(crate) struct Version<'a> {
     pub(crate) last_modified: Option<u64>,
     /// Size in bytes.
     pub(crate) size: u64,
+    /// The path never has other bytes. Of one that may, an earlier date can belong to later bytes: a document that follows
+    /// the ledger has the date of upstream's part of it.
+    pub(crate) immutable: bool,
 }
 
+/// Ranges of one request that are answered; of more, the whole file is.
+const MAX_RANGES: usize = 16;
+
 /// Which answer the conditions ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
     /// 200 with everything.
     All,
@@ -27,18 +33,26 @@ pub(crate) enum Selection {
         /// How many.
         length: u64,
     },
+    /// 206 with several parts, each as above, in the order of the request; none of them overlaps another one.
+    Parts(Vec<(u64, u64)>),
     /// 304.
     NotModified,
+    /// 412.
+    Failed,
     /// 416.
     Unsatisfiable,
 }
 
 /// Reads the conditions of a GET or HEAD.
 pub(crate) fn select(method: &Method, headers: &HeaderMap, version: Version<'_>) -> Selection {
+    // In the order of section 13.2.2.
+    if !unchanged(headers, version) {
+        return Selection::Failed;
+    }
     if !modified(headers, version) {
         return Selection::NotModified;
     }
-    // Ranges are defined for GET alone; of several ranges the whole file is a correct answer.
+    // Ranges are defined for GET alone.
     if *method != Method::GET || !range_applies(headers, version) {
         return Selection::All;
     }
@@ -46,7 +60,29 @@ pub(crate) fn select(method: &Method, headers: &HeaderMap, version: Version<'_>)
     let (Some(value), None) = (values.next(), values.next()) else {
         return Selection::All;
     };
-    value.to_str().map_or(Selection::All, |range| part(range, version.size))
+    value.to_str().map_or(Selection::All, |range| ranges(range, version.size))
+}
+
+/// Whether the bytes are still those that the client has a part of, if it says which.
+fn unchanged(headers: &HeaderMap, version: Version<'_>) -> bool {
+    if headers.contains_key(header::IF_MATCH) {
+        return headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
+            // Compared strongly: a weak tag never matches.
+            list.split(',').map(str::trim).any(|tag| tag == "*" || tag == version.etag)
+        });
+    }
+    let since = date(headers, header::IF_UNMODIFIED_SINCE);
+    match (since, version.last_modified) {
+        (Some(since), Some(last_modified)) if version.immutable => last_modified <= since,
+        (Some(since), Some(last_modified)) => last_modified == since,
+        // What has no date may have changed at any time.
+        (Some(_), None) => false,
+        (None, _) => true,
+    }
+}
+
+fn date(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
+    headers.get(name).and_then(|value| value.to_str().ok()).and_then(parse_date)
 }
 
 fn modified(headers: &HeaderMap, version: Version<'_>) -> bool {
@@ -56,9 +92,9 @@ fn modified(headers: &HeaderMap, version: Version<'_>) -> bool {
             list.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == version.etag)
         });
     }
-    let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok()).and_then(parse_date);
-    match (since, version.last_modified) {
-        (Some(since), Some(last_modified)) => last_modified > since,
+    match (date(headers, header::IF_MODIFIED_SINCE), version.last_modified) {
+        (Some(since), Some(last_modified)) if version.immutable => last_modified > since,
+        (Some(since), Some(last_modified)) => last_modified != since,
         _ => true,
     }
 }
@@ -73,10 +109,34 @@ fn range_applies(headers: &HeaderMap, version: Version<'_>) -> bool {
     }
 }
 
-fn part(range: &str, size: u64) -> Selection {
-    let Some(spec) = range.strip_prefix("bytes=") else {
+fn ranges(range: &str, size: u64) -> Selection {
+    let Some(list) = range.strip_prefix("bytes=") else {
         return Selection::All;
     };
+    if !list.contains(',') {
+        return part(list, size);
+    }
+    let mut parts = Vec::new();
+    for spec in list.split(',') {
+        match part(spec, size) {
+            Selection::Part { start, length } if parts.len() < MAX_RANGES => parts.push((start, length)),
+            Selection::Unsatisfiable => {}
+            _ => return Selection::All,
+        }
+    }
+    // Overlapping ranges serve nobody but who wants a small request to make much work (section 14.2).
+    let mut sorted = parts.clone();
+    sorted.sort_unstable();
+    let overlap = sorted.windows(2).any(|pair| pair[0].0 + pair[0].1 > pair[1].0);
+    match parts[..] {
+        [] => Selection::Unsatisfiable,
+        [(start, length)] => Selection::Part { start, length },
+        _ if overlap => Selection::All,
+        _ => Selection::Parts(parts),
+    }
+}
+
+fn part(spec: &str, size: u64) -> Selection {
     let Some((first, last)) = spec.trim().split_once('-') else {
         return Selection::All;
     };
@@ -122,12 +182,12 @@ mod tests {
 
     fn ask(method: &Method, pairs: &[(header::HeaderName, &str)], size: u64) -> Selection {
         let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        select(method, &headers, Version { etag: "\"aa\"", last_modified: Some(NOW), size })
+        select(method, &headers, Version { etag: "\"aa\"", last_modified: Some(NOW), size, immutable: true })
     }
 
     #[test]
-    fn ranges() {
-        use Selection::{All, Part, Unsatisfiable};
+    fn ranges_of_a_get() {
+        use Selection::{All, Part, Parts, Unsatisfiable};
         for (range, expected) in [
             ("bytes=0-0", Part { start: 0, length: 1 }),
             ("bytes=0-9", Part { start: 0, length: 10 }),
@@ -142,7 +202,18 @@ mod tests {
             ("bytes=99999999999999999999999-", Unsatisfiable),
             ("bytes=-0", Unsatisfiable),
             ("bytes=5-4", All),
-            ("bytes=0-1,3-4", All),
+            ("bytes=0-1,3-4", Parts(vec![(0, 2), (3, 2)])),
+            ("bytes=8-,0-1, 5-5", Parts(vec![(8, 2), (0, 2), (5, 1)])),
+            ("bytes=0-1,99-100", Part { start: 0, length: 2 }),
+            ("bytes=98-99,99-100", Unsatisfiable),
+            ("bytes=0-4,3-6", All),
+            ("bytes=0-0,0-0", All),
+            ("bytes=0-1,x", All),
+            ("bytes=0-1,", All),
+            (
+                "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,-0,-0,-0,-0,-0,-0,-0,-0",
+                Parts((0..10).map(|at| (at, 1)).collect()),
+            ),
             ("bytes=-", All),
             ("bytes=", All),
             ("bytes=+1-2", All),
@@ -163,10 +234,10 @@ mod tests {
         let date = http_date(NOW).unwrap();
         let other = http_date(NOW - 1).unwrap();
         for (validator, expected) in [
-            ("\"aa\"", part),
+            ("\"aa\"", part.clone()),
             ("\"bb\"", Selection::All),
             ("W/\"aa\"", Selection::All),
-            (date.as_str(), part),
+            (date.as_str(), part.clone()),
             (other.as_str(), Selection::All),
             ("yesterday", Selection::All),
         ] {
@@ -198,6 +269,48 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_other_bytes_is_never_continued() {
+        use Selection::{All, Failed};
+        let (same, older, newer) = (http_date(NOW), http_date(NOW - 1), http_date(NOW + 1));
+        let (same, older, newer) = (same.unwrap(), older.unwrap(), newer.unwrap());
+        for (headers, expected) in [
+            (vec![(header::IF_MATCH, "\"aa\"")], All),
+            (vec![(header::IF_MATCH, "*")], All),
+            (vec![(header::IF_MATCH, "\"x\", \"aa\"")], All),
+            (vec![(header::IF_MATCH, "W/\"aa\"")], Failed),
+            (vec![(header::IF_MATCH, "\"x\"")], Failed),
+            (vec![(header::IF_MATCH, "\"x\""), (header::IF_NONE_MATCH, "\"aa\"")], Failed),
+            (vec![(header::IF_MATCH, "\"aa\""), (header::IF_UNMODIFIED_SINCE, older.as_str())], All),
+            (vec![(header::IF_UNMODIFIED_SINCE, same.as_str())], All),
+            (vec![(header::IF_UNMODIFIED_SINCE, newer.as_str())], All),
+            (vec![(header::IF_UNMODIFIED_SINCE, older.as_str())], Failed),
+            (vec![(header::IF_UNMODIFIED_SINCE, "garbage")], All),
+            (vec![(header::RANGE, "bytes=1-"), (header::IF_UNMODIFIED_SINCE, older.as_str())], Failed),
+        ] {
+            assert_eq!(ask(&Method::GET, &headers, 10), expected, "{headers:?}");
+            assert_eq!(ask(&Method::HEAD, &headers, 10), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn of_what_may_change_a_date_says_something_only_if_it_is_the_same() {
+        let version = |last_modified| Version { etag: "\"aa\"", last_modified, size: 10, immutable: false };
+        let ask = |name: header::HeaderName, date: u64, last_modified| {
+            let headers = [(name, http_date(date).unwrap().parse().unwrap())].into_iter().collect();
+            select(&Method::GET, &headers, version(last_modified))
+        };
+        for (date, last_modified, since, unmodified) in [
+            (NOW, Some(NOW), Selection::NotModified, Selection::All),
+            (NOW + 1, Some(NOW), Selection::All, Selection::Failed),
+            (NOW - 1, Some(NOW), Selection::All, Selection::Failed),
+            (NOW, None, Selection::All, Selection::Failed),
+        ] {
+            assert_eq!(ask(header::IF_MODIFIED_SINCE, date, last_modified), since, "{date} {last_modified:?}");
+            assert_eq!(ask(header::IF_UNMODIFIED_SINCE, date, last_modified), unmodified, "{date} {last_modified:?}");
+        }
+    }
+
+    #[test]
     fn dates_beyond_http_are_left_out() {
         assert_eq!(http_date(0).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
         assert_eq!(http_date(u64::MAX), None);
@@ -205,8 +318,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_part_lies_inside_the_file(range in "(bytes=)?[0-9]{0,21}-?[0-9]{0,21}.{0,3}", size: u64) {
-            if let Selection::Part { start, length } = part(&range, size) {
+        fn parts_lie_inside_the_file(range in "(bytes=)?([0-9]{0,21}-?[0-9]{0,21}.{0,3},?){1,3}", size: u64) {
+            let parts = match ranges(&range, size) {
+                Selection::Part { start, length } => vec![(start, length)],
+                Selection::Parts(parts) => parts,
+                _ => vec![],
+            };
+            for (start, length) in parts {
                 proptest::prop_assert!(length > 0 && start.checked_add(length).is_some_and(|end| end <= size));
             }
         }

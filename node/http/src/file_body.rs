@@ -1,5 +1,6 @@
 //! Bytes of stored files on their way to a client.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -12,6 +13,8 @@ use futures_util::stream;
 use pyrsia_digest::Sha256;
 use pyrsia_repository::ServedFile;
 use tokio::task::JoinHandle;
+
+use crate::prepared::Wanted;
 
 /// Bytes read at once from larger files. Two such pieces are in memory for a client: one that is sent, one that is read.
 const CHUNK: u64 = 512 * 1024;
@@ -44,29 +47,46 @@ pub(crate) async fn load(file: &ServedFile) -> Result<Bytes, BodyError> {
     tokio::task::spawn_blocking(load).await.map_err(io::Error::other)?
 }
 
-/// `length` bytes from `start` of a large file. Its first piece is read before the answer begins, the next one always
-/// while the one before is sent.
-pub(crate) async fn stream(file: &ServedFile, start: u64, length: u64) -> Result<Body, BodyError> {
-    let (path, size) = (file.blob_path.clone(), file.digests.size);
-    let end = start.saturating_add(length).min(size);
-    let open = move || -> io::Result<(Arc<File>, Bytes)> {
-        let file = Arc::new(open(&path, size)?);
-        let first = read(&file, start, CHUNK.min(end - start))?;
-        Ok((file, first))
+/// What is wanted of a large file. The first piece is read before the answer begins, the next one always while the one
+/// before is sent.
+pub(crate) async fn stream(file: &ServedFile, wanted: Wanted) -> Result<Body, BodyError> {
+    let runs: VecDeque<Run> = match wanted {
+        Wanted::Nothing => return Ok(Body::empty()),
+        Wanted::Part { start, length } => [Run::Bytes { next: start, end: start.saturating_add(length) }].into(),
+        Wanted::Parts { parts, end } => {
+            let runs = parts.into_iter().flat_map(|(head, start, length)| {
+                [Run::Text(head.into()), Run::Bytes { next: start, end: start.saturating_add(length) }]
+            });
+            runs.chain([Run::Text(end.into())]).collect()
+        }
     };
-    let (file, first) = tokio::task::spawn_blocking(open).await.map_err(io::Error::other)??;
-    let next = start + first.len() as u64;
-    let pieces = Pieces { coming: Some(Coming::Here(first)), file, next, end };
+    let (path, size) = (file.blob_path.clone(), file.digests.size);
+    let opening = move || open(&path, size);
+    let file = Arc::new(tokio::task::spawn_blocking(opening).await.map_err(io::Error::other)??);
+    let mut pieces = Pieces { coming: None, file, runs };
+    pieces.coming = match pieces.read_on() {
+        Some(Coming::Reading(reading)) => Some(Coming::Here(reading.await.map_err(io::Error::other)??)),
+        other => other,
+    };
     Ok(Body::from_stream(stream::try_unfold(pieces, Pieces::step)))
+}
+
+/// What comes one after the other in a body.
+enum Run {
+    Text(Bytes),
+    /// Bytes of the file.
+    Bytes {
+        next: u64,
+        end: u64,
+    },
 }
 
 struct Pieces {
     file: Arc<File>,
     /// The next piece; none at the end.
     coming: Option<Coming>,
-    /// Where the piece after it begins.
-    next: u64,
-    end: u64,
+    /// What follows it.
+    runs: VecDeque<Run>,
 }
 
 enum Coming {
@@ -81,12 +101,22 @@ impl Pieces {
             Some(Coming::Here(bytes)) => bytes,
             Some(Coming::Reading(reading)) => reading.await.map_err(io::Error::other)??,
         };
-        if self.next < self.end {
-            let (file, at, length) = (Arc::clone(&self.file), self.next, CHUNK.min(self.end - self.next));
-            self.next += length;
-            self.coming = Some(Coming::Reading(tokio::task::spawn_blocking(move || read(&file, at, length))));
-        }
+        self.coming = self.read_on();
         Ok(Some((piece, self)))
+    }
+
+    fn read_on(&mut self) -> Option<Coming> {
+        match self.runs.pop_front()? {
+            Run::Text(text) => Some(Coming::Here(text)),
+            Run::Bytes { next, end } => {
+                let length = CHUNK.min(end.saturating_sub(next));
+                if next + length < end {
+                    self.runs.push_front(Run::Bytes { next: next + length, end });
+                }
+                let file = Arc::clone(&self.file);
+                Some(Coming::Reading(tokio::task::spawn_blocking(move || read(&file, next, length))))
+            }
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::maven::absent;
-use crate::prepared::Prepared;
+use crate::prepared::{Prepared, Wanted};
 
 /// Files up to this size are kept with their answers, in bytes; larger ones are read for each request.
 pub(crate) const SMALL: u64 = 2 * 1024 * 1024;
@@ -133,12 +133,24 @@ impl HotAnswers {
 
 /// The answer whose bytes are in memory.
 pub(crate) fn respond(prepared: &Prepared, bytes: &Bytes, method: &Method, headers: &HeaderMap) -> Response {
-    let (mut response, part) = prepared.begin(method, headers);
-    if let Some((start, length)) = part {
+    let (mut response, wanted) = prepared.begin(method, headers);
+    let cut = |start: u64, length: u64| {
         let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-        let (start, end) = (at(start), at(start.saturating_add(length)));
-        *response.body_mut() = Body::from(bytes.slice(start..end));
-    }
+        bytes.slice(at(start)..at(start.saturating_add(length)))
+    };
+    *response.body_mut() = match wanted {
+        Wanted::Nothing => return response,
+        Wanted::Part { start, length } => Body::from(cut(start, length)),
+        Wanted::Parts { parts, end } => {
+            let mut body = Vec::new();
+            for (head, start, length) in parts {
+                body.extend_from_slice(head.as_bytes());
+                body.extend_from_slice(&cut(start, length));
+            }
+            body.extend_from_slice(end.as_bytes());
+            Body::from(body)
+        }
+    };
     response
 }
 

@@ -1,10 +1,11 @@
 //! `/maven2`: the repository as Maven, Gradle and others see it.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use maven_layout::RepoPath;
@@ -57,8 +58,18 @@ pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri,
     let hot = &shared.hot;
     // Before the file is asked for: what the ledger says next is not yet in the answer.
     let version = hot.files().version();
-    match hot.files().get(&path).await {
-        Ok(Answer::File(file)) => stored(hot, version, &method, &uri, &headers, &file).await,
+    let mut answer = hot.files().get(&path).await;
+    if let Ok(Answer::File(file)) = &answer {
+        match stored(hot, version, &method, &uri, &headers, file).await {
+            // Taken away since it was looked for: now it is known to be lost, and is got again.
+            Err(BodyError::Io(error)) if error.kind() == ErrorKind::NotFound => answer = hot.files().get(&path).await,
+            other => return other.unwrap_or_else(|error| broken(&error, &path)),
+        }
+    }
+    match answer {
+        Ok(Answer::File(file)) => {
+            stored(hot, version, &method, &uri, &headers, &file).await.unwrap_or_else(|error| broken(&error, &path))
+        }
         Ok(Answer::Generated(document)) => {
             let prepared = Prepared::of_document(&document);
             let bytes = Bytes::copy_from_slice(&document.bytes);
@@ -91,11 +102,21 @@ fn refuse_writing(method: &Method, path: &str) -> Option<Response> {
     Some(response)
 }
 
-/// The answer for a file that does not exist.
+/// The answer for a file that does not exist. No problem document: Maven from 3.9.10 on takes any of those for a failed
+/// transfer, and then a POM that is missing breaks the build.
 pub(crate) fn absent(path: &RepoPath, head: bool) -> Response {
-    let problem = Problem::new("absent", 404, "This file does not exist.")
-        .detail(format!("{path}: the ledger does not know it, and no repository that this node asks has it."));
-    problem_response(&problem, head)
+    let text =
+        format!("{path} does not exist: the ledger does not know it, and no repository that this node asks has it.\n");
+    let length = HeaderValue::from(text.len());
+    let mut response = Response::new(if head { Body::empty() } else { Body::from(text) });
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_LENGTH, length);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
 }
 
 async fn stored(
@@ -105,31 +126,23 @@ async fn stored(
     uri: &Uri,
     headers: &HeaderMap,
     file: &ServedFile,
-) -> Response {
+) -> Result<Response, BodyError> {
     let prepared = Prepared::of_file(file);
     if file.digests.size > SMALL {
-        let (mut response, part) = prepared.begin(method, headers);
-        if let Some((start, length)) = part {
-            match file_body::stream(file, start, length).await {
-                Ok(body) => *response.body_mut() = body,
-                Err(error) => return broken(&error, &file.path),
-            }
-        }
-        return response;
+        let (mut response, wanted) = prepared.begin(method, headers);
+        *response.body_mut() = file_body::stream(file, wanted).await?;
+        return Ok(response);
     }
     let bytes = match &file.bytes {
         Some(read) => Bytes::from_owner(Arc::clone(read)),
-        None => match file_body::load(file).await {
-            Ok(bytes) => bytes,
-            Err(error) => return broken(&error, &file.path),
-        },
+        None => file_body::load(file).await?,
     };
     let response = respond(&prepared, &bytes, method, headers);
     // The checksums that are still computed are to be in the answer that stays.
     if file.immutable && file.digests.others.is_some() {
         hot.keep_file(uri.path(), &file.path, version, prepared, bytes);
     }
-    response
+    Ok(response)
 }
 
 fn broken(error: &BodyError, path: &RepoPath) -> Response {

@@ -26,6 +26,29 @@ pub(crate) struct Prepared {
     etag: String,
     last_modified: Option<u64>,
     size: u64,
+    immutable: bool,
+}
+
+/// Which bytes are to be the body of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// None.
+    Nothing,
+    /// `length` bytes from `start`.
+    Part {
+        /// First byte.
+        start: u64,
+        /// How many.
+        length: u64,
+    },
+    /// Several parts, each behind its head, and an end
+    /// ([RFC 9110, section 14.6](https://www.rfc-editor.org/rfc/rfc9110#section-14.6)).
+    Parts {
+        /// The head of each part, with its first byte and its length.
+        parts: Vec<(String, u64, u64)>,
+        /// What follows the last one.
+        end: String,
+    },
 }
 
 impl Prepared {
@@ -79,12 +102,13 @@ impl Prepared {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(digests.size));
-        Self { headers, etag, last_modified, size: digests.size }
+        Self { headers, etag, last_modified, size: digests.size, immutable }
     }
 
-    /// The answer to a request, still without its body, and which bytes are to be its body: `length` from `start`.
-    pub(crate) fn begin(&self, method: &Method, request: &HeaderMap) -> (Response, Option<(u64, u64)>) {
-        let version = Version { etag: &self.etag, last_modified: self.last_modified, size: self.size };
+    /// The answer to a request, still without its body, and which bytes are to be its body.
+    pub(crate) fn begin(&self, method: &Method, request: &HeaderMap) -> (Response, Wanted) {
+        let Self { last_modified, size, immutable, .. } = *self;
+        let version = Version { etag: &self.etag, last_modified, size, immutable };
         let selection = conditional::select(method, request, version);
         let mut response = Response::new(Body::empty());
         let mut headers = self.headers.clone();
@@ -93,28 +117,57 @@ impl Prepared {
                 headers.insert(name, value);
             }
         };
-        let (status, part) = match selection {
-            Selection::All => (StatusCode::OK, Some((0, self.size))),
+        let (status, wanted) = match selection {
+            Selection::All => (StatusCode::OK, Wanted::Part { start: 0, length: size }),
             Selection::Part { start, length } => {
                 // `length` is at least 1 and the part lies inside the file.
-                put(header::CONTENT_RANGE, format!("bytes {start}-{}/{}", start + (length - 1), self.size));
+                put(header::CONTENT_RANGE, format!("bytes {start}-{}/{size}", start + (length - 1)));
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-                (StatusCode::PARTIAL_CONTENT, Some((start, length)))
+                (StatusCode::PARTIAL_CONTENT, Wanted::Part { start, length })
+            }
+            Selection::Parts(parts) => {
+                // Bytes that hold their own digest cannot be made, so it is nowhere in a part.
+                let boundary = self.etag.trim_matches('"');
+                let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+                let parts: Vec<_> = parts
+                    .into_iter()
+                    .map(|(start, length)| {
+                        let last = start + (length - 1);
+                        let head = format!(
+                            "\r\n--{boundary}\r\ncontent-type: {kind}\r\ncontent-range: bytes {start}-{last}/{size}\r\n\r\n"
+                        );
+                        (head, start, length)
+                    })
+                    .collect();
+                let end = format!("\r\n--{boundary}--\r\n");
+                let total =
+                    parts.iter().map(|(head, _, length)| head.len() as u64 + length).sum::<u64>() + end.len() as u64;
+                let kind = format!("multipart/byteranges; boundary={boundary}");
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(total));
+                if let Ok(kind) = HeaderValue::from_str(&kind) {
+                    headers.insert(header::CONTENT_TYPE, kind);
+                }
+                (StatusCode::PARTIAL_CONTENT, Wanted::Parts { parts, end })
             }
             Selection::NotModified => {
                 // The length stays the one that a 200 would have: the only one allowed here, and without it axum would
                 // add 0.
                 headers.remove(header::CONTENT_TYPE);
-                (StatusCode::NOT_MODIFIED, None)
+                (StatusCode::NOT_MODIFIED, Wanted::Nothing)
+            }
+            Selection::Failed => {
+                headers.remove(header::CONTENT_TYPE);
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+                (StatusCode::PRECONDITION_FAILED, Wanted::Nothing)
             }
             Selection::Unsatisfiable => {
-                put(header::CONTENT_RANGE, format!("bytes */{}", self.size));
+                put(header::CONTENT_RANGE, format!("bytes */{size}"));
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                (StatusCode::RANGE_NOT_SATISFIABLE, None)
+                (StatusCode::RANGE_NOT_SATISFIABLE, Wanted::Nothing)
             }
         };
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        (response, part.filter(|_| *method != Method::HEAD))
+        (response, if *method == Method::HEAD { Wanted::Nothing } else { wanted })
     }
 }

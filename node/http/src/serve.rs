@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Request, header};
@@ -31,7 +32,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 512, head: Duration::from_secs(30), grace: Duration::from_secs(5) }
+        Self { connections: 8192, head: Duration::from_secs(30), grace: Duration::from_secs(5) }
     }
 }
 
@@ -56,6 +57,7 @@ pub async fn serve(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) {
+    let door = Arc::new(door);
     let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -71,7 +73,7 @@ pub async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (slot, accepted) = accepted => match (slot, accepted) {
                 (Ok(slot), Ok((stream, _))) => {
-                    let connection = connection(stream, tls.clone(), door.clone(), limits.head, stopped.clone());
+                    let connection = connection(stream, tls.clone(), Arc::clone(&door), limits.head, stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(slot);
@@ -95,12 +97,18 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<Tls>, door: Door, head: Duration, stopped: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    door: Arc<Door>,
+    head: Duration,
+    stopped: watch::Receiver<bool>,
+) {
     // Answers are written whole; waiting to fill a packet would only delay their end.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return http_1(stream, door, head, stopped).await };
     match tls.accept(stream).await {
-        Ok((stream, true)) => http_2(stream, door, stopped).await,
+        Ok((stream, true)) => http_2(stream, door, head, stopped).await,
         Ok((stream, false)) => http_1(stream, door, head, stopped).await,
         Err(error) => tracing::debug!(error.message = %error, "a TLS handshake failed"),
     }
@@ -108,12 +116,12 @@ async fn connection(stream: TcpStream, tls: Option<Tls>, door: Door, head: Durat
 
 async fn http_1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    door: Door,
+    door: Arc<Door>,
     head: Duration,
     stopped: watch::Receiver<bool>,
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let door = door.clone();
+        let door = Arc::clone(&door);
         async move { Ok::<_, Infallible>(door.answer(request).await) }
     });
     let connection = http1::Builder::new()
@@ -121,22 +129,29 @@ async fn http_1(
         .header_read_timeout(head)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    until_done(connection, stopped).await;
+    until_done(connection, stopped, std::future::pending()).await;
 }
 
 async fn http_2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    door: Door,
+    door: Arc<Door>,
+    head: Duration,
     stopped: watch::Receiver<bool>,
 ) {
+    let requests = Arc::new(Requests::default());
+    let idle = Arc::clone(&requests);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         // The guards compare with one Host, as HTTP/1 has it; here its place is `:authority`.
         let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
         if let Some(Ok(host)) = authority {
             request.headers_mut().entry(header::HOST).or_insert(host);
         }
-        let door = door.clone();
-        async move { Ok::<_, Infallible>(door.answer(request).await) }
+        let (door, running) = (Arc::clone(&door), Requests::begin(&requests));
+        async move {
+            let answer = door.answer(request).await;
+            drop(running);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -145,21 +160,89 @@ async fn http_2(
         .keep_alive_interval(ALIVE)
         .keep_alive_timeout(ALIVE)
         .serve_connection(TokioIo::new(stream), service);
-    until_done(connection, stopped).await;
+    // hyper ends an idle connection of HTTP/1 by itself. Here a client's library answers pings for as long as it lives.
+    until_done(connection, stopped, async move { idle.none_for(head).await }).await;
 }
 
-/// Serves a connection; once the server is stopping, to the end of the requests that are running.
-async fn until_done(connection: impl GracefulConnection<Error = hyper::Error>, mut stopped: watch::Receiver<bool>) {
+/// The requests of one connection.
+#[derive(Default)]
+struct Requests {
+    begun: AtomicU64,
+    running: AtomicU64,
+}
+
+/// A request that has no answer yet.
+struct Running(Arc<Requests>);
+
+impl Requests {
+    fn begin(requests: &Arc<Self>) -> Running {
+        requests.begun.fetch_add(1, Ordering::Relaxed);
+        requests.running.fetch_add(1, Ordering::Relaxed);
+        Running(Arc::clone(requests))
+    }
+
+    /// Ends when no request began for this time, and at most for twice of it, and none is without an answer.
+    async fn none_for(&self, time: Duration) {
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            tokio::time::sleep(time).await;
+            if self.begun.load(Ordering::Relaxed) == begun && self.running.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection; once the server is stopping, or the connection is of no use, to the end of the requests that are
+/// running.
+async fn until_done(
+    connection: impl GracefulConnection<Error = hyper::Error>,
+    mut stopped: watch::Receiver<bool>,
+    useless: impl Future<Output = ()>,
+) {
     tokio::pin!(connection);
-    let stopping = async { drop(stopped.wait_for(|stopped| *stopped).await) };
+    let ending = async {
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = useless => {}
+        }
+    };
     let result = tokio::select! {
         result = &mut connection => result,
-        () = stopping => {
+        () = ending => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(error) = result {
         tracing::debug!(error.message = %error, "connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_of_no_use_when_nothing_is_asked_and_nothing_is_under_way() {
+        let requests = Arc::new(Requests::default());
+        let time = Duration::from_secs(30);
+        let idle = {
+            let requests = Arc::clone(&requests);
+            tokio::spawn(async move { requests.none_for(time).await })
+        };
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let running = Requests::begin(&requests);
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        assert!(!idle.is_finished());
+        drop(running);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert!(idle.is_finished());
     }
 }

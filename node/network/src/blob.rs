@@ -27,9 +27,10 @@ pub(crate) const SHARED: usize = 32;
 const PIECE: usize = 64 * 1024;
 /// Pieces that are read ahead of the slower side.
 const PIECES_AHEAD: usize = 16;
-/// The time for any transfer, and the slowest rate beyond it.
+/// The time for any transfer, and the slowest rates beyond it: of an authority, and of anybody else, who may declare any size.
 const BASE_TIME: Duration = Duration::from_secs(20);
 const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
+const SLOWEST_OF_STRANGERS: u64 = 1024 * 1024;
 const GREETING_WAIT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 4;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(25);
@@ -38,12 +39,12 @@ const FOUND: u8 = 0;
 const NOT_FOUND: u8 = 1;
 const BUSY: u8 = 2;
 
-/// The time that so many bytes may take.
+/// The time that so many bytes may take at the slowest rate.
 ///
-/// **The receiver counts the bytes that came, not those that were declared**: a peer has to keep a pace, and a slow one costs
-/// seconds, not the time of a file that it invents.
-fn time_for(size: u64) -> Duration {
-    BASE_TIME.saturating_add(Duration::from_secs(size / SLOWEST_BYTES_PER_SECOND))
+/// **The receiver counts the bytes that came, not those that were declared**: a peer has to keep a pace, and whoever invents a
+/// large file has to send it.
+fn time_for(size: u64, slowest: u64) -> Duration {
+    BASE_TIME.saturating_add(Duration::from_secs(size / slowest))
 }
 
 /// Fetches a file.
@@ -70,13 +71,18 @@ pub(crate) async fn fetch(
     if size > max_bytes {
         return Err(BlobError::TooLarge { actual: size, limit: max_bytes });
     }
-    receive(stream, size, sha256, sink).await
+    let slowest = if shared.member(&peer).is_some() { SLOWEST_BYTES_PER_SECOND } else { SLOWEST_OF_STRANGERS };
+    receive(stream, size, slowest, sha256, sink).await
 }
 
 /// Asks for a file and reads the answer up to the first byte of the content.
 async fn ask(shared: &Shared, peer: PeerId, sha256: &Sha256) -> Result<(Stream, u64), BlobError> {
     let broken = |source| BlobError::Truncated { received: 0, size: 0, source };
-    let mut stream = shared.open(peer, PROTOCOL).await.map_err(broken)?;
+    // Only a stream that was dropped is worth another attempt.
+    let mut stream = shared.open(peer, PROTOCOL).await.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => BlobError::TooSlow,
+        _ => BlobError::NotConnected,
+    })?;
     let asking = async {
         write_request(&mut stream, sha256).await?;
         read_head(&mut stream).await
@@ -109,14 +115,20 @@ pub(crate) async fn read_head<R: AsyncRead + Unpin>(stream: &mut R) -> io::Resul
 
 /// Receives the content. Reading runs ahead of the sink by a bounded number of pieces, so that a slow disk does not stop
 /// the stream at each piece.
-async fn receive(mut stream: Stream, size: u64, sha256: &Sha256, sink: &mut dyn BlobSink) -> Result<u64, BlobError> {
+async fn receive(
+    mut stream: Stream,
+    size: u64,
+    slowest: u64,
+    sha256: &Sha256,
+    sink: &mut dyn BlobSink,
+) -> Result<u64, BlobError> {
     sink.begin(size).await.map_err(BlobError::Write)?;
     let (pieces, mut incoming) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     let reading = async move {
         let begun = Instant::now();
         let mut received = 0;
         while received < size {
-            let piece = read_piece(&mut stream, begun, received, size).await?;
+            let piece = read_piece(&mut stream, begun, slowest, received, size).await?;
             received += piece.len() as u64;
             if pieces.send(piece).await.is_err() {
                 break;
@@ -137,13 +149,19 @@ async fn receive(mut stream: Stream, size: u64, sha256: &Sha256, sink: &mut dyn 
 }
 
 /// The next piece of a content of `size` bytes, of which `received` have come since `begun`.
-async fn read_piece(stream: &mut Stream, begun: Instant, received: u64, size: u64) -> Result<Bytes, BlobError> {
+async fn read_piece(
+    stream: &mut Stream,
+    begun: Instant,
+    slowest: u64,
+    received: u64,
+    size: u64,
+) -> Result<Bytes, BlobError> {
     let left = usize::try_from(size - received).unwrap_or(PIECE);
     let mut piece = vec![0; PIECE.min(left)];
     let mut filled = 0;
     while filled < piece.len() {
         let received = received + filled as u64;
-        let pace = time_for(received).saturating_sub(begun.elapsed());
+        let pace = time_for(received, slowest).saturating_sub(begun.elapsed());
         // A clean end before the declared size is no success.
         let count = match timeout(pace, unstalled(stream.read(&mut piece[filled..]))).await {
             Err(_) => return Err(BlobError::TooSlow),
@@ -176,7 +194,7 @@ async fn try_serve(shared: &Shared, provider: &dyn Provider, peer: &PeerId, stre
         return say(stream, NOT_FOUND).await;
     };
     let sending = send(stream, file, size);
-    timeout(time_for(size), sending).await.map_err(|_| io::ErrorKind::TimedOut)?
+    timeout(time_for(size, SLOWEST_BYTES_PER_SECOND), sending).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 /// Opens the file of a blob. One that is not there, or has another size, is not there for the peer either.
@@ -267,8 +285,9 @@ mod tests {
 
     #[test]
     fn the_time_grows_with_the_size_and_never_overflows() {
-        assert_eq!(time_for(0), Duration::from_secs(20));
-        assert_eq!(time_for(64 * 1024 * 100), Duration::from_secs(120));
-        assert!(time_for(u64::MAX) > time_for(1 << 50));
+        assert_eq!(time_for(0, SLOWEST_OF_STRANGERS), Duration::from_secs(20));
+        assert_eq!(time_for(64 * 1024 * 100, SLOWEST_BYTES_PER_SECOND), Duration::from_secs(120));
+        assert_eq!(time_for(1 << 30, SLOWEST_OF_STRANGERS), Duration::from_secs(20 + 1024));
+        assert!(time_for(u64::MAX, 1) > time_for(1 << 50, 1));
     }
 }

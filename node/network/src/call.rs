@@ -21,8 +21,16 @@ pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/pyrsia-maven/c
 pub(crate) const PER_PEER: usize = 16;
 /// Of these, those that all peers that are no authorities share, beyond one for each.
 pub(crate) const SHARED: usize = 128;
-/// Most bytes of answers that wait for slow readers, all calls together.
+/// Most bytes of answers that wait for slow readers, all calls of authorities together, and all of others.
 const ANSWER_MEMORY: usize = 64 * 1024 * 1024;
+/// An answer of more bytes than this needs a place of its own while it is written: a peer has two, and peers that are no
+/// authorities share those beyond the first.
+const SMALL_ANSWER: usize = 64 * 1024;
+const LARGE_PER_PEER: usize = 2;
+const LARGE_SHARED: usize = 8;
+/// The time for writing any answer, and the slowest rate beyond it.
+const WRITE_TIME: Duration = Duration::from_secs(20);
+const SLOWEST_BYTES_PER_SECOND: usize = 64 * 1024;
 /// What the caller waits beyond the time of the method.
 const WAY: Duration = Duration::from_secs(15);
 const GREETING_WAIT: Duration = Duration::from_secs(10);
@@ -159,15 +167,19 @@ pub(crate) async fn read_answer<R: AsyncRead + Unpin>(
 pub(crate) struct Server {
     shared: Arc<Shared>,
     provider: Arc<dyn Provider>,
-    memory: Arc<Semaphore>,
+    /// Of authorities, so that strangers who read slowly take nothing away from them.
+    memory_of_members: Semaphore,
+    memory: Semaphore,
+    large: Arc<Slots<PeerId>>,
     /// Places of calls that are held back, so that waiting takes no place of working.
     waiting: Arc<Slots<PeerId>>,
 }
 
 impl Server {
     pub fn new(shared: Arc<Shared>, provider: Arc<dyn Provider>) -> Self {
-        let memory = Arc::new(Semaphore::new(ANSWER_MEMORY));
-        Self { shared, provider, memory, waiting: Slots::new(PER_PEER, SHARED) }
+        let memory = || Semaphore::new(ANSWER_MEMORY);
+        let (large, waiting) = (Slots::new(LARGE_PER_PEER, LARGE_SHARED), Slots::new(PER_PEER, SHARED));
+        Self { shared, provider, memory_of_members: memory(), memory: memory(), large, waiting }
     }
 
     /// Serves one call in this place.
@@ -187,9 +199,17 @@ impl Server {
             Ok(body) => body.len(),
             Err(_) => MAX_TEXT_BYTES,
         };
-        let permits = u32::try_from(bytes).map_or(None, |bytes| self.memory.try_acquire_many(bytes).ok());
-        let answer = if permits.is_some() { answer } else { Err(Refusal::Busy) };
-        respond(stream, answer).await
+        let member = self.shared.member(&peer).is_some();
+        let memory = if member { &self.memory_of_members } else { &self.memory };
+        let permits = u32::try_from(bytes).map_or(None, |bytes| memory.try_acquire_many(bytes).ok());
+        let large = (bytes > SMALL_ANSWER).then(|| self.large.take(peer, member));
+        let answer = match (&permits, &large) {
+            (Some(_), None | Some(Some(_))) => answer,
+            // Not "busy": by now it was carried out.
+            _ => Err(Refusal::Failed("there is no room for the answer; it was carried out".to_owned())),
+        };
+        let time = WRITE_TIME.saturating_add(Duration::from_secs((bytes / SLOWEST_BYTES_PER_SECOND) as u64));
+        timeout(time, respond(stream, answer)).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 
     async fn answer(

@@ -78,8 +78,8 @@ pub enum Refusal {
     TooSlow,
 }
 
-/// Why a call brought no answer. Whether it was carried out is unknown, except after `Refused`, `NotConnected` and
-/// `RequestTooLarge`.
+/// Why a call brought no answer. It was not carried out after `NotConnected`, `RequestTooLarge` and `Refused`, except that
+/// [`Refusal::Failed`] and [`Refusal::TooSlow`] leave it open; so do all others.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// There is no connection to this peer, and none could be made in the time for that.

@@ -15,7 +15,8 @@ const CAPACITY: usize = 128 * 1024;
 
 /// A stream whose writes are gathered; reading is the stream's own.
 ///
-/// **Bytes are kept only until the flush after the next**: whoever writes and then polls a flush until it is ready has sent them.
+/// **Bytes are kept until the first flush that follows no write, or until there are as many as fit**: whoever writes and then
+/// polls a flush until it is ready has sent them.
 pub(crate) struct Gather<T> {
     io: T,
     buffer: Vec<u8>,

@@ -76,10 +76,12 @@
 //!
 //! ## `/pyrsia-maven/blob/1`
 //! Request: 32 bytes, a SHA-256. Answer: `0`, `size: u64`, and as many bytes; or `1` not there; or `2` busy. A transfer may
-//! take 20 seconds and one more for each 64 KiB; the reader counts those that came, the sender all. Served at a time: 4 for a peer; 32 are shared in the same way.
+//! take 20 seconds and one more for each 64 KiB, of a peer that is no authority for each MiB; the reader counts those that
+//! came, the sender all, at the slower rate. Served at a time: 4 for a peer; 32 are shared in the same way.
 //!
 //! # Memory
-//! For each connection, streams that are not read hold up to 256 KiB each (24 MiB), and what is on its way from and to the
+//! For each connection, streams that are not read hold 256 KiB each (24 MiB) and more with a peer whose answers to pings take
+//! long, which the multiplexer bounds at 1 GiB for a connection; and what is on its way from and to the
 //! socket 192 KiB; for each transfer about 2 MiB; for each
 //! authority the queues above. The file of remembered peers holds at most 64 records and 32 addresses; 512 KiB of it are
 //! read.

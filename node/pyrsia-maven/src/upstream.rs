@@ -39,9 +39,9 @@ impl Upstream {
 /// The upstreams in the order in which they are asked: the configured ones, and Maven Central where it is listed, else at the
 /// end.
 ///
-/// `own` is this node's address: a user who has pasted the node's mirror line into settings.xml must not make the node its
-/// own upstream, so such a mirror is passed over, and what Maven would use without it is used.
-pub async fn find_all(config: &Config, own: Option<SocketAddr>) -> anyhow::Result<Vec<Upstream>> {
+/// A user who has pasted the node's mirror line into settings.xml must not make the node its own upstream, so such a mirror is
+/// passed over, and what Maven would use without it is used.
+pub async fn find_all(config: &Config) -> anyhow::Result<Vec<Upstream>> {
     let mut listed = config.upstreams.clone();
     if !listed.iter().any(|upstream| upstream.id == CENTRAL) && config.node.upstream.as_deref() != Some(NONE) {
         listed.push(UpstreamConfig { id: CENTRAL.to_owned(), ..UpstreamConfig::default() });
@@ -51,13 +51,13 @@ pub async fn find_all(config: &Config, own: Option<SocketAddr>) -> anyhow::Resul
     for upstream in &listed {
         let id = &upstream.id;
         anyhow::ensure!(names.insert(id), "[[upstreams]] {id} is there twice");
-        let found = of(upstream, config, own).await.with_context(|| format!("[[upstreams]] {id}"))?;
+        let found = of(upstream, config).await.with_context(|| format!("[[upstreams]] {id}"))?;
         all.extend(found);
     }
     Ok(all)
 }
 
-async fn of(upstream: &UpstreamConfig, config: &Config, own: Option<SocketAddr>) -> anyhow::Result<Option<Upstream>> {
+async fn of(upstream: &UpstreamConfig, config: &Config) -> anyhow::Result<Option<Upstream>> {
     check_id(&upstream.id)?;
     let (url, found) = match (&upstream.url, config.node.upstream.as_deref()) {
         (Some(_), _) if upstream.id == CENTRAL => bail!("its address is set by `upstream` in [node]"),
@@ -65,7 +65,7 @@ async fn of(upstream: &UpstreamConfig, config: &Config, own: Option<SocketAddr>)
         (None, _) if upstream.id != CENTRAL => bail!("it has no url"),
         (None, Some(NONE)) => bail!("`upstream` in [node] says `{NONE}`"),
         (None, Some(url)) => (url.to_owned(), CONFIGURATION.to_owned()),
-        (None, None) => match of_maven(own).await? {
+        (None, None) => match of_maven(Own::of(config)).await? {
             Some(found) => (found.url, found.how),
             None => return Ok(None),
         },
@@ -117,12 +117,12 @@ fn with_credentials(url: &str, upstream: &UpstreamConfig) -> anyhow::Result<Stri
 }
 
 /// The address that Maven would use on this machine, whoever is to use it; `own` is passed over, as by [`find_all`].
-pub async fn address(own: Option<SocketAddr>) -> anyhow::Result<Option<String>> {
+pub async fn address(own: Own) -> anyhow::Result<Option<String>> {
     Ok(of_maven(own).await?.map(|found| found.url))
 }
 
-async fn of_maven(own: Option<SocketAddr>) -> anyhow::Result<Option<FoundUpstream>> {
-    match tokio::task::spawn_blocking(move || search(own)).await? {
+async fn of_maven(own: Own) -> anyhow::Result<Option<FoundUpstream>> {
+    match tokio::task::spawn_blocking(move || search(&own)).await? {
         Ok(found) => Ok(Some(found)),
         Err(error @ FindError::NotFound { .. }) => {
             tracing::warn!("{error}; serving without an upstream");
@@ -132,23 +132,52 @@ async fn of_maven(own: Option<SocketAddr>) -> anyhow::Result<Option<FoundUpstrea
     }
 }
 
-fn search(own: Option<SocketAddr>) -> Result<FoundUpstream, FindError> {
+fn search(own: &Own) -> Result<FoundUpstream, FindError> {
     let mut config = FindConfig::from_variables(|name| std::env::var_os(name));
-    let found = find_central(&config)?;
-    if !is_own(&found.url, own) {
-        return Ok(found);
+    loop {
+        let found = find_central(&config)?;
+        // One that was passed over and is found again is no mirror.
+        if !own.is_at(&found.url) || config.not.contains(&found.url) {
+            return Ok(found);
+        }
+        config.not.push(found.url);
     }
-    config.user_settings = None;
-    find_central(&config)
 }
 
-/// Whether an address leads to this node: loopback, by any of its names, and the node's port.
-fn is_own(url: &str, own: Option<SocketAddr>) -> bool {
-    let (Some(own), Ok(url)) = (own, reqwest::Url::parse(url)) else { return false };
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let same = host.parse::<IpAddr>().is_ok_and(|address| address == own.ip());
-    (loopback || same) && url.port_or_known_default() == Some(own.port())
+/// Where this node itself is reached.
+#[derive(Debug, Clone, Default)]
+pub struct Own {
+    listeners: Vec<SocketAddr>,
+    /// Names that a configuration gives it.
+    names: Vec<String>,
+}
+
+impl Own {
+    /// The node that listens here.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { listeners: vec![address], names: Vec::new() }
+    }
+
+    /// The node of a configuration.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            listeners: std::iter::once(config.node.listen).chain(config.tls.listen).collect(),
+            names: config.node.allowed_hosts.iter().chain(&config.tls.names).cloned().collect(),
+        }
+    }
+
+    /// Whether an address leads to this node: loopback, by any of its names, or a name of the node's, and a port of it.
+    fn is_at(&self, url: &str) -> bool {
+        let Ok(url) = reqwest::Url::parse(url) else { return false };
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let address = host.parse::<IpAddr>().ok();
+        let named = host == "localhost"
+            || address.is_some_and(|address| address.is_loopback())
+            || self.names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        self.listeners
+            .iter()
+            .any(|own| (named || address == Some(own.ip())) && url.port_or_known_default() == Some(own.port()))
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +189,7 @@ mod tests {
     }
 
     async fn refusal(text: &str) -> String {
-        match find_all(&config(text), None).await {
+        match find_all(&config(text)).await {
             Ok(_) => panic!("accepted: {text}"),
             Err(error) => format!("{error:#}"),
         }
@@ -168,12 +197,26 @@ mod tests {
 
     #[test]
     fn a_node_knows_its_own_address_by_every_name() {
-        let own = Some(SocketAddr::from(([127, 0, 0, 1], 7888)));
-        for url in ["http://127.0.0.1:7888/maven2/", "http://localhost:7888/maven2", "http://[::1]:7888/x"] {
-            assert!(is_own(url, own), "{url}");
+        let text =
+            "[node]\nlisten = \"127.0.0.1:7888\"\n[tls]\nlisten = \"192.0.2.7:7843\"\nnames = [\"maven.example\"]\n";
+        let own = Own::of(&config(text));
+        for url in [
+            "http://127.0.0.1:7888/maven2/",
+            "http://localhost:7888/maven2",
+            "http://[::1]:7888/x",
+            "https://localhost:7843/maven2/",
+            "https://192.0.2.7:7843/maven2/",
+            "https://Maven.example:7843/maven2/",
+        ] {
+            assert!(own.is_at(url), "{url}");
         }
-        for url in ["http://127.0.0.1:7889/maven2/", "https://repository.example/maven2/", "not an address"] {
-            assert!(!is_own(url, own), "{url}");
+        for url in [
+            "http://127.0.0.1:7889/maven2/",
+            "https://maven.example/maven2/",
+            "https://repository.example:7843/maven2/",
+            "not an address",
+        ] {
+            assert!(!own.is_at(url), "{url}");
         }
     }
 
@@ -183,13 +226,13 @@ mod tests {
                    [[upstreams]]\nid = \"b\"\nurl = \"https://b.example/m\"\n";
         let central = "[node]\nupstream = \"https://c.example/m\"\n";
         let ids = |all: Vec<Upstream>| all.into_iter().map(|found| (found.id, found.url)).collect::<Vec<_>>();
-        let found = ids(find_all(&config(&format!("{central}{two}")), None).await.unwrap());
+        let found = ids(find_all(&config(&format!("{central}{two}"))).await.unwrap());
         let (a, b, c) = ("https://a.example/m/", "https://b.example/m/", "https://c.example/m/");
         assert_eq!(found, [("a", a), ("central", c), ("b", b)].map(|(id, url)| (id.to_owned(), url.to_owned())));
         let one = "[[upstreams]]\nid = \"a\"\nurl = \"https://a.example/m\"\n";
-        let found = ids(find_all(&config(&format!("{central}{one}")), None).await.unwrap());
+        let found = ids(find_all(&config(&format!("{central}{one}"))).await.unwrap());
         assert_eq!(found, [("a", a), ("central", c)].map(|(id, url)| (id.to_owned(), url.to_owned())));
-        let found = ids(find_all(&config(&format!("[node]\nupstream = \"none\"\n{one}")), None).await.unwrap());
+        let found = ids(find_all(&config(&format!("[node]\nupstream = \"none\"\n{one}"))).await.unwrap());
         assert_eq!(found, [("a".to_owned(), a.to_owned())]);
     }
 

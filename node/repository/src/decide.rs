@@ -88,7 +88,8 @@ fn artifact(coordinates: &Coordinates, file_name: &str, policies: &Policies, led
                 (false, Policy::Verified { .. }) => {
                     Decision::WithholdUnlessAbsent(withheld(WithheldReason::Unverified, coordinates, file_name))
                 }
-                (false, _) if coordinates.version.is_snapshot() && file_name.contains("-SNAPSHOT") => {
+                // A build of a snapshot has its time in its name in place of the version, and never changes.
+                (false, _) if coordinates.version.is_snapshot() && file_name.contains(coordinates.version.as_str()) => {
                     Decision::Changing
                 }
                 (false, _) => Decision::FirstSeen { provenance: Provenance::Unverified },

@@ -83,7 +83,7 @@ impl Local {
                         here.remember(sha256);
                         Ok(Known::Here(record, Some(bytes.into())))
                     }
-                    Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => Ok(Known::Lost(record)),
+                    Err(error) if error.is_loss() => Ok(Known::Lost(record)),
                     Err(error) => Err(local(&of, &error)),
                 };
             }
@@ -137,7 +137,7 @@ impl Local {
                 Ok(Some(digests))
             }
             // The store has moved damaged bytes aside; then they are as good as never had.
-            Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => Ok(None),
+            Err(error) if error.is_loss() => Ok(None),
             Err(error) => Err(local(path, &error)),
         }
     }
@@ -225,6 +225,15 @@ impl Local {
                 file.path = %path, file.sha256 = %sha256, origin.id = origin, file.reason = reason,
                 "bytes set aside: they are not those of this path"
             );
+        }
+        Ok(())
+    }
+
+    /// Removes bytes that were stored and are of no use, unless a path has them.
+    pub(crate) async fn discard(&self, path: &RepoPath, sha256: Sha256) -> Result<(), RepositoryError> {
+        if !self.run(path, move |index| index.uses_blob(&sha256)).await? {
+            let blobs = self.blobs.clone();
+            blocking(path, move || blobs.remove(&sha256)).await?.map_err(|error| local(path, &error))?;
         }
         Ok(())
     }

@@ -19,6 +19,10 @@ use crate::service::{Clock, Upstream};
 const REMEMBERED: usize = 100_000;
 /// Refreshes in the background at one time.
 const LATER: usize = 256;
+/// For how long a copy at hand is served without waiting for an upstream that has just failed, in seconds.
+const FAILED_S: u64 = 30;
+/// For how long upstream is not asked again for bytes in whose place it had others, in seconds.
+const OTHERS_S: u64 = 120;
 /// Between a stale document and its refreshing: who got the document asks for its checksum first.
 const MOMENT: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,10 @@ pub(crate) struct Remote {
     ask_peers: SingleFlight<(RepoPath, Sha256), Refreshed>,
     /// What is about to be refreshed in the background.
     later: Arc<Mutex<HashSet<RepoPath>>>,
+    /// Until when a document is not asked for again that could not be had.
+    failed: Arc<Mutex<HashMap<RepoPath, u64>>>,
+    /// Until when upstream is not asked again for bytes in whose place it had others.
+    other: Arc<Mutex<HashMap<(RepoPath, Sha256), u64>>>,
 }
 
 /// What a download needs, on its own, because it runs on when its caller has gone.
@@ -83,21 +91,57 @@ impl Remote {
             refreshes: SingleFlight::new(),
             ask_peers: SingleFlight::new(),
             later: Arc::default(),
+            failed: Arc::default(),
+            other: Arc::default(),
         }
     }
 
     /// Gets a release file whose first bytes stay. `pinned` are those bytes, if they were seen before and got lost.
     pub(crate) async fn pin(&self, path: &RepoPath, pinned: Option<Sha256>, absent_ttl_s: u64) -> Outcome {
+        if self.had_others(path, pinned) {
+            return Ok(Got::OtherBytes);
+        }
         let (task, of) = (self.task.clone(), path.clone());
         let call = move || async move { task.pin(&of, pinned, absent_ttl_s).await };
-        self.downloads.run((path.clone(), pinned), call).await.map_err(|_| interrupted(path))?
+        let outcome = self.downloads.run((path.clone(), pinned), call).await.map_err(|_| interrupted(path))?;
+        self.note(path, pinned, outcome)
     }
 
     /// Gets the file that the ledger records; it takes the place of whatever was at the path.
     pub(crate) async fn replace(&self, path: &RepoPath, expected: Expected) -> Outcome {
-        let (task, of, key) = (self.task.clone(), path.clone(), (path.clone(), expected.sha256));
+        let wanted = expected.sha256;
+        if self.had_others(path, wanted) {
+            return Ok(Got::OtherBytes);
+        }
+        let (task, of, key) = (self.task.clone(), path.clone(), (path.clone(), wanted));
         let call = move || async move { task.replace(&of, &expected).await };
-        self.downloads.run(key, call).await.map_err(|_| interrupted(path))?
+        let outcome = self.downloads.run(key, call).await.map_err(|_| interrupted(path))?;
+        self.note(path, wanted, outcome)
+    }
+
+    /// Whether upstream had other bytes a moment ago: it is not made to send them for every client that asks.
+    fn had_others(&self, path: &RepoPath, wanted: Option<Sha256>) -> bool {
+        let Some(wanted) = wanted else { return false };
+        let other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
+        !other.is_empty() && other.get(&(path.clone(), wanted)).is_some_and(|until| (self.task.clock)() < *until)
+    }
+
+    fn note(&self, path: &RepoPath, wanted: Option<Sha256>, outcome: Outcome) -> Outcome {
+        if let (Some(wanted), Ok(Got::OtherBytes)) = (wanted, &outcome) {
+            remember(&self.other, (path.clone(), wanted), (self.task.clock)().saturating_add(OTHERS_S));
+        }
+        outcome
+    }
+
+    /// Whether upstream failed to give a document a moment ago.
+    pub(crate) fn has_failed(&self, path: &RepoPath) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get(path).is_some_and(|until| (self.task.clock)() < *until)
+    }
+
+    /// Notes that upstream could not give a document.
+    pub(crate) fn note_failure(&self, path: &RepoPath) {
+        remember(&self.failed, path.clone(), (self.task.clock)().saturating_add(FAILED_S));
     }
 
     /// Whether there is anybody to ask for what the ledger names.
@@ -234,6 +278,10 @@ impl Task {
     }
 
     async fn refresh(&self, path: &RepoPath, absent_ttl_s: u64) -> Refreshed {
+        if self.upstreams.is_empty() {
+            // Nobody says that what is here is not there any more.
+            return self.local.record(path).await;
+        }
         let found = if path.file_name() == metadata::FILE_NAME {
             self.merged(path).await?
         } else {
@@ -255,11 +303,7 @@ impl Task {
                 record
             }
         };
-        let mut refreshed_at = self.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if refreshed_at.len() >= REMEMBERED {
-            refreshed_at.clear();
-        }
-        refreshed_at.insert(path.clone(), (self.clock)());
+        remember(&self.refreshed_at, path.clone(), (self.clock)());
         Ok(Some(record))
     }
 
@@ -271,6 +315,12 @@ impl Task {
         for origin in self.origins(path) {
             match self.ask(origin, path, &Expected::default()).await {
                 Ok(Asked::Found(found)) => {
+                    let digests = &found.stored.digests;
+                    if digests.size > metadata::MAX_BYTES {
+                        self.local.discard(path, digests.sha256).await?;
+                        let detail = format!("{}: a document of {} bytes", found.origin, digests.size);
+                        return Err(upstream(path, detail, false));
+                    }
                     // Parsed before it is recorded: a checksum that fits proves only that the garbage arrived intact.
                     let bytes = self.local.read(path, &found.stored.digests.sha256).await?;
                     let document = metadata::parse(&bytes)
@@ -319,9 +369,10 @@ impl Task {
             }
         }
         match (other_bytes, failures.is_empty()) {
-            (Some(other), _) => Ok(other),
+            (Some(other), true) => Ok(other),
             (None, true) => Ok(Asked::Absent),
-            (None, false) => Err(failed(path, &failures)),
+            // Whoever failed may have the right ones.
+            (_, false) => Err(failed(path, &failures)),
         }
     }
 
@@ -380,6 +431,15 @@ impl Task {
         let seen_at = (self.clock)();
         self.local.quarantine(QuarantineRecord { path: path.clone(), sha256, size, origin, reason, seen_at }).await
     }
+}
+
+/// Notes a time, and begins anew before there are too many.
+fn remember<K: std::hash::Hash + Eq>(times: &Mutex<HashMap<K, u64>>, key: K, time: u64) {
+    let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+    if times.len() >= REMEMBERED {
+        times.clear();
+    }
+    times.insert(key, time);
 }
 
 fn failed(path: &RepoPath, failures: &[FetchError]) -> RepositoryError {

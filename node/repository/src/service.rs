@@ -1,6 +1,7 @@
 //! The thin asynchronous part: carrying decisions out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maven_layout::{ChecksumAlgorithm, RepoPath, metadata};
 use pyrsia_blobs::{BlobStore, Expected};
@@ -92,6 +93,9 @@ struct Inner {
 /// order of their last use, which needs no more than this.
 const USED_S: u64 = 60;
 
+/// How long a client waits for a newer copy of what is here.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A client that has just got a document asks for its checksum next: until this many seconds after its time, a document
 /// is not fetched again on account of its checksum, so that the two fit together.
 const CHECKSUM_GRACE_S: u64 = 60;
@@ -100,10 +104,10 @@ const CHECKSUM_GRACE_S: u64 = 60;
 impl crate::Files for Repository {
     async fn get(&self, path: &RepoPath) -> Result<Answer, RepositoryError> {
         let ledger = self.inner.ledger.view();
-        match decide(path, &self.inner.config.policies, ledger.as_ref()) {
-            Decision::Checksum { of, algorithm } => self.checksum(path, &of, algorithm, ledger.as_ref()).await,
-            decision => self.carry_out(path, decision, ledger.as_ref(), 0).await,
-        }
+        let answer = self.answer(path, ledger.as_ref()).await;
+        // A download may take minutes, in which a release can be blocked, or its bytes be found to be others.
+        let newest = self.inner.ledger.view();
+        if newest.version() == ledger.version() { answer } else { self.answer(path, newest.as_ref()).await }
     }
 
     fn version(&self) -> u64 {
@@ -122,6 +126,13 @@ impl Repository {
         let local = Local::new(blobs, index);
         let remote = Remote::new(upstreams, peers, local.clone(), Arc::clone(&clock));
         Self { inner: Arc::new(Inner { config, ledger, local, remote, clock }) }
+    }
+
+    async fn answer(&self, path: &RepoPath, ledger: &dyn LedgerView) -> Result<Answer, RepositoryError> {
+        match decide(path, &self.inner.config.policies, ledger) {
+            Decision::Checksum { of, algorithm } => self.checksum(path, &of, algorithm, ledger).await,
+            decision => self.carry_out(path, decision, ledger, 0).await,
+        }
     }
 
     /// Our own checksum of what we answer at the other path.
@@ -262,24 +273,27 @@ impl Repository {
         let ttl = metadata_ttl_s.saturating_add(grace_s);
         let remote = &self.inner.remote;
         let age = remote.age(path).unwrap_or(u64::MAX);
-        let known = self.known(path).await?;
-        match known {
-            Known::Here(record, _) if age < ttl => return Ok(Some(record)),
-            Known::Here(record, _)
-                if age < ttl.saturating_add(metadata_stale_s) && remote.refresh_later(path, absent_ttl_s) =>
-            {
-                return Ok(Some(record));
-            }
+        let record = match self.known(path).await? {
+            Known::Here(record, _) => record,
             Known::Absent => return Ok(None),
-            _ => {}
+            Known::Lost(_) | Known::Nothing => return remote.refresh(path, absent_ttl_s).await,
+        };
+        if age < ttl {
+            return Ok(Some(record));
         }
-        match (remote.refresh(path, absent_ttl_s).await, known) {
-            (Err(error @ RepositoryError::Upstream { .. }), Known::Here(record, _)) => {
-                tracing::warn!(file.path = %path, error.message = %error, "upstream failed: serving the copy at hand");
-                Ok(Some(record))
-            }
-            (refreshed, _) => refreshed,
+        let in_background = age < ttl.saturating_add(metadata_stale_s) || remote.has_failed(path);
+        if in_background && remote.refresh_later(path, absent_ttl_s) {
+            return Ok(Some(record));
         }
+        // With a copy at hand nobody waits through all attempts; the download goes on for those who ask later.
+        let failure = match tokio::time::timeout(PATIENCE, remote.refresh(path, absent_ttl_s)).await {
+            Ok(Err(error @ RepositoryError::Upstream { .. })) => error.to_string(),
+            Ok(refreshed) => return refreshed,
+            Err(_) => format!("it did not answer within {} s", PATIENCE.as_secs()),
+        };
+        tracing::warn!(file.path = %path, error.message = failure, "upstream failed: serving the copy at hand");
+        remote.note_failure(path);
+        Ok(Some(record))
     }
 
     async fn metadata(
@@ -305,10 +319,8 @@ impl Repository {
         let rendered = render(plan, parsed.as_ref(), ledger, &servable).map_err(|error| unreadable(path, &error))?;
         match (rendered, record) {
             (Rendered::Verbatim, Some(record)) => self.serve(path, record, Provenance::Unverified, false),
-            (Rendered::Changed(bytes), record) => {
-                let changed = record.map(|record| record.first_seen);
-                Ok(Answer::Generated(Generated::new(path.clone(), bytes, changed)))
-            }
+            // Without a date: it changes with the ledger as well as with upstream's document.
+            (Rendered::Changed(bytes), _) => Ok(Answer::Generated(Generated::new(path.clone(), bytes, None))),
             (Rendered::Empty | Rendered::Verbatim, _) => Ok(Answer::Absent),
         }
     }

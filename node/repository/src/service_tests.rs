@@ -202,7 +202,12 @@ async fn the_first_bytes_seen_stay_and_are_asked_for_once() {
     assert_eq!(w.reason(JAR).await, WithheldReason::ChangedUpstream);
     let aside = w.index.quarantined().unwrap();
     assert_eq!((aside.len(), aside[0].sha256), (1, Sha256::of(b"second")));
+    // Upstream is not made to send them for every client that asks.
+    let asked = w.origin.asked();
+    assert_eq!(w.reason(JAR).await, WithheldReason::ChangedUpstream);
+    assert_eq!(w.origin.asked(), asked);
     w.origin.put(JAR, b"first");
+    w.pass(120);
     assert_eq!(w.bytes(JAR).await, b"first");
 }
 
@@ -215,6 +220,7 @@ async fn bytes_that_contradict_the_ledger_are_served_under_no_policy() {
         assert_eq!(w.reason(&format!("{JAR}.sha256")).await, WithheldReason::LedgerMismatch);
         assert_eq!(w.index.quarantined().unwrap()[0].sha256, Sha256::of(b"wrong"));
         w.origin.put(JAR, b"right");
+        w.pass(120);
         assert_eq!(w.bytes(JAR).await, b"right");
 
         // The same when they were seen before the ledger spoke.
@@ -224,6 +230,7 @@ async fn bytes_that_contradict_the_ledger_are_served_under_no_policy() {
         w.set_ledger(identical(b"right"));
         assert_eq!(w.reason(JAR).await, WithheldReason::LedgerMismatch);
         w.origin.put(JAR, b"right");
+        w.pass(120);
         assert_eq!(w.bytes(JAR).await, b"right");
     }
 }
@@ -384,13 +391,18 @@ async fn upstreams_metadata_is_kept_for_a_while_and_served_stale_when_upstream_f
     w.pass(300);
     w.origin.down(Some("500"));
     assert_eq!(w.bytes(META).await, old);
+    // For a moment nobody waits for an upstream that has just failed.
+    let asked = w.origin.asked();
+    assert_eq!((w.bytes(META).await, w.origin.asked()), (old.clone(), asked));
     w.origin.down(None);
+    w.pass(30);
     assert_eq!(w.bytes(META).await, new);
     // What is no metadata at all counts as a failure, too.
     w.pass(1000);
     w.origin.put(META, b"<html>try later</html>");
     assert_eq!(w.bytes(META).await, new);
     w.origin.take(META);
+    w.pass(30);
     assert_eq!(w.get(META).await, Answer::Absent);
 }
 
@@ -419,6 +431,85 @@ async fn a_document_that_is_a_little_old_is_served_at_once_and_fetched_in_the_ba
     w.pass(600);
     w.origin.put(META, &old);
     assert_eq!(w.bytes(META).await, old);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_a_newer_copy_of_what_is_here() {
+    let w = world_with(Policy::Mirror, TestLedger::default(), FakeOrigin::default(), vec![Arc::new(Silent)]);
+    let old = document(&["1.0"]);
+    let record = FileRecord {
+        path: META.parse().unwrap(),
+        digests: w.blobs.put_bytes(&old).unwrap().digests,
+        origin: "upstream".to_owned(),
+        verified_by: String::new(),
+        last_modified: None,
+        first_seen: 1,
+        last_use: 1,
+    };
+    w.index.put_file(record).unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(w.bytes(META).await, old);
+    assert_eq!(began.elapsed().as_secs(), 5);
+    assert_eq!(w.bytes(META).await, old);
+    assert_eq!(began.elapsed().as_secs(), 5, "and the next ones not at all");
+}
+
+/// Never answers.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Origin for Silent {
+    fn id(&self) -> &str {
+        "silent"
+    }
+
+    async fn fetch(&self, _: &RepoPath, _: &Expected, _: &BlobStore) -> Result<OriginAnswer, FetchError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn without_upstreams_what_is_here_stays_and_is_served() {
+    let w = world(Policy::Mirror, TestLedger::default());
+    w.origin.put(META, &document(&["1.0"]));
+    let document = w.bytes(META).await;
+    let (ledger, now) = (w.ledger.clone(), w.now.clone());
+    let parts = Parts {
+        ledger,
+        blobs: w.blobs.clone(),
+        index: w.index.clone(),
+        upstreams: vec![],
+        peers: None,
+        clock: Arc::new(move || now.load(Ordering::SeqCst)),
+    };
+    let alone = Repository::new(RepositoryConfig::new(Policies::all(Policy::Mirror)), parts);
+    for _ in 0..2 {
+        let Answer::File(file) = alone.get(&META.parse().unwrap()).await.unwrap() else { panic!("a file") };
+        assert_eq!(std::fs::read(file.blob_path).unwrap(), document);
+    }
+}
+
+#[tokio::test]
+async fn a_release_that_is_blocked_during_its_download_is_withheld() {
+    let origin = FakeOrigin { slow: true, ..FakeOrigin::default() };
+    let w = world_with(Policy::Mirror, TestLedger::default(), origin, vec![]);
+    w.origin.put(JAR, b"bytes");
+    let repository = w.repository.clone();
+    let client = tokio::spawn(async move { repository.get(&JAR.parse().unwrap()).await.unwrap() });
+    while w.origin.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    w.set_ledger(TestLedger::default().block("org.acme:lib:1.0").later());
+    assert!(matches!(client.await.unwrap(), Answer::Withheld(_)));
+}
+
+#[tokio::test]
+async fn a_failing_upstream_may_have_the_right_bytes() {
+    let second = FakeOrigin::default();
+    second.down(Some("500"));
+    let w = world_with(Policy::Mirror, identical(b"right"), FakeOrigin::default(), vec![Arc::new(second)]);
+    w.origin.put(JAR, b"wrong");
+    assert!(matches!(w.try_get(JAR).await, Err(RepositoryError::Upstream { .. })));
 }
 
 #[tokio::test]

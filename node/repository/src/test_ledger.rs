@@ -12,6 +12,7 @@ pub(crate) struct TestLedger {
     files: BTreeMap<(Coordinates, String), FileFacts>,
     blocked: BTreeSet<Coordinates>,
     native: BTreeMap<GroupId, bool>,
+    version: u64,
 }
 
 impl TestLedger {
@@ -24,6 +25,12 @@ impl TestLedger {
 
     pub(crate) fn self_verified(mut self) -> Self {
         self.files.values_mut().for_each(|facts| facts.self_verified = true);
+        self
+    }
+
+    /// Another view than the first one.
+    pub(crate) fn later(mut self) -> Self {
+        self.version += 1;
         self
     }
 
@@ -40,7 +47,7 @@ impl TestLedger {
 
 impl LedgerView for TestLedger {
     fn version(&self) -> u64 {
-        0
+        self.version
     }
 
     fn file(&self, coordinates: &Coordinates, file_name: &str) -> Option<FileFacts> {

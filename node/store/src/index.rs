@@ -11,7 +11,7 @@ use pyrsia_digest::{FileDigests, Sha256};
 
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::index_rows::{FILE_COLUMNS, INDEX, complete, file, insert, parsed, record, write_touches};
+use crate::index_rows::{FILE_COLUMNS, INDEX, complete, file, insert, parsed, record, supersede, write_touches};
 use crate::index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};
 use crate::ledger::MAX_ROWS;
 use crate::values::{bound, collect, first, int, sha256, uint};
@@ -128,6 +128,7 @@ impl IndexStore {
     pub fn remove_file(&self, path: &RepoPath) -> Result<(), StoreError> {
         let path = path.clone();
         self.inner.db.write(move |db| {
+            supersede(db, &path, None)?;
             db.prepare_cached("DELETE FROM files WHERE path = ?1")?.execute([path.as_str()])?;
             Ok(())
         })
@@ -185,6 +186,30 @@ impl IndexStore {
                     break;
                 }
             }
+            Ok(())
+        })
+    }
+
+    /// Bytes that some path had and no path has now, with their sizes.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn superseded(&self) -> Result<Vec<(Sha256, u64)>, StoreError> {
+        self.inner.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT sha256, size FROM superseded WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.sha256 = superseded.sha256)",
+            )?;
+            collect(query.query([])?, |row| Ok((sha256(row, 0)?, uint(row, 1)?)))
+        })
+    }
+
+    /// Forgets which bytes were superseded, after they were removed.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn forget_superseded(&self) -> Result<(), StoreError> {
+        self.inner.db.write(|db| {
+            db.execute("DELETE FROM superseded", [])?;
             Ok(())
         })
     }

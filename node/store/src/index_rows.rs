@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use maven_layout::{PathKind, RepoPath};
-use pyrsia_digest::{FileDigests, KnownDigests, OtherDigests};
+use pyrsia_digest::{FileDigests, KnownDigests, OtherDigests, Sha256};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
@@ -17,7 +17,7 @@ pub(crate) const INDEX: Schema = Schema {
     application_id: 0x5059_4958, // "PYIX"
     // Derived: a power cut may cost the last records, never the database.
     synchronous: "NORMAL",
-    migrations: &[VERSION_1, VERSION_2],
+    migrations: &[VERSION_1, VERSION_2, VERSION_3],
 };
 
 const VERSION_1: &str = "
@@ -88,6 +88,14 @@ CREATE INDEX files_by_release ON files (group_id, artifact_id, version) WHERE gr
 CREATE INDEX files_by_blob ON files (sha256);
 ";
 
+/// Bytes that a path had and has no more: only here is it known that they may go.
+const VERSION_3: &str = "
+CREATE TABLE superseded (
+    sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
+    size   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 pub(crate) const FILE_COLUMNS: &str =
     "path, size, md5, sha1, sha256, sha512, blake3, origin, verified_by, last_modified, first_seen, last_use";
 
@@ -103,6 +111,7 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
     };
     let digests = &record.digests;
     let others = digests.others.as_ref();
+    supersede(db, &record.path, Some(&digests.sha256))?;
     db.prepare_cached(
         "INSERT OR REPLACE INTO files (path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3,
                                        origin, verified_by, last_modified, first_seen, last_use)
@@ -126,6 +135,15 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
         int(record.last_use)?,
     ))?;
     db.prepare_cached("DELETE FROM absent WHERE path = ?1")?.execute([record.path.as_str()])?;
+    Ok(())
+}
+
+/// Notes that a path loses the bytes that it has, unless they are these.
+pub(crate) fn supersede(db: &Connection, path: &RepoPath, by: Option<&Sha256>) -> Result<(), Fault> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO superseded (sha256, size) SELECT sha256, size FROM files WHERE path = ?1 AND sha256 IS NOT ?2",
+    )?
+    .execute((path.as_str(), by.map(|by| by.as_bytes())))?;
     Ok(())
 }
 

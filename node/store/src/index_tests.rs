@@ -244,3 +244,21 @@ fn the_longest_unused_bytes_come_first_and_the_last_use_of_any_path_counts() {
     assert_eq!(seen(10), expected);
     assert_eq!(seen(2), expected[..2]);
 }
+
+#[test]
+fn bytes_that_no_path_has_any_more_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = IndexStore::open(dir.path()).unwrap();
+    for (path, bytes) in [("a/b/1/b-1.jar", b"one"), ("a/b/1/b-1.jar", b"two"), ("a/c/1/c-1.jar", b"two")] {
+        store.put_file(record(path, bytes)).unwrap();
+    }
+    assert_eq!(store.superseded().unwrap(), [(Sha256::of(b"one"), 3)]);
+    store.remove_file(&path("a/b/1/b-1.jar")).unwrap();
+    assert_eq!(store.superseded().unwrap().len(), 1, "another path has them");
+    store.remove_file(&path("a/c/1/c-1.jar")).unwrap();
+    assert_eq!(store.superseded().unwrap().len(), 2);
+    store.put_file(record("a/d/1/d-1.jar", b"one")).unwrap();
+    assert_eq!(store.superseded().unwrap(), [(Sha256::of(b"two"), 3)]);
+    store.forget_superseded().unwrap();
+    assert_eq!(store.superseded().unwrap(), []);
+}

@@ -244,3 +244,74 @@ async fn all_checksums_have_a_media_type_of_their_own() {
         assert_eq!(answer.header("last-modified"), None);
     }
 }
+
+#[tokio::test]
+async fn several_ranges_come_as_parts() {
+    for size in [5_000u32, 5_000_000] {
+        let face = Face::new();
+        let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+        let file = face.files.file(face.dir.path(), JAR, &bytes);
+        for _ in 0..2 {
+            let answer = face.ask("GET", URL, &[("range", "bytes=4000-4003, 0-0, -2")], "").await;
+            assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT);
+            let boundary = file.digests.sha256.to_string();
+            assert_eq!(
+                answer.header("content-type"),
+                Some(format!("multipart/byteranges; boundary={boundary}").as_str())
+            );
+            let mut expected = Vec::new();
+            for range in [4000..4004, 0..1, size - 2..size] {
+                let head = format!(
+                    "\r\n--{boundary}\r\ncontent-type: application/java-archive\r\n\
+                     content-range: bytes {}-{}/{size}\r\n\r\n",
+                    range.start,
+                    range.end - 1
+                );
+                expected.extend_from_slice(head.as_bytes());
+                expected.extend_from_slice(&bytes[range.start as usize..range.end as usize]);
+            }
+            expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+            assert!(answer.body == expected, "{}", String::from_utf8_lossy(&answer.body));
+            assert_eq!(answer.header("content-length"), Some(expected.len().to_string().as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_download_of_other_bytes_is_not_continued() {
+    let face = Face::new();
+    face.files.file(face.dir.path(), JAR, b"0123456789");
+    let old = face.get(URL).await.header("etag").unwrap().to_owned();
+    face.files.file(face.dir.path(), JAR, b"abcdefghij");
+    let answer = face.ask("GET", URL, &[("range", "bytes=5-"), ("if-match", &old)], "").await;
+    assert_eq!((answer.status, &answer.body[..]), (StatusCode::PRECONDITION_FAILED, &b""[..]));
+    assert_eq!(face.get(URL).await.body, &b"abcdefghij"[..]);
+}
+
+#[tokio::test]
+async fn answers_that_stay_are_asked_for_once_until_the_ledger_says_something_else() {
+    let face = Face::new();
+    face.files.file(face.dir.path(), JAR, b"0123456789");
+    let asked = || face.files.asked.lock().unwrap().len();
+    for _ in 0..3 {
+        assert_eq!(face.get(URL).await.body, &b"0123456789"[..]);
+        assert!(face.ask("HEAD", URL, &[], "").await.body.is_empty());
+        assert_eq!(face.ask("GET", URL, &[("range", "bytes=1-2")], "").await.body, &b"12"[..]);
+        face.get("/maven2/org/acme/none/1.0/none-1.0.jar").await;
+    }
+    assert_eq!(asked(), 2);
+    face.files.file(face.dir.path(), JAR, b"abc");
+    assert_eq!(face.get(URL).await.body, &b"abc"[..]);
+    assert_eq!(asked(), 3);
+    // What may change is asked for each time.
+    let mut file = face.files.file(face.dir.path(), JAR, b"changing");
+    file.immutable = false;
+    face.files.set(JAR, Ok(Answer::File(file)));
+    for _ in 0..3 {
+        assert_eq!(face.get(URL).await.body, &b"changing"[..]);
+    }
+    assert_eq!(asked(), 6);
+    // Who may not ask does not get what is ready either.
+    let foreign = face.ask("GET", URL, &[("host", "attacker.example")], "").await;
+    assert_eq!(foreign.status, StatusCode::MISDIRECTED_REQUEST);
+}

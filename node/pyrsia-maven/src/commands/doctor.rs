@@ -31,7 +31,7 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     };
     let folder = context.data.create().map(|()| context.data.root().display().to_string());
     check("data directory", folder.map_err(|error| format!("{error:#}")));
-    let found = upstream::find_all(&context.config, Some(context.config.node.listen)).await;
+    let found = upstream::find_all(&context.config).await;
     let shown = |upstream: &Upstream| format!("{} (from {})", upstream.url, upstream.found);
     check(
         "upstream",

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pyrsia_api_types::{DamagedBlob, MissingFile, StoreReport};
+use pyrsia_api_types::{DamagedBlob, MissingFile, StoreReport, UnreadableBlob};
 use pyrsia_blobs::{BlobError, BlobStore};
 use pyrsia_digest::Sha256;
 use pyrsia_store::{IndexStore, MAX_ROWS};
 
 use crate::cli::Global;
+use crate::commands::gc::open_indexes;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::terminal;
@@ -16,10 +17,11 @@ use crate::terminal;
 pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
     let _lock = context.data.lock()?;
-    let (blobs, root) = (context.data.join("blobs"), context.data.root().to_owned());
-    let examined = tokio::task::spawn_blocking(move || examine(&BlobStore::open(blobs)?, &IndexStore::open(root)?));
+    let data = context.data.clone();
+    let examined =
+        tokio::task::spawn_blocking(move || examine(&BlobStore::open(data.join("blobs"))?, &open_indexes(&data)?));
     let report = examined.await??;
-    let exit = if report.damaged.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = if report.damaged.is_empty() && report.unreadable.is_empty() { Exit::Done } else { Exit::Failed };
     if global.json {
         terminal::json(&report)?;
         return Ok(exit);
@@ -30,8 +32,15 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
             terminal::line(&format!("        {path}"));
         }
     }
+    for blob in &report.unreadable {
+        terminal::line(&format!("UNREADABLE {}: {}", blob.sha256, blob.error));
+    }
     let mebibytes = report.bytes / (1024 * 1024);
-    terminal::line(&format!("{} files, {mebibytes} MiB, {} damaged", report.blobs, report.damaged.len()));
+    terminal::line(&format!(
+        "{} files, {mebibytes} MiB, {} damaged",
+        report.blobs,
+        report.damaged.len() + report.unreadable.len()
+    ));
     if !report.missing.is_empty() {
         terminal::line(&format!(
             "{} paths are known whose files are not here (`--json` lists them)",
@@ -45,8 +54,8 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Hashes every blob, which moves damaged ones aside, and looks what the index has that is not here.
-fn examine(blobs: &BlobStore, index: &IndexStore) -> anyhow::Result<StoreReport> {
-    let mut report = StoreReport { blobs: 0, bytes: 0, damaged: Vec::new(), missing: Vec::new() };
+fn examine(blobs: &BlobStore, indexes: &[IndexStore]) -> anyhow::Result<StoreReport> {
+    let mut report = StoreReport::default();
     let mut damaged: BTreeMap<Sha256, DamagedBlob> = BTreeMap::new();
     for digest in blobs.digests()? {
         let digest = digest?;
@@ -59,25 +68,45 @@ fn examine(blobs: &BlobStore, index: &IndexStore) -> anyhow::Result<StoreReport>
                 let (sha256, found, moved_to) = (digest.to_string(), found.to_string(), moved_to.display().to_string());
                 damaged.insert(digest, DamagedBlob { sha256, found, moved_to, paths: Vec::new() });
             }
-            Err(error) => return Err(error.into()),
+            // A bad sector ends neither the examination nor what is told of the others.
+            Err(error) => {
+                report.unreadable.push(UnreadableBlob { sha256: digest.to_string(), error: error.to_string() });
+            }
         }
     }
+    let mut missing = BTreeMap::new();
+    for index in indexes {
+        look_up(index, blobs, &mut damaged, &mut missing)?;
+    }
+    report.missing = missing.into_iter().map(|(path, sha256)| MissingFile { path, sha256 }).collect();
+    report.damaged = damaged.into_values().collect();
+    Ok(report)
+}
+
+/// Names the paths of damaged bytes, and of bytes that are not here.
+fn look_up(
+    index: &IndexStore,
+    blobs: &BlobStore,
+    damaged: &mut BTreeMap<Sha256, DamagedBlob>,
+    missing: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let mut after = None;
     loop {
         let page = index.files(after.as_ref(), MAX_ROWS)?;
         for record in &page {
             let sha256 = record.digests.sha256;
+            let path = record.path.to_string();
             if let Some(damaged) = damaged.get_mut(&sha256) {
-                damaged.paths.push(record.path.to_string());
+                if !damaged.paths.contains(&path) {
+                    damaged.paths.push(path);
+                }
             } else if !blobs.has(&sha256) {
-                report.missing.push(MissingFile { path: record.path.to_string(), sha256: sha256.to_string() });
+                missing.insert(path, sha256.to_string());
             }
         }
         match page.into_iter().next_back() {
             Some(last) => after = Some(last.path),
-            None => break,
+            None => return Ok(()),
         }
     }
-    report.damaged = damaged.into_values().collect();
-    Ok(report)
 }

@@ -1,15 +1,16 @@
 //! `gc`: files that nobody has asked for lately make room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use pyrsia_api_types::CollectionReport;
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_replica::Replica;
-use pyrsia_store::{IndexStore, LedgerStore};
+use pyrsia_store::{IndexStore, LastUse, LedgerStore};
 
 use crate::cli::{GcArgs, Global};
+use crate::compose::INPUTS;
 use crate::context::Context;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
@@ -55,7 +56,7 @@ pub async fn run(global: &Global, args: &GcArgs) -> anyhow::Result<Exit> {
 
 fn collect(data: &DataDir, limits: Limits, dry: bool) -> anyhow::Result<CollectionReport> {
     let blobs = BlobStore::open(data.join("blobs"))?;
-    let index = IndexStore::open(data.root())?;
+    let indexes = open_indexes(data)?;
     let vouched = vouched(data)?;
     let mut report = CollectionReport::default();
     for digest in blobs.digests()? {
@@ -64,42 +65,92 @@ fn collect(data: &DataDir, limits: Limits, dry: bool) -> anyhow::Result<Collecti
             report.left_bytes = report.left_bytes.saturating_add(std::fs::metadata(path)?.len());
         }
     }
-    let mut failed = None;
-    index.by_last_use(|used| {
+    let remove = |report: &mut CollectionReport, sha256: &Sha256, size: u64| -> anyhow::Result<()> {
+        if !dry {
+            blobs.remove(sha256)?;
+        }
+        report.removed += 1;
+        report.removed_bytes = report.removed_bytes.saturating_add(size);
+        report.left = report.left.saturating_sub(1);
+        report.left_bytes = report.left_bytes.saturating_sub(size);
+        Ok(())
+    };
+    for (sha256, size) in superseded(&indexes)? {
+        if blobs.has(&sha256) && !vouched.contains(&sha256) {
+            remove(&mut report, &sha256, size)?;
+        }
+    }
+    if !dry {
+        indexes.iter().try_for_each(IndexStore::forget_superseded)?;
+    }
+    for used in by_last_use(&indexes)? {
         let too_old = limits.since.is_some_and(|since| used.last_use < since);
         let too_much = limits.bytes.is_some_and(|bytes| report.left_bytes > bytes);
         if !too_old && !too_much {
             // Whatever follows was used later.
-            return ControlFlow::Break(());
+            break;
         }
         if !blobs.has(&used.sha256) {
-            return ControlFlow::Continue(());
+            continue;
         }
         if vouched.contains(&used.sha256) {
             report.vouched += 1;
-            return ControlFlow::Continue(());
+            continue;
         }
         // The path's record stays: which bytes were seen first is not forgotten with them.
-        if !dry && let Err(error) = blobs.remove(&used.sha256) {
-            failed = Some(error);
-            return ControlFlow::Break(());
-        }
-        report.removed += 1;
-        report.removed_bytes = report.removed_bytes.saturating_add(used.size);
-        report.left = report.left.saturating_sub(1);
-        report.left_bytes = report.left_bytes.saturating_sub(used.size);
-        ControlFlow::Continue(())
-    })?;
-    match failed {
-        Some(error) => Err(error.into()),
-        None => Ok(report),
+        remove(&mut report, &used.sha256, used.size)?;
     }
+    Ok(report)
+}
+
+/// The index of what clients are served, and the one of what builds read.
+pub(super) fn open_indexes(data: &DataDir) -> anyhow::Result<Vec<IndexStore>> {
+    let mut indexes = vec![IndexStore::open(data.root())?];
+    let of_inputs = data.join(INPUTS);
+    if of_inputs.is_dir() {
+        indexes.push(IndexStore::open(of_inputs)?);
+    }
+    Ok(indexes)
+}
+
+/// Bytes that paths had and have no more, in none of the indexes.
+fn superseded(indexes: &[IndexStore]) -> anyhow::Result<Vec<(Sha256, u64)>> {
+    let mut all = BTreeMap::new();
+    for index in indexes {
+        all.extend(index.superseded()?);
+    }
+    let mut free = Vec::new();
+    for (sha256, size) in all {
+        if !indexes.iter().map(|index| index.uses_blob(&sha256)).collect::<Result<Vec<_>, _>>()?.contains(&true) {
+            free.push((sha256, size));
+        }
+    }
+    Ok(free)
+}
+
+/// Bytes in the order of their last use in any of the indexes.
+fn by_last_use(indexes: &[IndexStore]) -> anyhow::Result<Vec<LastUse>> {
+    let mut latest: BTreeMap<Sha256, LastUse> = BTreeMap::new();
+    for index in indexes {
+        index.by_last_use(|used| {
+            let known = latest.entry(used.sha256).or_insert_with(|| used.clone());
+            known.last_use = known.last_use.max(used.last_use);
+            ControlFlow::Continue(())
+        })?;
+    }
+    let mut all: Vec<_> = latest.into_values().collect();
+    all.sort_by_key(|used| (used.last_use, used.sha256));
+    Ok(all)
 }
 
 /// The files that verdicts name: this node may be the last to have them.
 fn vouched(data: &DataDir) -> anyhow::Result<BTreeSet<Sha256>> {
     if !data.join(FILE).exists() {
-        // It would be founded here and now. Without a network there is no verdict.
+        // Without a network there is no verdict; without its description what the ledger vouches for cannot be known.
+        anyhow::ensure!(
+            !data.join("ledger.db").exists(),
+            "there is a ledger and no {FILE}, which says what it is of: put {FILE} back first"
+        );
         return Ok(BTreeSet::new());
     }
     let genesis = Identity::load(data)?.genesis;

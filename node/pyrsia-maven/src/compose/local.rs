@@ -32,7 +32,7 @@ impl LocalRepository {
     /// Opens the cache in a directory that the caller has locked.
     pub async fn open(data: &DataDir, context: &Context) -> anyhow::Result<Self> {
         let blobs = BlobStore::open(data.join("blobs"))?;
-        let upstreams = upstream::find_all(&context.config, Some(context.config.node.listen)).await?;
+        let upstreams = upstream::find_all(&context.config).await?;
         let parts = Parts {
             ledger: Arc::new(Without),
             blobs: blobs.clone(),

@@ -43,6 +43,9 @@ use crate::upstream::{self, Upstream};
 /// Maven of builds that name none.
 pub const DEFAULT_MAVEN: &str = "3.9.11";
 
+/// Folder of the index of what builds read.
+pub const INPUTS: &str = "inputs";
+
 /// Folder of running builds and their sources; emptied at each start.
 pub const WORK: &str = "work";
 
@@ -104,6 +107,10 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
     let (replica, handle) = Replica::open(store.clone(), genesis.clone(), signer.clone(), clock())?;
     let blobs = BlobStore::open(data.join("blobs"))?;
     let index = IndexStore::open(data.root())?;
+    // Of its own: what a build gets from Maven Central is never what a client gets that asks another upstream first.
+    let index_of_inputs = IndexStore::open(data.join(INPUTS))?;
+    // The upstreams may be others than before.
+    index.clear_absent()?;
 
     let network = peers::network(context, &genesis, signer.clone(), &handle, &blobs).await?;
     let (sender, batches) = mpsc::channel(BATCHES);
@@ -113,7 +120,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         handle.set_orderer(taking.submitter.clone());
     }
 
-    let upstreams = upstream::find_all(&context.config, Some(listen)).await?;
+    let upstreams = upstream::find_all(&context.config).await?;
     let asked = |wanted: fn(&Upstream) -> bool| -> Vec<_> {
         if context.config.node.offline {
             let offline: Arc<dyn Origin> = Arc::new(Offline);
@@ -123,7 +130,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
     };
     let policies = policies(context)?;
     let policy = policies.default_policy().as_str().to_owned();
-    let repository = |policies, upstreams, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
+    let repository = |index: &IndexStore, policies, upstreams, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
         let parts = Parts {
             ledger: Arc::new(handle.clone()),
             blobs: blobs.clone(),
@@ -135,10 +142,10 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         Arc::new(Repository::new(RepositoryConfig::new(policies), parts))
     };
     let from_peers = network.as_ref().map(|joined| -> Arc<dyn Origin> { Arc::new(joined.fetcher.clone()) });
-    let files = repository(policies, asked(|_| true), from_peers.clone());
+    let files = repository(&index, policies, asked(|_| true), from_peers.clone());
     // What a build may read is no matter of what clients are served: under `verified`, nothing could ever become verified.
     // And it is Maven Central alone, whatever else clients are served from: all authorities are to see the same inputs.
-    let inputs = repository(Policies::all(Policy::Mirror), asked(Upstream::is_central), from_peers);
+    let inputs = repository(&index_of_inputs, Policies::all(Policy::Mirror), asked(Upstream::is_central), from_peers);
     let board = Board::new(clock());
     let entries = signer.map(|key| Entries::new(key, handle.clone(), store.clone(), SandboxProfile::v1()));
 

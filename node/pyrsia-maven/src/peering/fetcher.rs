@@ -1,7 +1,8 @@
 //! Getting from peers what is known by digest.
 //!
 //! **Nothing is asked for that has no SHA-256 (or a digest of ours over one), and nothing is kept whose bytes are others.**
-//! Peers are asked one after the other, authorities first; one that gives other bytes is passed over for a while.
+//! Peers are asked one after the other, authorities first; one that gives other bytes is passed over for a while. No peer is
+//! asked for more at a time than it serves; when all are busy, they are asked again after a pause.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,20 +11,32 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
+use backon::{ExponentialBuilder, Retryable as _};
 use build_spec::Specification;
 use bytes::Bytes;
 use maven_layout::RepoPath;
 use pyrsia_blobs::{AsyncBlobWriter, AsyncSealedBlob, BlobStore, Expected, StoredBlob};
 use pyrsia_digest::Sha256;
 use pyrsia_fetch::{ChecksumReport, FetchError, Interrupted, Origin, OriginAnswer, SingleFlight};
-use pyrsia_network::{BlobError, BlobSink, Method, Network, PeerName};
+use pyrsia_network::{BlobError, BlobSink, Method, Network, PeerInfo, PeerName};
 use pyrsia_rebuilds::PeerBlobs;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::bodies::{Document, DocumentRequest};
 use crate::image_store::{ImagePeers, KnownImage, MAX_LAYER};
 
 /// Largest file that is taken from a peer for a client, in bytes.
 const MAX_FILE: u64 = 4 << 30;
+/// Largest one that is taken from a peer that is no authority. The size is its own word, and takes disk until the end shows
+/// that it lied.
+const MAX_OF_STRANGER: u64 = 1 << 30;
+/// Transfers at a time from one peer, which would refuse more, and from all that are no authorities.
+const FROM_PEER: usize = 4;
+const FROM_STRANGERS: usize = 8;
+/// Pauses between attempts while everybody who may have a blob is busy, and their sum.
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Peers that are asked for one thing.
 const MAX_ASKED: usize = 8;
 /// Of files of this size, in bytes, the digest that was asked for is the only one computed while they come; the four others
@@ -31,6 +44,10 @@ const MAX_ASKED: usize = 8;
 const NAME_ALONE_FROM: u64 = 8 << 20;
 /// For how long a peer that gave other bytes than asked for, or none in time, is passed over.
 const DISTRUST: Duration = Duration::from_secs(600);
+/// The same for one whose transfer broke off, which also happens to honest ones that are being restarted.
+const BROKE_OFF: Duration = Duration::from_secs(5);
+
+const BUSY: &str = "all that were asked are busy";
 
 /// What became of asking: told to all who wait for the same blob.
 #[derive(Clone)]
@@ -39,6 +56,8 @@ enum Came {
     /// Nobody who was asked has it.
     Nobody,
     Failed(String),
+    /// Nobody who was asked gave it, and somebody had no time.
+    Busy,
 }
 
 /// Asks peers. Clones share what is under way.
@@ -51,13 +70,42 @@ struct Inner {
     network: Arc<Network>,
     blobs: BlobStore,
     downloads: SingleFlight<Sha256, Came>,
+    /// Until when.
     distrusted: Mutex<BTreeMap<PeerName, Instant>>,
+    places: Places,
+}
+
+/// Places of transfers.
+struct Places {
+    by_peer: Mutex<BTreeMap<PeerName, Arc<Semaphore>>>,
+    strangers: Semaphore,
+}
+
+/// A place, with one among those of strangers if the peer is one.
+type Place<'a> = (OwnedSemaphorePermit, Option<SemaphorePermit<'a>>);
+
+impl Places {
+    fn take(&self, peer: &Candidate) -> Option<Place<'_>> {
+        let stranger = if peer.authority { None } else { Some(self.strangers.try_acquire().ok()?) };
+        let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of whom nothing is on its way; nobody is remembered for having been there once.
+        by_peer.retain(|_, places| places.available_permits() < FROM_PEER);
+        let places = by_peer.entry(peer.name).or_insert_with(|| Arc::new(Semaphore::new(FROM_PEER)));
+        Some((Arc::clone(places).try_acquire_owned().ok()?, stranger))
+    }
+}
+
+/// A peer that is worth asking.
+struct Candidate {
+    name: PeerName,
+    authority: bool,
 }
 
 impl Fetcher {
     /// A fetcher into the node's store.
     pub fn new(network: Arc<Network>, blobs: BlobStore) -> Self {
-        let inner = Inner { network, blobs, downloads: SingleFlight::new(), distrusted: Mutex::default() };
+        let places = Places { by_peer: Mutex::default(), strangers: Semaphore::new(FROM_STRANGERS) };
+        let inner = Inner { network, blobs, downloads: SingleFlight::new(), distrusted: Mutex::default(), places };
         Self { inner: Arc::new(inner) }
     }
 
@@ -72,15 +120,15 @@ impl Fetcher {
 
     /// A document that its own digest proves; the first one for which `check` finds it so.
     async fn document<T>(&self, request: DocumentRequest, check: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
-        for peer in self.inner.candidates() {
+        for Candidate { name: peer, .. } in self.inner.candidates() {
             match self.inner.network.call(&peer, Method::Specification, Bytes::from(request.to_bytes())).await {
                 Ok(answer) => match Document::from_bytes(&answer) {
                     Some(Document(Some(bytes))) => match check(&bytes) {
                         Some(found) => return Some(found),
-                        None => self.inner.distrust(&peer, "another document than asked for"),
+                        None => self.inner.distrust(&peer, DISTRUST, "another document than asked for"),
                     },
                     Some(Document(None)) => {}
-                    None => self.inner.distrust(&peer, "an answer that does not decode"),
+                    None => self.inner.distrust(&peer, DISTRUST, "an answer that does not decode"),
                 },
                 Err(error) => tracing::debug!(peer = %peer, %error, "a peer gave no document"),
             }
@@ -91,31 +139,60 @@ impl Fetcher {
 
 impl Inner {
     /// Connected peers that are worth asking, authorities first.
-    fn candidates(&self) -> Vec<PeerName> {
+    fn candidates(&self) -> Vec<Candidate> {
         let mut distrusted = self.distrusted.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        distrusted.retain(|_, since| now.duration_since(*since) < DISTRUST);
+        distrusted.retain(|_, until| now < *until);
         let peers = self.network.peers().borrow().clone();
         let mut peers: Vec<_> = peers.iter().filter(|peer| !distrusted.contains_key(&peer.name)).collect();
         peers.sort_by_key(|peer| (peer.authority.is_none(), peer.name));
-        peers.into_iter().take(MAX_ASKED).map(|peer| peer.name).collect()
+        let candidate = |peer: &PeerInfo| Candidate { name: peer.name, authority: peer.authority.is_some() };
+        peers.into_iter().take(MAX_ASKED).map(candidate).collect()
     }
 
-    fn distrust(&self, peer: &PeerName, what: &str) {
-        tracing::warn!(peer = %peer, what, "a peer is not asked again for a while");
-        self.distrusted.lock().unwrap_or_else(PoisonError::into_inner).insert(*peer, Instant::now());
+    fn distrust(&self, peer: &PeerName, time: Duration, what: &str) {
+        tracing::warn!(peer = %peer, what, seconds = time.as_secs(), "a peer is not asked again for a while");
+        self.distrusted.lock().unwrap_or_else(PoisonError::into_inner).insert(*peer, Instant::now() + time);
     }
 
     async fn blob_into(&self, sha256: Sha256, max_bytes: u64, blobs: &BlobStore) -> Came {
-        let mut failures = Vec::new();
+        let asking = || async {
+            match self.ask_all(sha256, max_bytes, blobs).await {
+                Came::Busy => Err(()),
+                came => Ok(came),
+            }
+        };
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_total_delay(Some(PATIENCE))
+            .with_jitter()
+            .without_max_times();
+        asking.retry(pauses).await.unwrap_or(Came::Busy)
+    }
+
+    /// Asks each once.
+    async fn ask_all(&self, sha256: Sha256, max_bytes: u64, blobs: &BlobStore) -> Came {
+        let (mut failures, mut busy) = (Vec::new(), false);
         for peer in self.candidates() {
-            match self.blob_of(&peer, sha256, max_bytes, blobs).await {
+            let Some(place) = self.places.take(&peer) else {
+                busy = true;
+                continue;
+            };
+            let max_bytes = if peer.authority { max_bytes } else { max_bytes.min(MAX_OF_STRANGER) };
+            match self.blob_of(&peer.name, sha256, max_bytes, blobs).await {
                 Ok(Some(stored)) => return Came::Stored(stored),
                 Ok(None) => {}
-                Err(error) => failures.push(format!("{peer}: {error:#}")),
+                Err(error) if matches!(error.downcast_ref(), Some(BlobError::Busy)) => busy = true,
+                Err(error) => failures.push(format!("{}: {error:#}", peer.name)),
             }
+            drop(place);
         }
-        if failures.is_empty() { Came::Nobody } else { Came::Failed(failures.join("; ")) }
+        match (busy, failures.is_empty()) {
+            (true, _) => Came::Busy,
+            (false, true) => Came::Nobody,
+            (false, false) => Came::Failed(failures.join("; ")),
+        }
     }
 
     async fn blob_of(
@@ -130,14 +207,19 @@ impl Inner {
             Ok(_) => {}
             Err(BlobError::NotFound) => return Ok(None),
             Err(error) => {
-                // Busy, or gone for the moment, is no reason, and what is too large is so by the word of somebody else; whoever
-                // lies or dawdles costs the next file as much.
-                let excused = matches!(
-                    error,
-                    BlobError::Busy | BlobError::NotConnected | BlobError::Write(_) | BlobError::TooLarge { .. }
-                );
-                if !excused {
-                    self.distrust(peer, &error.to_string());
+                // Whoever lies or dawdles costs the next file as much. To be busy or gone for the moment is no reason, and what is
+                // too large is so by the word of somebody else.
+                let passed_over = match error {
+                    BlobError::WrongDigest | BlobError::Malformed | BlobError::TooSlow => Some(DISTRUST),
+                    BlobError::Truncated { .. } => Some(BROKE_OFF),
+                    BlobError::NotFound
+                    | BlobError::Busy
+                    | BlobError::NotConnected
+                    | BlobError::Write(_)
+                    | BlobError::TooLarge { .. } => None,
+                };
+                if let Some(time) = passed_over {
+                    self.distrust(peer, time, &error.to_string());
                 }
                 return Err(error.into());
             }
@@ -198,6 +280,7 @@ impl Origin for Fetcher {
             }
             Came::Nobody => Ok(OriginAnswer::Absent),
             Came::Failed(reason) => Err(FetchError::Connect { url: format!("peers/{path}"), reason }),
+            Came::Busy => Err(FetchError::Connect { url: format!("peers/{path}"), reason: BUSY.to_owned() }),
         }
     }
 }
@@ -212,6 +295,7 @@ impl PeerBlobs for Fetcher {
             Came::Stored(_) => Ok(()),
             Came::Nobody => Err(format!("no connected peer has {sha256}")),
             Came::Failed(reason) => Err(format!("no peer gave {sha256}: {reason}")),
+            Came::Busy => Err(format!("no peer gave {sha256}: {BUSY}")),
         }
     }
 
@@ -244,6 +328,7 @@ impl ImagePeers for Fetcher {
             Came::Nobody => bail!("no connected peer has the layer of image {}", image.digest),
             Came::Failed(reason) => Err(anyhow::anyhow!(reason))
                 .with_context(|| format!("no peer gave the layer of image {}", image.digest)),
+            Came::Busy => bail!("no peer gave the layer of image {}: {BUSY}", image.digest),
         }
     }
 }

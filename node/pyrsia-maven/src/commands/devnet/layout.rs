@@ -129,7 +129,7 @@ pub async fn create(dir: &Path, context: &Context, args: &DevnetUpArgs) -> anyho
     let upstream = match &args.upstream {
         Some(upstream) => Some(upstream.clone()),
         // Asked once here: an authority whose upstream were the plain node would compare the network with itself.
-        None => upstream::address(Some(listen)).await?,
+        None => upstream::address(upstream::Own::at(listen)).await?,
     };
     for name in names.iter().map(String::as_str).chain([PLAIN]) {
         let data = data_dir(dir, name)?;
