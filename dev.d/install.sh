@@ -16,6 +16,7 @@ missing_packages() {
     have javac || want "$(jdk_package)"
     have mvn || want maven
     have gradle || want gradle
+    have lein || want leiningen
     have mmdebstrap || want mmdebstrap
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || want debian-archive-keyring
     have shellcheck || want shellcheck

@@ -1,9 +1,13 @@
-//! The clients that people use: Maven 3.8.7 and Gradle from the machine, a newer Maven that comes through the node; each
-//! with empty caches.
+//! The clients that people use: Maven 3.8.7 and Gradle from the machine, other Mavens that come through the node; each with
+//! empty caches. [`others`] has those that are neither, [`caches`] what they keep.
 
+pub mod caches;
+pub mod others;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -15,6 +19,16 @@ use crate::{http, places};
 const CLIENT: Duration = Duration::from_secs(600);
 /// The newer Maven, as it lies on Central; the recipe for the builder pins the same release.
 const NEWER_MAVEN: &str = "3.9.9";
+
+/// Proxies that lead nowhere: a Java program with these reaches the node, and nothing beside it.
+pub const NOWHERE: [&str; 6] = [
+    "-Dhttp.proxyHost=127.0.0.1",
+    "-Dhttp.proxyPort=9",
+    "-Dhttps.proxyHost=127.0.0.1",
+    "-Dhttps.proxyPort=9",
+    "-Dhttp.nonProxyHosts=127.0.0.1|localhost",
+    "-Dhttps.nonProxyHosts=127.0.0.1|localhost",
+];
 
 /// A Maven installation.
 #[derive(Clone, Debug)]
@@ -28,14 +42,23 @@ impl Maven {
         Maven { program: PathBuf::from("mvn") }
     }
 
-    /// Maven 3.9, fetched from a repository (its address ends in a slash) and unpacked once in a test run.
+    /// Maven 3.9 from a repository, see [`Maven::released`].
     pub fn newer(repository: &str) -> Self {
-        static UNPACKED: Mutex<Option<PathBuf>> = Mutex::new(None);
-        let mut unpacked = UNPACKED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let home = unpacked.get_or_insert_with(|| {
-            let name = format!("apache-maven-{NEWER_MAVEN}");
-            let path = format!("org/apache/maven/apache-maven/{NEWER_MAVEN}/{name}-bin.tar.gz");
-            let archive = places::run_folder().join("maven.tar.gz");
+        Self::released(NEWER_MAVEN, repository)
+    }
+
+    /// A release, fetched from a repository (its address ends in a slash) and unpacked once in a test run.
+    pub fn released(version: &str, repository: &str) -> Self {
+        // Each release has a place of its own: who waits for one does not wait for the others.
+        static UNPACKED: Mutex<BTreeMap<String, Arc<OnceLock<PathBuf>>>> = Mutex::new(BTreeMap::new());
+        let place = {
+            let mut unpacked = UNPACKED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            Arc::clone(unpacked.entry(version.to_owned()).or_default())
+        };
+        let home = place.get_or_init(|| {
+            let name = format!("apache-maven-{version}");
+            let path = format!("org/apache/maven/apache-maven/{version}/{name}-bin.tar.gz");
+            let archive = places::run_folder().join(format!("{name}.tar.gz"));
             std::fs::write(&archive, http::get(&format!("{repository}{path}")).expect(200).body)
                 .expect("a written archive");
             let mut tar = Command::new("tar");
@@ -61,13 +84,18 @@ pub struct MavenUser {
 impl MavenUser {
     /// Settings that mirror `mirror_of` (`central` or `*`) to `url`.
     pub fn new(url: &str, mirror_of: &str) -> Self {
-        let folder = places::scratch("maven-user");
+        let user = MavenUser { folder: places::scratch("maven-user") };
+        user.set_mirror(url, mirror_of);
+        user
+    }
+
+    /// The same for a user whose mirror has moved.
+    pub fn set_mirror(&self, url: &str, mirror_of: &str) {
         let settings = format!(
             "<settings><mirrors><mirror><id>under-test</id><mirrorOf>{mirror_of}</mirrorOf>\
              <url>{url}</url></mirror></mirrors></settings>\n"
         );
-        std::fs::write(folder.path().join("settings.xml"), settings).expect("written settings");
-        MavenUser { folder }
+        std::fs::write(self.folder.path().join("settings.xml"), settings).expect("written settings");
     }
 
     /// The home folder; Maven and the program find their defaults below it.
@@ -116,6 +144,11 @@ impl Default for GradleUser {
 }
 
 impl GradleUser {
+    /// The home folder, where the cache is.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Runs Gradle in a project's folder without leaving a daemon; `repository` is passed as `-Prepository=`.
     pub fn run(&self, project: &Path, repository: &str, arguments: &[&str]) -> Finished {
         let mut command = Command::new("gradle");
@@ -134,6 +167,16 @@ impl GradleUser {
 pub fn java(class_path: &[PathBuf], main: &str) -> Finished {
     let joined = std::env::join_paths(class_path).expect("paths without colons");
     run(Command::new("java").arg("-cp").arg(joined).arg(main), Duration::from_secs(60))
+}
+
+/// The options of a Java program that trusts this certificate and no other; the store for it is put into a folder.
+pub fn trusting(certificate: &Path, folder: &Path) -> [String; 2] {
+    let store = folder.join("trust.p12");
+    let mut import = Command::new("keytool");
+    import.args(["-importcert", "-noprompt", "-alias", "node", "-storepass", "changeit", "-file"]);
+    run(import.arg(certificate).arg("-keystore").arg(&store), Duration::from_secs(60)).expect(0);
+    let store = format!("-Djavax.net.ssl.trustStore={}", store.display());
+    [store, "-Djavax.net.ssl.trustStorePassword=changeit".to_owned()]
 }
 
 /// Unpacks a JAR with the JDK's own tool.

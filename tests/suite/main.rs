@@ -16,6 +16,7 @@ mod faults_machine;
 mod fixture;
 mod guards;
 mod mirror;
+mod more_clients;
 mod plain_node;
 mod policies;
 mod processes;

@@ -5,22 +5,13 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use pyrsia_tests::clients::{GradleUser, Maven, MavenUser, unpack, unpack_jar};
+use pyrsia_tests::clients::{GradleUser, Maven, MavenUser, NOWHERE, unpack, unpack_jar};
 use pyrsia_tests::devnet::Devnet;
 use pyrsia_tests::http;
 use pyrsia_tests::places;
 
 use crate::fixture::central;
 
-/// Addresses beside the node lead nowhere.
-const NOWHERE: [&str; 6] = [
-    "-Dhttp.proxyHost=127.0.0.1",
-    "-Dhttp.proxyPort=9",
-    "-Dhttps.proxyHost=127.0.0.1",
-    "-Dhttps.proxyPort=9",
-    "-Dhttp.nonProxyHosts=127.0.0.1",
-    "-Dhttps.nonProxyHosts=127.0.0.1",
-];
 const ENFORCER: &str = "org/apache/maven/enforcer/enforcer/3.4.1/enforcer-3.4.1-source-release.zip";
 const JXR: &str = "org/apache/maven/jxr/jxr/3.3.1/jxr-3.3.1-source-release.zip";
 
