@@ -23,6 +23,12 @@ missing_packages() {
     have ss || want iproute2
     python3 -c 'import ensurepip, venv' 2> /dev/null || want python3-venv
     engine_answers || have dockerd || want docker.io
+    # What the benchmarks ask with, and whom they compare with.
+    if [ "${command:-}" = bench ]; then
+        have nginx || want nginx-light
+        have wrk || want wrk
+        have ab || want apache2-utils
+    fi
     # Without root: mmdebstrap works in a user namespace, and the engine's socket is opened to this user alone.
     [ "$(id -u)" -eq 0 ] || { have newuidmap || want uidmap; have setfacl || want acl; }
 }

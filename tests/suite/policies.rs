@@ -88,5 +88,8 @@ fn changed_bytes_of_a_release_are_set_aside() {
     let answer = node.artifact(JAR);
     assert!(answer.status != 200 || answer.body == first, "other bytes under the same name: {}", answer.text());
     upstream.put(JAR, first.clone());
+    // A running node does not ask again at once for what had changed.
+    assert_eq!(node.stop(), 0);
+    node.start_again();
     assert_eq!(node.artifact(JAR).expect(200).body, first);
 }

@@ -63,16 +63,19 @@ pub(crate) enum Claim {
     Unreadable,
 }
 
-/// Which checksum files are asked for beside a file, MD5 aside, which is asked for when none of these is there.
-pub(crate) fn wanted(path: &RepoPath) -> &'static [ChecksumAlgorithm] {
+/// Which checksum file is asked for beside a file, and which ones when it says nothing.
+///
+/// SHA-1 is the one that repositories have for every file and close at hand. It comes from the same server as the bytes, so a
+/// stronger one would prove no more: it shows what got damaged on the way. What must not be forged is known by SHA-256, of the
+/// bytes that were seen first.
+pub(crate) fn wanted(path: &RepoPath) -> Option<(ChecksumAlgorithm, &'static [ChecksumAlgorithm])> {
+    use ChecksumAlgorithm::{Md5, Sha1, Sha256, Sha512};
     match path.kind() {
         // A checksum has none of its own.
-        PathKind::Checksum { .. } => &[],
+        PathKind::Checksum { .. } => None,
         // Small files for which repositories seldom have more.
-        PathKind::Metadata(_) | PathKind::Signature { .. } => &[ChecksumAlgorithm::Sha1],
-        PathKind::Artifact { .. } | PathKind::Other => {
-            &[ChecksumAlgorithm::Sha1, ChecksumAlgorithm::Sha256, ChecksumAlgorithm::Sha512]
-        }
+        PathKind::Metadata(_) | PathKind::Signature { .. } => Some((Sha1, &[Md5])),
+        PathKind::Artifact { .. } | PathKind::Other => Some((Sha1, &[Sha256, Sha512, Md5])),
     }
 }
 
@@ -161,11 +164,11 @@ mod tests {
 
     #[test]
     fn what_is_asked_for() {
-        let wanted = |path: &str| wanted(&path.parse().unwrap()).len();
-        assert_eq!(wanted("g/a/1.0/a-1.0.jar"), 3);
-        assert_eq!(wanted("g/a/1.0/a-1.0.jar.sha1"), 0);
-        assert_eq!(wanted("g/a/1.0/a-1.0.jar.asc"), 1);
-        assert_eq!(wanted("g/a/maven-metadata.xml"), 1);
+        let others = |path: &str| wanted(&path.parse().unwrap()).map(|(_, others)| others.len());
+        assert_eq!(others("g/a/1.0/a-1.0.jar"), Some(3));
+        assert_eq!(others("g/a/1.0/a-1.0.jar.sha1"), None);
+        assert_eq!(others("g/a/1.0/a-1.0.jar.asc"), Some(1));
+        assert_eq!(others("g/a/maven-metadata.xml"), Some(1));
     }
 
     proptest::proptest! {

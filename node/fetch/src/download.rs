@@ -50,7 +50,7 @@ impl HttpOrigin {
             return Ok(OriginAnswer::Absent);
         };
         let checksums = verify(&download, expected)?;
-        if checksums.is_unverified() && !checksum::wanted(path).is_empty() {
+        if checksums.is_unverified() && checksum::wanted(path).is_some() {
             tracing::warn!(origin.id = self.id, file.path = %path, "the origin has no checksum for this file");
         }
         let stored = download.sealed.commit().await?;
@@ -72,15 +72,19 @@ impl HttpOrigin {
         let last_modified = text(headers, LAST_MODIFIED.as_str()).and_then(parse_http_date);
         let mut claims = claims_of(headers);
         // A digest from the ledger or the like is better than anything the origin could add.
-        let wanted = if expected.is_strong() { &[] } else { checksum::wanted(path) };
-        let missing: Vec<_> = wanted.iter().copied().filter(|w| claims.iter().all(|(c, ..)| c != w)).collect();
-        // Whichever fails first ends the other: without the checksums the bytes are of no use.
+        let wanted = if expected.is_strong() { None } else { checksum::wanted(path) };
+        // What a header says is worth as much as what a file says, but for MD5.
+        let in_headers = claims.iter().any(|(algorithm, ..)| *algorithm != ChecksumAlgorithm::Md5);
+        let first = wanted.filter(|_| !in_headers).map(|(first, _)| first);
+        // Whichever fails first ends the other: without the checksum the bytes are of no use.
         let body = self.body(answer, expected, blobs);
-        let (sealed, files) = tokio::try_join!(body, self.checksum_files(path, &missing))?;
+        let (sealed, files) = tokio::try_join!(body, self.checksum_files(path, first.as_slice()))?;
         claims.extend(files);
         let says_nothing = |(_, _, claim): &(_, _, Claim)| !matches!(claim, Claim::Says(_));
-        if !wanted.is_empty() && claims.iter().all(says_nothing) {
-            claims.extend(self.checksum_files(path, &[ChecksumAlgorithm::Md5]).await?);
+        if let Some((_, others)) = wanted
+            && claims.iter().all(says_nothing)
+        {
+            claims.extend(self.checksum_files(path, others).await?);
         }
         Ok(Some(Download { url, sealed, last_modified, claims }))
     }

@@ -84,9 +84,9 @@ async fn a_file_with_all_checksums() {
     assert_eq!(stored.digests, FileDigests::of(BYTES));
     assert_eq!(std::fs::read(&stored.path).unwrap(), BYTES);
     assert_eq!(last_modified, Some(784_111_777));
-    assert_eq!(checksums.to_string(), "sha1,sha256,sha512");
+    assert_eq!(checksums.to_string(), "sha1");
     assert!(checksums.missing.is_empty() && checksums.unreadable.is_empty() && !checksums.is_unverified());
-    assert_eq!(scene.server.requests().len(), 4);
+    assert_eq!(scene.server.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -100,8 +100,10 @@ async fn missing_checksums_are_allowed_and_reported() {
     assert!(checksums.is_unverified());
     assert_eq!(checksums.to_string(), "");
 
-    // The old checksum is asked for only when there is no other.
+    // The others are asked for only when the usual one is not there.
     scene.publish(JAR, BYTES);
+    scene.server.on(&format!("{JAR}.sha1"), [Reply::status(404)]);
+    assert_eq!(found(scene.fetch(JAR).await).2.to_string(), "sha256,sha512,md5");
     for missing in ["sha1", "sha256", "sha512"] {
         scene.server.on(&format!("{JAR}.{missing}"), [Reply::status(404)]);
     }
@@ -117,8 +119,8 @@ async fn headers_save_requests_and_are_checked() {
     scene.server.on(JAR, [Reply::ok(BYTES).header("x-checksum-sha1", sha1).header("x-checksum-md5", "junk")]);
     let (_, _, checksums) = found(scene.fetch(JAR).await);
     assert_eq!(checksums.verified[0], (ChecksumAlgorithm::Sha1, ChecksumSource::Header));
-    assert_eq!(checksums.to_string(), "sha1,sha256,sha512");
-    assert_eq!(scene.server.count(&format!("{JAR}.sha1")), 0);
+    assert_eq!(checksums.to_string(), "sha1");
+    assert_eq!(scene.server.requests(), [JAR], "no checksum file is asked for");
 
     let scene = Scene::new().await;
     scene.publish(JAR, BYTES);
@@ -134,6 +136,9 @@ async fn a_wrong_checksum_is_tried_once_more_and_then_fails() {
         let scene = Scene::new().await;
         scene.publish(JAR, BYTES);
         scene.publish_checksums("other", b"other bytes");
+        if extension != "sha1" {
+            scene.server.on(&format!("{JAR}.sha1"), [Reply::status(404)]);
+        }
         let name = format!("{JAR}.{extension}");
         let algorithm = ChecksumAlgorithm::ALL.into_iter().find(|a| a.extension() == extension).unwrap();
         scene.server.on(&name, [Reply::ok(FileDigests::of(b"other").checksum(algorithm))]);
@@ -155,11 +160,11 @@ async fn a_wrong_checksum_is_tried_once_more_and_then_fails() {
 async fn checksum_files_without_a_checksum() {
     let scene = Scene::new().await;
     scene.publish(JAR, BYTES);
-    scene.server.on(&format!("{JAR}.sha256"), [Reply::ok("<html>it works</html>")]);
+    scene.server.on(&format!("{JAR}.sha1"), [Reply::ok("<html>it works</html>")]);
     scene.server.on(&format!("{JAR}.sha512"), [Reply::endless()]);
     let (_, _, checksums) = found(scene.fetch(JAR).await);
-    assert_eq!(checksums.unreadable, [ChecksumAlgorithm::Sha256, ChecksumAlgorithm::Sha512]);
-    assert_eq!(checksums.to_string(), "sha1");
+    assert_eq!(checksums.unreadable, [ChecksumAlgorithm::Sha1, ChecksumAlgorithm::Sha512]);
+    assert_eq!(checksums.to_string(), "sha256,md5");
 
     let scene = Scene::new().await;
     scene.server.on(JAR, [Reply::ok(BYTES)]);
@@ -203,7 +208,7 @@ async fn what_the_caller_knows_is_enough_and_is_enforced() {
     assert!(matches!(error, FetchError::Mismatch { mismatch, .. } if mismatch.what == "size"));
     scene.publish(JAR, BYTES);
     let weak = Expected { sha1: Some(FileDigests::of(BYTES).sha1), ..Expected::default() };
-    assert_eq!(found(scene.fetch_expecting(weak).await).2.to_string(), "sha1,sha256,sha512");
+    assert_eq!(found(scene.fetch_expecting(weak).await).2.to_string(), "sha1");
 }
 
 #[tokio::test]
@@ -376,7 +381,7 @@ async fn credentials_are_sent_and_not_shown() {
     assert_eq!(origin.base_url(), format!("{}/", scene.server.url));
     found(origin.fetch(&JAR.parse().unwrap(), &Expected::default(), &scene.blobs).await);
     let sent = scene.server.authorizations();
-    assert_eq!(sent.len(), 4);
+    assert_eq!(sent.len(), 2);
     assert!(sent.iter().all(|a| a.as_deref() == Some("Basic dXNlcjpnZWhlaW0=")), "{sent:?}");
     scene.server.on(JAR, [Reply::status(401)]);
     let error = origin.fetch(&JAR.parse().unwrap(), &Expected::default(), &scene.blobs).await.unwrap_err();

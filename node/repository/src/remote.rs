@@ -22,7 +22,7 @@ const LATER: usize = 256;
 /// For how long a copy at hand is served without waiting for an upstream that has just failed, in seconds.
 const FAILED_S: u64 = 30;
 /// For how long upstream is not asked again for bytes in whose place it had others, in seconds.
-const OTHERS_S: u64 = 120;
+const OTHERS_S: u64 = 60;
 /// Between a stale document and its refreshing: who got the document asks for its checksum first.
 const MOMENT: Duration = Duration::from_secs(2);
 

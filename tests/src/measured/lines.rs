@@ -138,7 +138,7 @@ pub const LINES: [Line; 33] = [
     Line {
         id: "repository-head",
         unit: "requests/s",
-        meaning: "HEAD of a JAR of 1 MiB.",
+        meaning: "HEAD of a JAR of 1 MiB (`ab -i -k -c 32`, which counts times in whole ms).",
         peer: Some(NGINX),
         target: Target::PeerTimesAtLeast(0.9),
     },

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use pyrsia_http::Door;
 use pyrsia_ledger::SignedEntry;
 use pyrsia_rebuilds::{Intake, Watcher, Worker};
@@ -134,10 +135,12 @@ impl Node {
         if let Some(injected) = self.injected {
             tasks.spawn(until(stop.clone(), submit(self.handle.clone(), injected)));
         }
+        let connections = connections();
         let face = |listener, tls, door| {
+            let limits = pyrsia_http::Limits { connections, ..pyrsia_http::Limits::default() };
             let shutdown = stop.clone();
             let stopped = async move { shutdown.cancelled().await };
-            tokio::spawn(pyrsia_http::serve(listener, tls, door, pyrsia_http::Limits::default(), stopped))
+            tokio::spawn(pyrsia_http::serve(listener, tls, door, limits, stopped))
         };
         let mut secure = match self.secure {
             Some((secure, door)) => face(secure.listener, Some(secure.tls), door),
@@ -246,4 +249,13 @@ async fn submit(handle: ReplicaHandle, mut entries: mpsc::Receiver<SignedEntry>)
         }
     }
     std::future::pending().await
+}
+
+/// Connections at a time that a listener may have: with another listener, peers and files, all of them fit into what the
+/// operating system gives a process, which is raised as far as this account may.
+fn connections() -> usize {
+    let most = pyrsia_http::Limits::default().connections;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return most.min(256) };
+    let files = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    usize::try_from(files / 8 * 3).map_or(most, |share| share.clamp(16, most))
 }
