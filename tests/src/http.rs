@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -95,6 +95,51 @@ pub fn send(base: &str, method: &str, target: &str, headers: &[(&str, &str)], bo
     parse(&bytes, method)
 }
 
+/// Sends these bytes as they are, and reads until the server closes the connection: the answers, in order. None of them may
+/// be to a HEAD.
+///
+/// # Errors
+/// The connection is still open after `limit`, or an answer that is not HTTP.
+pub fn exchange(base: &str, bytes: &[u8], limit: Duration) -> io::Result<Vec<Response>> {
+    let authority = base.strip_prefix("http://").unwrap_or(base).trim_end_matches('/');
+    let until = Instant::now() + limit;
+    let mut stream = TcpStream::connect(authority)?;
+    // Who refuses a request need not read all of it.
+    let _ = stream.write_all(bytes);
+    let mut received = Vec::new();
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let text = format!("still open after {limit:?}, with {}", String::from_utf8_lossy(&received));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => received.extend_from_slice(&piece[..length]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            // The server had not read everything when it closed.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            Err(error) => return Err(error),
+        }
+    }
+    split_answers(&received)
+}
+
+/// Takes apart answers that follow each other on one connection.
+fn split_answers(mut rest: &[u8]) -> io::Result<Vec<Response>> {
+    let mut answers = Vec::new();
+    while let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
+        let head = parse(&rest[..end + 4], "HEAD")?;
+        let length = head.header("content-length").and_then(|length| length.parse().ok());
+        let end = length.map_or(rest.len(), |length: usize| (end + 4).saturating_add(length).min(rest.len()));
+        answers.push(parse(&rest[..end], "GET")?);
+        rest = &rest[end..];
+    }
+    if rest.is_empty() { Ok(answers) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "this is no answer")) }
+}
+
 /// Reads one whole answer.
 pub(crate) fn parse(bytes: &[u8], method: &str) -> io::Result<Response> {
     let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
@@ -174,6 +219,17 @@ mod tests {
         assert_eq!(parse(chunked, "GET").unwrap().body, b"abcde");
         assert!(parse(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc", "GET").is_err());
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", "HEAD").unwrap().body, b"");
+    }
+
+    #[test]
+    fn answers_in_a_row_are_told_apart() {
+        let one =
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        let answers = split_answers(one).unwrap();
+        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 400]);
+        assert_eq!(answers[0].body, b"ok");
+        assert!(split_answers(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more").is_err());
+        assert!(split_answers(b"").unwrap().is_empty());
     }
 
     #[test]

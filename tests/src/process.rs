@@ -126,6 +126,15 @@ pub fn is_running(id: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+/// Memory of a process that is in use now, in MiB.
+#[track_caller]
+pub fn resident_mib(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a running process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS of a running process");
+    let kib: u64 = line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number of KiB");
+    kib / 1024
+}
+
 /// Writes a file that only its owner can read.
 pub fn private_file(path: &Path, text: &str) {
     use std::os::unix::fs::OpenOptionsExt as _;

@@ -17,8 +17,9 @@ use crate::fixture;
 const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 
 /// A node with TLS for the reader `ci`, in front of an upstream.
-struct Served {
-    node: Node,
+pub struct Served {
+    /// The node.
+    pub node: Node,
     folder: TempDir,
     token: String,
 }
@@ -32,7 +33,7 @@ fn type_in(folder: &Path, number: usize) {
 }
 
 impl Served {
-    fn start(name: &str, upstream: &str) -> Self {
+    pub fn start(name: &str, upstream: &str) -> Self {
         let folder = places::scratch(name);
         type_in(folder.path(), 0);
         let token = folder.path().join("ci-token");
@@ -50,21 +51,26 @@ impl Served {
     }
 
     /// User name and token.
-    fn reader(&self) -> String {
+    pub fn reader(&self) -> String {
         format!("ci:{}", self.token)
     }
 
-    fn certificate(&self) -> PathBuf {
+    pub fn certificate(&self) -> PathBuf {
         self.node.data().join("tls/certificate.pem")
     }
 
     /// curl's exit code, and `HTTP version, status` on standard output.
-    fn curl(&self, more: &[&str], path: &str) -> Finished {
+    pub fn curl(&self, more: &[&str], path: &str) -> Finished {
         let mut command = Command::new("curl");
         command.args(["-sS", "-m", "20", "-o"]).arg(self.folder.path().join("body"));
         command.args(["-w", "%{http_version} %{http_code}"]).args(more);
         command.arg(format!("{}{path}", self.node.tls_url()));
         process::run(&mut command, Duration::from_secs(30))
+    }
+
+    /// The body of the last answer.
+    pub fn body(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("body")).expect("the body")
     }
 }
 
