@@ -1,6 +1,13 @@
 //! Where the face may listen.
 
+use std::io;
 use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that the operating system keeps until they are accepted; it may keep fewer. Of who comes beyond them it says
+/// nothing, and they try again after a second.
+const WAITING: u32 = 4096;
 
 /// Why an address is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +35,17 @@ pub fn check_bind(address: SocketAddr, tls: bool, authentication: bool) -> Resul
         (false, false) => "TLS and authentication",
     };
     Err(BindError { address, missing })
+}
+
+/// Listens.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 #[cfg(test)]

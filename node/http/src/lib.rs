@@ -38,7 +38,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use bind::{BindError, check_bind};
+pub use bind::{BindError, check_bind, listen};
 pub use door::Door;
 pub use guard::{GuardConfig, Reader, Token, TokenError};
 pub use pyrsia_repository::Files;

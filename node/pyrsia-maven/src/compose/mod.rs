@@ -25,7 +25,6 @@ use pyrsia_rebuilds::{Board, Entries, Unable};
 use pyrsia_replica::Replica;
 use pyrsia_repository::{Files, GroupPattern, Parts, Policies, Policy, Repository, RepositoryConfig};
 use pyrsia_store::{IndexStore, LedgerStore};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 pub use local::LocalRepository;
@@ -185,7 +184,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         joined.given.set_images(images.clone());
     }
 
-    let listener = TcpListener::bind(listen).await.with_context(|| {
+    let listener = pyrsia_http::listen(listen).with_context(|| {
         format!("cannot listen at {listen}; stop what listens there, or name another address with --listen")
     })?;
     let address = listener.local_addr()?;

@@ -33,8 +33,7 @@ pub async fn secure(config: &Config, data: &DataDir, token: &Token) -> anyhow::R
     let readers = config.readers.iter().map(reader).collect::<anyhow::Result<Vec<_>>>()?;
     pyrsia_http::check_bind(listen, true, !readers.is_empty())?;
     let tls = certificate(config, data).context("[tls]")?;
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("cannot listen at {listen}, named in [tls]"))?;
+    let listener = pyrsia_http::listen(listen).with_context(|| format!("cannot listen at {listen}, named in [tls]"))?;
     let hosts = config.node.allowed_hosts.iter().chain(&config.tls.names).cloned().collect();
     let readers = (!readers.is_empty()).then_some(readers);
     let guard = GuardConfig { hosts, token: token.clone(), readers };
