@@ -16,13 +16,16 @@ missing_packages() {
     have javac || want "$(jdk_package)"
     have mvn || want maven
     have gradle || want gradle
-    have lein || want leiningen
     have mmdebstrap || want mmdebstrap
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || want debian-archive-keyring
     have shellcheck || want shellcheck
     have ss || want iproute2
     python3 -c 'import ensurepip, venv' 2> /dev/null || want python3-venv
     engine_answers || have dockerd || want docker.io
+    # One more client of the tests.
+    if [ "${command:-}" = test ]; then
+        have lein || want leiningen
+    fi
     # What the benchmarks ask with, and whom they compare with.
     if [ "${command:-}" = bench ]; then
         have nginx || want nginx-light

@@ -165,3 +165,23 @@ fn offline_serves_what_is_there_and_calls_nothing_absent() {
     let status = node.cli(&["status"]).expect(0).stdout;
     assert!(status.contains("offline"), "{status}");
 }
+
+#[test]
+fn what_a_build_reads_is_not_what_clients_are_served() {
+    pyrsia_tests::engine::require();
+    let (company, public) = confusion();
+    let pom = "com/acme/lib/1.0/lib-1.0.pom";
+    company.put(pom, "<project>ours</project>");
+    let folder = places::scratch("inputs-config");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, company_first(&company)).expect("a written file");
+    // With a builder: whoever asks it for a build makes it read what Maven Central has under these names.
+    let node = Node::start("inputs", &["--upstream", &public.url(), "--config", &config.to_string_lossy()]);
+    let source = ["--source", "https://git.example.org/acme/lib", "--tag", "v1.0"];
+    let build = [&["build", "com.acme:lib:1.0", "--wait"][..], &source].concat();
+    assert_ne!(node.cli_long(&build).code, 0, "there is no such source");
+    assert!(public.gets(pom) > 0, "it has read the POM: {:?}", public.requests());
+    assert_eq!(company.requests(), []);
+    assert_eq!(node.artifact(pom).expect(200).text(), "<project>ours</project>");
+    assert_eq!(node.artifact(OURS).expect(200).body, b"ours");
+}

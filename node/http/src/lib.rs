@@ -13,7 +13,7 @@
 //! - 404 is said only for [`Answer::Absent`](pyrsia_repository::Answer::Absent); failures are problem documents (RFC 9457);
 //! - bodies, headers, connections and waits are bounded.
 //!
-//! What is not here: what to serve (`pyrsia-repository`), what is true (`pyrsia-ledger`), an HTTP client, TLS.
+//! What is not here: what to serve (`pyrsia-repository`), what is true (`pyrsia-ledger`), an HTTP client.
 
 mod api;
 mod bind;
@@ -25,8 +25,10 @@ mod hot;
 mod log;
 mod maven;
 mod pages;
+mod patient;
 mod prepared;
 mod problem;
+mod requests;
 mod router;
 mod serve;
 mod tile;

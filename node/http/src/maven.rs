@@ -19,7 +19,7 @@ use crate::problem::{NOSNIFF, SANDBOX, problem_response, repository_problem, wit
 use crate::router::Shared;
 
 /// Where the repository begins.
-pub(crate) const PREFIX: &str = "/maven2/";
+const PREFIX: &str = "/maven2/";
 
 /// `/maven2/` itself.
 pub(crate) async fn root(method: Method) -> Response {
@@ -102,8 +102,8 @@ fn refuse_writing(method: &Method, path: &str) -> Option<Response> {
     Some(response)
 }
 
-/// The answer for a file that does not exist. No problem document: Maven from 3.9.10 on takes any of those for a failed
-/// transfer, and then a POM that is missing breaks the build.
+/// The answer for a file that does not exist. No problem document: recent Mavens (3.9.16, 4.0.0-rc-4) take any of those for a
+/// failed transfer, and then a POM that is missing breaks the build.
 pub(crate) fn absent(path: &RepoPath, head: bool) -> Response {
     let text =
         format!("{path} does not exist: the ledger does not know it, and no repository that this node asks has it.\n");

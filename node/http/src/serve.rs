@@ -3,26 +3,22 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderValue, Request, header};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
-use tokio::time::{Instant, Sleep};
 
 use crate::door::Door;
+use crate::patient::Patient;
+use crate::requests::Requests;
 use crate::tls::Tls;
 
 /// Bounds on connections.
@@ -146,7 +142,7 @@ async fn http_1(
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (door, running) = (Arc::clone(&door), Requests::begin(&requests));
-        async move { Ok::<_, Infallible>(door.answer(request).await.map(|body| Answering { body, _running: running })) }
+        async move { Ok::<_, Infallible>(door.answer(request).await.map(|body| running.answer(body, false))) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -171,7 +167,7 @@ async fn http_2(
             request.headers_mut().entry(header::HOST).or_insert(host);
         }
         let (door, running) = (Arc::clone(&door), Requests::begin(&requests));
-        async move { Ok::<_, Infallible>(door.answer(request).await.map(|body| Answering { body, _running: running })) }
+        async move { Ok::<_, Infallible>(door.answer(request).await.map(|body| running.answer(body, true))) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -180,149 +176,12 @@ async fn http_2(
         .keep_alive_interval(ALIVE)
         .keep_alive_timeout(ALIVE)
         .serve_connection(TokioIo::new(stream), service);
-    // hyper ends an idle connection of HTTP/1 by itself. Here a client's library answers pings for as long as it lives.
-    until_done(connection, stopped, async move { idle.none_for(head).await }).await;
-}
-
-/// A stream whose writing fails when the other side has taken nothing for some time: hyper itself waits for ever.
-struct Patient<S> {
-    stream: S,
-    patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> Patient<S> {
-    fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
-    }
-
-    fn moved<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.waiting = None;
-            return result;
-        }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.patience)));
-        ready!(waiting.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.moved(context, result)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.moved(context, result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_flush(context);
-        self.moved(context, result)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.moved(context, result)
-    }
-}
-
-/// The requests of one connection.
-struct Requests {
-    begun: AtomicU64,
-    running: AtomicU64,
-    /// When the connection began.
-    origin: Instant,
-    /// When the last request ended, in milliseconds after it.
-    ended: AtomicU64,
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        let (begun, running, ended) = Default::default();
-        Self { begun, running, origin: Instant::now(), ended }
-    }
-}
-
-/// A request whose answer has not been sent yet.
-struct Running(Arc<Requests>);
-
-/// The body of an answer, on its way.
-struct Answering {
-    body: Body,
-    _running: Running,
-}
-
-impl HttpBody for Answering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Requests {
-    fn begin(requests: &Arc<Self>) -> Running {
-        requests.begun.fetch_add(1, Ordering::Relaxed);
-        requests.running.fetch_add(1, Ordering::Relaxed);
-        Running(Arc::clone(requests))
-    }
-
-    /// Since when no request is under way; none: one is.
-    fn idle_since(&self) -> Option<Instant> {
-        let idle = self.running.load(Ordering::Relaxed) == 0;
-        idle.then(|| self.origin + Duration::from_millis(self.ended.load(Ordering::Relaxed)))
-    }
-
-    /// Ends when no request began for this time, and at most for twice of it, and none is without an answer.
-    async fn none_for(&self, time: Duration) {
-        loop {
-            let begun = self.begun.load(Ordering::Relaxed);
-            tokio::time::sleep(time).await;
-            if self.begun.load(Ordering::Relaxed) == begun && self.running.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let ended = u64::try_from(self.0.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.ended.store(ended, Ordering::Relaxed);
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    // hyper ends an idle connection of HTTP/1 by itself. Here a client's library answers pings for as long as it lives, and
+    // may leave no room for an answer: then the connection is told to end, and is cut when nothing moves after that either.
+    let (useless, still) = (idle.still_for(head), idle.still_for(head * 2));
+    tokio::select! {
+        () = until_done(connection, stopped, useless) => {}
+        () = still => {}
     }
 }
 
@@ -354,22 +213,52 @@ async fn until_done(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Instant;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_of_no_use_when_nothing_is_asked_and_nothing_is_under_way() {
-        let requests = Arc::new(Requests::default());
-        let time = Duration::from_secs(30);
-        let idle = {
-            let requests = Arc::clone(&requests);
-            tokio::spawn(async move { requests.none_for(time).await })
-        };
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        let running = Requests::begin(&requests);
-        tokio::time::sleep(Duration::from_secs(200)).await;
-        assert!(!idle.is_finished());
-        drop(running);
-        tokio::time::sleep(Duration::from_secs(61)).await;
-        assert!(idle.is_finished());
+    use super::*;
+    use crate::testing::Face;
+
+    const HEAD: Duration = Duration::from_millis(200);
+
+    /// A connection of HTTP/2 to the face, with so much room for answers; and when it was let go.
+    async fn ask(face: &Face, window: u32, paths: &[&str]) -> (Vec<Option<usize>>, Duration) {
+        let (here, there) = tokio::io::duplex(1 << 20);
+        let (_stop, stopped) = watch::channel(false);
+        let begun = Instant::now();
+        let serving = tokio::spawn(http_2(there, Arc::new(face.door.clone()), Arc::default(), HEAD, stopped));
+        let (mut client, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(window)
+            .handshake(TokioIo::new(here))
+            .await
+            .unwrap();
+        let connection = tokio::spawn(connection);
+        let mut answers = Vec::new();
+        for path in paths {
+            let request = Request::builder().uri(format!("http://localhost{path}")).body(String::new()).unwrap();
+            let Ok(answer) = client.send_request(request).await else {
+                answers.push(None);
+                continue;
+            };
+            let body = axum::body::Body::new(answer.into_body());
+            answers.push(axum::body::to_bytes(body, usize::MAX).await.ok().map(|bytes| bytes.len()));
+        }
+        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("it is let go").unwrap();
+        connection.abort();
+        (answers, begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn connections_of_http_2_on_which_nothing_moves_are_let_go() {
+        let face = Face::new();
+        face.files.file(face.dir.path(), "org/acme/lib/1.0/lib-1.0.jar", &vec![7; 3_000_000]);
+        let path = "/maven2/org/acme/lib/1.0/lib-1.0.jar";
+        let (answers, took) = ask(&face, 1 << 16, &[path, path]).await;
+        assert_eq!(answers, [Some(3_000_000); 2], "whoever takes answers gets them");
+        assert!(took >= HEAD, "{took:?}");
+        let (answers, took) = ask(&face, 1 << 16, &[]).await;
+        assert!(answers.is_empty() && took >= HEAD, "{took:?}");
+        let (answers, took) = ask(&face, 0, &[path]).await;
+        assert_eq!(answers, [None], "there was no room for a byte of it");
+        assert!(took >= HEAD * 2, "{took:?}");
     }
 }

@@ -177,3 +177,29 @@ async fn hostile_answers_are_errors_and_a_stream_that_is_dropped_unseen_is_tried
     assert!(matches!(why, Err(CallError::Refused(Refusal::Failed(text))) if text == "why"));
     script.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_long_answers_gets_no_more_of_them_and_takes_none_from_others() {
+    let first = Setup::authority(0, 2).start().await;
+    let second = Setup::authority(1, 2).bootstrap(first.address()).start().await;
+    second.knows(&[0]).await;
+    let target = peer_id(first.name());
+    let mut raw = Raw::start(200).await;
+    raw.dial(&first.address()).await;
+    assert_eq!(raw.hello(target, &Hello::default()).await.unwrap()[0], 0);
+    let mut unread = Vec::new();
+    let mut ask = async || {
+        let mut stream = raw.open(target, CALL).await;
+        stream.write_all(b"\x01\0\0\0\x04long").await.unwrap();
+        stream.flush().await.unwrap();
+        // That it was taken, and the status.
+        let mut head = [0; 2];
+        within(stream.read_exact(&mut head)).await.unwrap();
+        assert_eq!(head[0], 255);
+        unread.push(stream);
+        head[1]
+    };
+    assert_eq!([ask().await, ask().await, ask().await], [0, 0, 5], "the third one failed, for lack of room");
+    let long = second.call(&first.name(), Method::Blocks, Bytes::from_static(b"long")).await.unwrap();
+    assert_eq!(long.len(), Method::Blocks.limits().answer);
+}

@@ -88,7 +88,7 @@ impl Places {
     fn take(&self, peer: &Candidate) -> Option<Place<'_>> {
         let stranger = if peer.authority { None } else { Some(self.strangers.try_acquire().ok()?) };
         let mut by_peer = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those of whom nothing is on its way; nobody is remembered for having been there once.
+        // Those from whom something is on its way stay; nobody is remembered for having been there once.
         by_peer.retain(|_, places| places.available_permits() < FROM_PEER);
         let places = by_peer.entry(peer.name).or_insert_with(|| Arc::new(Semaphore::new(FROM_PEER)));
         Some((Arc::clone(places).try_acquire_owned().ok()?, stranger))
@@ -330,5 +330,26 @@ impl ImagePeers for Fetcher {
                 .with_context(|| format!("no peer gave the layer of image {}", image.digest)),
             Came::Busy => bail!("no peer gave the layer of image {}: {BUSY}", image.digest),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_peer_is_asked_for_more_than_it_serves_and_strangers_together_for_little() {
+        let places = Places { by_peer: Mutex::default(), strangers: Semaphore::new(FROM_STRANGERS) };
+        let peer = |seed, authority| Candidate { name: pyrsia_network::node_id(&[seed; 32]), authority };
+        let all_of = |peer: &Candidate| (0..100).map_while(|_| places.take(peer)).collect::<Vec<_>>();
+        let authority = all_of(&peer(1, true));
+        assert_eq!(authority.len(), FROM_PEER);
+        let strangers: Vec<_> = (10..20).flat_map(|seed| all_of(&peer(seed, false))).collect();
+        assert_eq!(strangers.len(), FROM_STRANGERS);
+        assert_eq!(all_of(&peer(2, true)).len(), FROM_PEER, "authorities share nothing with them");
+        assert!(places.take(&peer(1, true)).is_none());
+        drop((authority, strangers));
+        assert!(places.take(&peer(1, true)).is_some() && places.take(&peer(10, false)).is_some());
+        assert_eq!(places.by_peer.lock().unwrap().len(), 1, "the others are forgotten");
     }
 }
