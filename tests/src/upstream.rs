@@ -53,6 +53,8 @@ struct Content {
     requests: Vec<(String, String)>,
     /// The value of `Authorization` without which there is no answer.
     demanded: Option<String>,
+    /// What every answer takes longer.
+    far: Duration,
 }
 
 /// The server; it ends when dropped.
@@ -142,6 +144,11 @@ impl Upstream {
         self.content().behaviours.insert(path.to_owned(), behaviour);
     }
 
+    /// From now on it is this far away: every answer takes so much longer.
+    pub fn move_away(&self, time: Duration) {
+        self.content().far = time;
+    }
+
     /// From now on nothing is answered without this value of `Authorization`.
     pub fn demand(&self, authorization: &str) {
         self.content().demanded = Some(authorization.to_owned());
@@ -199,7 +206,7 @@ fn serve(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()>
         line.clear();
     }
     let path = target.trim_start_matches('/').to_owned();
-    let (mut file, behaviour, behind) = {
+    let (mut file, behaviour, behind, far) = {
         let mut content = content.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         content.requests.push((method.to_owned(), path.clone()));
         if content.demanded.is_some() && content.demanded != authorization {
@@ -209,8 +216,9 @@ fn serve(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()>
         let own = lookup(&content.files, &path).map(|bytes| (bytes, MODIFIED.to_owned()));
         let known = own.map(Some).or_else(|| content.fetched.get(&path).cloned());
         let behind = content.behind.clone().filter(|_| known.is_none());
-        (known.flatten(), take_behaviour(&mut content.behaviours, &path), behind)
+        (known.flatten(), take_behaviour(&mut content.behaviours, &path), behind, content.far)
     };
+    std::thread::sleep(far);
     if let Some(url) = behind {
         let answer = http::try_get(&format!("{url}{path}"))?;
         file = match answer.status {

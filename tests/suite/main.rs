@@ -25,6 +25,7 @@ mod more_clients;
 mod plain_node;
 mod policies;
 mod processes;
+mod read_ahead;
 mod rebuild;
 mod releases;
 mod restart;

@@ -49,6 +49,7 @@ impl TableFiles {
             blob_path,
             digests: digests.into(),
             last_modified: DATE,
+            first_seen: 0,
             upstream_modified: None,
             provenance: Provenance::Verified,
             immutable: true,

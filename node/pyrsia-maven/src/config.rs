@@ -13,6 +13,7 @@ use pyrsia_consensus::ConsensusConfig;
 use pyrsia_fetch::HttpConfig;
 use pyrsia_network::NetworkConfig;
 use pyrsia_rebuilds::Patience;
+use pyrsia_repository::ReadAhead;
 use serde::{Deserialize, Serialize};
 
 /// Where the file lies when `--config` is not given.
@@ -26,6 +27,8 @@ pub struct Config {
     pub node: NodeConfig,
     /// Further Maven repositories, in the order in which they are asked.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Getting what clients will ask for next.
+    pub read_ahead: ReadAheadConfig,
     /// The second listener, which speaks TLS.
     pub tls: TlsConfig,
     /// Who may read through it; none: everybody, and then it listens on loopback only.
@@ -97,6 +100,37 @@ pub struct UpstreamConfig {
     /// Limits and times.
     #[serde(default)]
     pub http: HttpConfig,
+}
+
+/// Section `[read_ahead]`: while a client walks from POM to POM, the node fetches what it will ask for next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadAheadConfig {
+    /// Whether it does.
+    pub enabled: bool,
+    /// Downloads at one time.
+    pub at_once: usize,
+    /// Files that were fetched and that nobody has asked for; then it waits until some are.
+    pub max_files: usize,
+    /// Their bytes.
+    pub max_bytes: u64,
+    /// Seconds after the last client that asked for something new; then the rest is dropped.
+    pub pause_s: u64,
+}
+
+impl Default for ReadAheadConfig {
+    fn default() -> Self {
+        let ReadAhead { at_once, files, bytes, pause_s } = ReadAhead::default();
+        Self { enabled: true, at_once, max_files: files, max_bytes: bytes, pause_s }
+    }
+}
+
+impl ReadAheadConfig {
+    /// As the repository takes it.
+    pub fn limits(&self) -> Option<ReadAhead> {
+        let Self { enabled, at_once, max_files: files, max_bytes: bytes, pause_s } = *self;
+        (enabled && at_once > 0).then_some(ReadAhead { at_once, files, bytes, pause_s })
+    }
 }
 
 /// Section `[tls]`.

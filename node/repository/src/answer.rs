@@ -28,8 +28,10 @@ pub struct ServedFile {
     pub blob_path: PathBuf,
     /// Size and digests: all, or for a large file that came by its SHA-256 a moment ago, that one.
     pub digests: KnownDigests,
-    /// When this node first saw the bytes, in seconds since 1970.
+    /// When the file was last changed, in seconds since 1970: as upstream says, else when it was first seen.
     pub last_modified: u64,
+    /// When the bytes were first seen at this path, in seconds since 1970.
+    pub first_seen: u64,
     /// When the upstream that it came from says it was last changed, in seconds since 1970.
     pub upstream_modified: Option<u64>,
     /// What is known of its origin.

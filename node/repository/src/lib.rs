@@ -1,8 +1,9 @@
 //! What to serve for a path of the Maven repository.
 //!
-//! Three layers: [`decide()`] is a pure function from (path, policy, what the ledger says, what was seen before) to a
+//! Four parts: [`decide()`] is a pure function from (path, policy, what the ledger says, what was seen before) to a
 //! [`Decision`]; [`render`](render()) makes the `maven-metadata.xml` documents, pure as well; [`Repository`] is the thin
-//! asynchronous part that carries a decision out with the blob store, the index and the origins.
+//! asynchronous part that carries a decision out with the blob store, the index and the origins; [`ReadAhead`] gets what
+//! clients will ask for next.
 //!
 //! Invariants:
 //! - bytes whose digest differs from the one that the ledger records for their path are never served, under any policy;
@@ -15,6 +16,7 @@
 //!
 //! What is not here: an HTTP server, an HTTP client, SQL; the decision what is *true* (that is the ledger's).
 
+mod ahead;
 mod answer;
 mod content_type;
 mod decide;
@@ -29,6 +31,7 @@ mod service;
 #[cfg(test)]
 mod test_ledger;
 
+pub use ahead::ReadAhead;
 pub use answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
 pub use content_type::content_type;
 pub use decide::{Decision, MetadataPlan, decide};

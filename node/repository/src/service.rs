@@ -1,6 +1,6 @@
 //! The thin asynchronous part: carrying decisions out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use maven_layout::{ChecksumAlgorithm, RepoPath, metadata};
@@ -9,6 +9,7 @@ use pyrsia_digest::Sha256;
 use pyrsia_fetch::Origin;
 use pyrsia_store::{FileRecord, IndexStore};
 
+use crate::ahead::{self, ReadAhead, Reported};
 use crate::answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
 use crate::decide::{self, Decision, MetadataPlan, decide};
 use crate::error::RepositoryError;
@@ -34,12 +35,14 @@ pub struct RepositoryConfig {
     pub metadata_stale_s: u64,
     /// Seconds for which an absent file is not asked for again.
     pub absent_ttl_s: u64,
+    /// Whether what a client will ask for next is fetched meanwhile, and how much of it.
+    pub read_ahead: Option<ReadAhead>,
 }
 
 impl RepositoryConfig {
-    /// The usual times with these policies.
+    /// The usual times with these policies; nothing is read ahead.
     pub fn new(policies: Policies) -> Self {
-        Self { policies, metadata_ttl_s: 300, metadata_stale_s: 300, absent_ttl_s: 120 }
+        Self { policies, metadata_ttl_s: 300, metadata_stale_s: 300, absent_ttl_s: 120, read_ahead: None }
     }
 }
 
@@ -87,6 +90,16 @@ struct Inner {
     local: Local,
     remote: Remote,
     clock: Clock,
+    ahead: Option<Reported>,
+}
+
+/// A repository that does not live on account of this.
+pub(crate) struct WeakRepository(Weak<Inner>);
+
+impl WeakRepository {
+    pub(crate) fn upgrade(&self) -> Option<Repository> {
+        self.0.upgrade().map(|inner| Repository { inner })
+    }
 }
 
 /// A file that is handed out again and again is noted as used once in this time, in seconds: files leave the store in the
@@ -107,7 +120,15 @@ impl crate::Files for Repository {
         let answer = self.answer(path, ledger.as_ref()).await;
         // A download may take minutes, in which a release can be blocked, or its bytes be found to be others.
         let newest = self.inner.ledger.view();
-        if newest.version() == ledger.version() { answer } else { self.answer(path, newest.as_ref()).await }
+        let answer =
+            if newest.version() == ledger.version() { answer } else { self.answer(path, newest.as_ref()).await };
+        if let (Some(ahead), Ok(Answer::File(file))) = (&self.inner.ahead, &answer)
+            && (self.inner.clock)().saturating_sub(file.first_seen) < ahead::NEW_S
+        {
+            // Where so much is asked for that this cannot keep up, there is nothing to be gained.
+            let _ = ahead.try_send(path.clone());
+        }
+        answer
     }
 
     fn version(&self) -> u64 {
@@ -120,12 +141,35 @@ impl crate::Files for Repository {
 }
 
 impl Repository {
-    /// A repository over these parts.
+    /// A repository over these parts. With read-ahead it must be made within a tokio runtime.
     pub fn new(config: RepositoryConfig, parts: Parts) -> Self {
         let Parts { ledger, blobs, index, upstreams, peers, clock } = parts;
         let local = Local::new(blobs, index);
         let remote = Remote::new(upstreams, peers, local.clone(), Arc::clone(&clock));
-        Self { inner: Arc::new(Inner { config, ledger, local, remote, clock }) }
+        let limits = config.read_ahead.clone();
+        let (ahead, reported) = limits.is_some().then(ahead::channel).unzip();
+        let inner = Arc::new(Inner { config, ledger, local, remote, clock: Arc::clone(&clock), ahead });
+        if let (Some(limits), Some(reported)) = (limits, reported) {
+            tokio::spawn(ahead::run(WeakRepository(Arc::downgrade(&inner)), clock, limits, reported));
+        }
+        Self { inner }
+    }
+
+    /// Gets a file that nobody has asked for yet. None if it is not to be had, not to be handed out, or one of many versions
+    /// in time; also if it is here already, unless it is to be read.
+    pub(crate) async fn ahead(&self, path: &RepoPath, to_be_read: bool) -> Option<Answer> {
+        let ledger = self.inner.ledger.view();
+        let decision = decide(path, &self.inner.config.policies, ledger.as_ref());
+        if !matches!(decision, Decision::Exactly { .. } | Decision::FirstSeen { .. }) {
+            return None;
+        }
+        if !to_be_read && self.inner.local.record(path).await.ok()?.is_some() {
+            return None;
+        }
+        self.answer(path, ledger.as_ref())
+            .await
+            .inspect_err(|error| tracing::debug!(error.message = %error, "not read ahead"))
+            .ok()
     }
 
     async fn answer(&self, path: &RepoPath, ledger: &dyn LedgerView) -> Result<Answer, RepositoryError> {
@@ -360,6 +404,7 @@ impl Repository {
             blob_path,
             digests: record.digests,
             last_modified: record.last_modified.unwrap_or(record.first_seen),
+            first_seen: record.first_seen,
             upstream_modified: record.last_modified,
             provenance,
             immutable,

@@ -138,7 +138,8 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
             peers,
             clock: clock(),
         };
-        Arc::new(Repository::new(RepositoryConfig::new(policies), parts))
+        let read_ahead = context.config.read_ahead.limits();
+        Arc::new(Repository::new(RepositoryConfig { read_ahead, ..RepositoryConfig::new(policies) }, parts))
     };
     let from_peers = network.as_ref().map(|joined| -> Arc<dyn Origin> { Arc::new(joined.fetcher.clone()) });
     let files = repository(&index, policies, asked(|_| true), from_peers.clone());
