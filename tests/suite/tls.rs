@@ -34,13 +34,18 @@ fn type_in(folder: &Path, number: usize) {
 
 impl Served {
     pub fn start(name: &str, upstream: &str) -> Self {
+        Self::start_with(name, upstream, "")
+    }
+
+    /// The same with more about the reader.
+    pub fn start_with(name: &str, upstream: &str, more: &str) -> Self {
         let folder = places::scratch(name);
         type_in(folder.path(), 0);
         let token = folder.path().join("ci-token");
         let config = folder.path().join("config.toml");
         let text = format!(
             "[tls]\nlisten = \"127.0.0.1:0\"\nnames = [\"maven.example\"]\n\
-             [[readers]]\nname = \"ci\"\ntoken_file = \"{}\"\n",
+             [[readers]]\nname = \"ci\"\ntoken_file = \"{}\"\n{more}",
             token.display()
         );
         std::fs::write(&config, text).expect("a written configuration");
@@ -107,6 +112,71 @@ fn known_readers_get_in_over_either_protocol_and_nobody_else() {
     assert_ne!(process::run(&mut command, Duration::from_secs(30)).code, 0);
     // The first listener is as it was.
     assert_eq!(served.node.artifact(JAR).expect(200).body, b"a jar");
+}
+
+#[test]
+fn readers_of_some_groups_get_those_and_files_are_never_compressed() {
+    let upstream = Upstream::start();
+    upstream.put_release("org.acme", "lib", "1.0", *b"a jar");
+    upstream.put_release("com.example", "lib", "1.0", vec![b'x'; 20_000]);
+    let served = Served::start_with("tls-groups", &upstream.url(), "groups = [\"com.example.*\"]\n");
+    let certificate = served.certificate();
+    let reader = served.reader();
+    let ask = |more: &[&str], path: &str| {
+        let trusted: &[&str] = &["--cacert", &certificate.to_string_lossy(), "-u", &reader];
+        served.curl(&[trusted, more].concat(), path).expect(0).stdout
+    };
+    let theirs = "/maven2/com/example/lib/1.0/lib-1.0.jar";
+    assert_eq!(ask(&["-H", "Accept-Encoding: gzip"], theirs), "2 200");
+    assert_eq!(served.body(), vec![b'x'; 20_000], "as it is");
+    let jar = format!("/maven2/{JAR}");
+    for path in [&jar, "/maven2/com/%65xample/../../org/acme/lib/1.0/lib-1.0.jar", "/", "/api/v1/status"] {
+        assert_eq!(ask(&["--path-as-is"], path), "2 403", "{path}");
+    }
+    // Whoever it may be has the first listener for the rest; a page is as compressed as it was asked for.
+    let page = |encoding: &str| {
+        let headers = [("Accept-Encoding", encoding)];
+        pyrsia_tests::http::send(served.node.url(), "GET", "/setup", &headers, b"").expect("an answer").expect(200)
+    };
+    let (plain, compressed) = (page("identity"), page("gzip"));
+    assert_eq!((plain.header("content-encoding"), compressed.header("content-encoding")), (None, Some("gzip")));
+    assert_eq!(compressed.header("vary").map(str::to_ascii_lowercase).as_deref(), Some("accept-encoding"));
+    assert!(compressed.body.len() < plain.body.len() && compressed.body.starts_with(&[0x1f, 0x8b]));
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart() {
+    let upstream = Upstream::start();
+    upstream.put_release("org.acme", "lib", "1.0", *b"a jar");
+    // Certificates to take: those that two nodes have made.
+    let made = ["one", "two"].map(|name| Served::start(&format!("tls-made-{name}"), &upstream.url()));
+    let folder = places::scratch("tls-renewed");
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    let renew = |from: &Served| {
+        for (name, to) in [("key.pem", &key), ("certificate.pem", &certificate)] {
+            std::fs::copy(from.node.data().join("tls").join(name), to).expect("a copied file");
+        }
+    };
+    renew(&made[0]);
+    let config = folder.path().join("config.toml");
+    let text = format!(
+        "[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+        certificate.display(),
+        key.display()
+    );
+    std::fs::write(&config, text).expect("a written configuration");
+    let arguments = ["--no-builder", "--upstream", &upstream.url(), "--config", &config.to_string_lossy()];
+    let node = Node::start("tls-renewed", &arguments);
+    let trusts = |made: &Served| {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "-m", "20", "-o", "/dev/null", "--cacert"]).arg(made.certificate());
+        command.arg(format!("{}/maven2/{JAR}", node.tls_url()));
+        process::run(&mut command, Duration::from_secs(30)).code == 0
+    };
+    assert!(trusts(&made[0]) && !trusts(&made[1]));
+    renew(&made[1]);
+    let taken = process::until(Duration::from_secs(60), || trusts(&made[1]).then_some(()));
+    assert!(taken.is_some() && !trusts(&made[0]));
 }
 
 #[test]

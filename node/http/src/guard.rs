@@ -7,9 +7,12 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
+use maven_layout::RepoPath;
 use pyrsia_api_types::Problem;
 use pyrsia_digest::Sha256;
+use pyrsia_repository::GroupPattern;
 
+use crate::maven;
 use crate::problem::problem_response;
 use crate::router::BODY_LIMIT;
 
@@ -73,6 +76,20 @@ pub struct Reader {
     pub name: String,
     /// The password.
     pub token: Token,
+    /// The folders of the repository that are all that this reader gets; none: everything.
+    pub groups: Vec<GroupPattern>,
+}
+
+impl Reader {
+    fn may_read(&self, method: &Method, uri: &Uri) -> bool {
+        if self.groups.is_empty() {
+            return true;
+        }
+        let path = uri.path().strip_prefix(maven::PREFIX).map(|path| path.strip_suffix('/').unwrap_or(path));
+        // As the handler will decode it: what is not a path is nobody's.
+        let path = path.and_then(|path| RepoPath::from_url_path(path).ok());
+        is_read(method) && path.is_some_and(|path| self.groups.iter().any(|group| group.covers(&path)))
+    }
 }
 
 /// Why a request reaches no handler.
@@ -88,6 +105,8 @@ pub(crate) enum Refusal {
     NoToken,
     /// A reader who does not say who it is.
     NoReader,
+    /// A reader who asks for what others may read.
+    NotForReader,
 }
 
 /// The checks, in order. `Ok` for requests that may reach a handler.
@@ -104,9 +123,11 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Gu
     if changes_something(method, uri) && !with_token {
         return Err(Refusal::NoToken);
     }
-    match &config.readers {
-        Some(readers) if !with_token && !is_reader(headers, readers) => Err(Refusal::NoReader),
-        _ => Ok(()),
+    let Some(readers) = config.readers.as_ref().filter(|_| !with_token) else { return Ok(()) };
+    match reader(headers, readers) {
+        None => Err(Refusal::NoReader),
+        Some(reader) if !reader.may_read(method, uri) => Err(Refusal::NotForReader),
+        Some(_) => Ok(()),
     }
 }
 
@@ -192,17 +213,16 @@ fn shows_token(headers: &HeaderMap, token: &Token) -> bool {
 
 /// Basic authentication ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)). Every reader is compared with, so that the time
 /// tells nothing about names.
-fn is_reader(headers: &HeaderMap, readers: &[Reader]) -> bool {
-    let Some((scheme, shown)) = authorization(headers) else { return false };
+fn reader<'a>(headers: &HeaderMap, readers: &'a [Reader]) -> Option<&'a Reader> {
+    let (scheme, shown) = authorization(headers)?;
     if !scheme.eq_ignore_ascii_case("basic") {
-        return false;
+        return None;
     }
-    let Ok(shown) = base64::engine::general_purpose::STANDARD.decode(shown) else { return false };
-    let Some(colon) = shown.iter().position(|byte| *byte == b':') else { return false };
+    let shown = base64::engine::general_purpose::STANDARD.decode(shown).ok()?;
+    let colon = shown.iter().position(|byte| *byte == b':')?;
     let (name, secret) = (&shown[..colon], &shown[colon + 1..]);
-    readers
-        .iter()
-        .fold(false, |found, reader| (reader.token.matches(secret) & (reader.name.as_bytes() == name)) | found)
+    let is = |reader: &&Reader| reader.token.matches(secret) & (reader.name.as_bytes() == name);
+    readers.iter().fold(None, |found, reader| if is(&reader) { Some(reader) } else { found })
 }
 
 /// Scheme and credentials of the one `Authorization` header.
@@ -243,6 +263,8 @@ fn refuse(refusal: Refusal, method: &Method) -> Response {
             Problem::new("token-required", 401, "This call changes something and needs the node's token.")
                 .next("Send `Authorization: Bearer TOKEN`; the token is in a file of the node's data directory.")
         }
+        Refusal::NotForReader => Problem::new("not-for-reader", 403, "These credentials are for other groups.")
+            .next("The operator of this node names in `[[readers]]` what each reader may get."),
         Refusal::NoReader => Problem::new("credentials-required", 401, "This node answers to known readers only.")
             .next("Send the user name and token that its operator gave you (in Maven's settings.xml: a <server>)."),
     };
@@ -250,7 +272,7 @@ fn refuse(refusal: Refusal, method: &Method) -> Response {
     let scheme = match refusal {
         Refusal::NoToken => "Bearer",
         Refusal::NoReader => "Basic realm=\"pyrsia-maven\", charset=\"UTF-8\"",
-        Refusal::NoHost | Refusal::ForeignHost | Refusal::CrossSite => return response,
+        Refusal::NoHost | Refusal::ForeignHost | Refusal::CrossSite | Refusal::NotForReader => return response,
     };
     debug_assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static(scheme));

@@ -143,7 +143,11 @@ proptest::proptest! {
 
 #[test]
 fn readers_say_who_they_are() {
-    let reader = |name: &str, secret: &str| Reader { name: name.to_owned(), token: Token::new(secret).unwrap() };
+    let reader = |name: &str, secret: &str| Reader {
+        name: name.to_owned(),
+        token: Token::new(secret).unwrap(),
+        groups: Vec::new(),
+    };
     let (ci, dev) = ("c".repeat(32), "d".repeat(32));
     let config = GuardConfig { readers: Some(vec![reader("ci", &ci), reader("dev", &dev)]), ..config() };
     let asked = |method: Method, uri: &str, authorization: Option<String>| {
@@ -175,4 +179,41 @@ fn readers_say_who_they_are() {
     }
     assert_eq!(asked(Method::POST, "/api/v1/builds", basic(format!("ci:{ci}"))), Err(Refusal::NoToken), "readers read");
     assert_eq!(asked(Method::POST, "/api/v1/builds", Some(format!("Bearer {SECRET}"))), Ok(()));
+}
+
+#[test]
+fn a_reader_of_some_groups_gets_their_files_and_nothing_else() {
+    let secret = "s".repeat(32);
+    let groups = ["com.example.*", "org.acme"].map(|group| group.parse().unwrap()).to_vec();
+    let reader = Reader { name: "partner".to_owned(), token: Token::new(&secret).unwrap(), groups };
+    let config = GuardConfig { readers: Some(vec![reader]), ..config() };
+    let shown = base64::engine::general_purpose::STANDARD.encode(format!("partner:{secret}"));
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, "localhost".parse().unwrap());
+    headers.insert(header::AUTHORIZATION, format!("Basic {shown}").parse().unwrap());
+    let asked = |path: &str| check(&Method::GET, &path.parse().unwrap(), &headers, &config);
+    for path in [
+        "/maven2/com/example/lib/1.0/lib-1.0.jar",
+        "/maven2/com/example/deep/er/maven-metadata.xml",
+        "/maven2/c%6Fm/example/lib/1.0/lib-1.0.jar",
+        "/maven2/com/example/lib/",
+        "/maven2/org/acme/x/1/x-1.pom",
+    ] {
+        assert_eq!(asked(path), Ok(()), "{path}");
+    }
+    for path in [
+        "/maven2/com/examples/lib/1.0/lib-1.0.jar",
+        "/maven2/org/other/lib/1.0/lib-1.0.jar",
+        "/maven2/com/example/../../org/other/lib/1.0/lib-1.0.jar",
+        "/maven2/com/example/%2e%2e/%2e%2e/org/other/lib/1.0/lib-1.0.jar",
+        "/maven2//com/example/lib/1.0/lib-1.0.jar",
+        "/maven2/com/example",
+        "/maven2/archetype-catalog.xml",
+        "/maven2/",
+        "/",
+        "/api/v1/status",
+        "/log/checkpoint",
+    ] {
+        assert_eq!(asked(path), Err(Refusal::NotForReader), "{path}");
+    }
 }

@@ -19,7 +19,7 @@ use crate::problem::{NOSNIFF, SANDBOX, problem_response, repository_problem, wit
 use crate::router::Shared;
 
 /// Where the repository begins.
-const PREFIX: &str = "/maven2/";
+pub(crate) const PREFIX: &str = "/maven2/";
 
 /// `/maven2/` itself.
 pub(crate) async fn root(method: Method) -> Response {

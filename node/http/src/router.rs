@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{Response, header};
 use axum::routing::{any, get, post};
 use pyrsia_repository::Files;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::Predicate;
 
 use crate::hot::HotAnswers;
 use crate::view::{NodeControl, NodeView};
@@ -36,12 +40,27 @@ pub(crate) struct Shared {
     pub(crate) control: Arc<dyn NodeControl>,
 }
 
+/// What is compressed for clients that ask for it: pages and documents of more than a packet.
+///
+/// Never a file of the repository: JARs are compressed already, ranges and strong ETags are those of the bytes, and clients
+/// compare what arrives with checksums.
+#[derive(Clone, Copy)]
+struct Texts;
+
+/// Below this compressing is more work than sending, in bytes.
+const PACKET: u64 = 1024;
+
+impl Predicate for Texts {
+    fn should_compress<B: HttpBody>(&self, response: &Response<B>) -> bool {
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_text = kind.starts_with("text/") || kind.split(';').next().is_some_and(|kind| kind.ends_with("json"));
+        is_text && response.body().size_hint().lower() > PACKET && !response.headers().contains_key(header::ETAG)
+    }
+}
+
 /// All routes; the guards come before them.
 pub(crate) fn routes(hot: Arc<HotAnswers>, view: Arc<dyn NodeView>, control: Arc<dyn NodeControl>) -> Router {
-    Router::new()
-        .route("/maven2", any(maven::root))
-        .route("/maven2/", any(maven::root))
-        .route("/maven2/{*path}", any(maven::file))
+    let texts = Router::new()
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/builds", get(api::builds).post(api::submit_build))
         .route("/api/v1/builds/{id}", get(api::build))
@@ -66,6 +85,12 @@ pub(crate) fn routes(hot: Arc<HotAnswers>, view: Arc<dyn NodeView>, control: Arc
         .route("/release", get(pages::release))
         .route("/builds/{id}", get(pages::build))
         .route("/style.css", get(pages::style))
+        .layer(CompressionLayer::new().compress_when(Texts));
+    Router::new()
+        .route("/maven2", any(maven::root))
+        .route("/maven2/", any(maven::root))
+        .route("/maven2/{*path}", any(maven::file))
+        .merge(texts)
         .fallback(api::no_such_page)
         .method_not_allowed_fallback(api::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

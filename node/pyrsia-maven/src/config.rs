@@ -158,6 +158,9 @@ pub struct ReaderConfig {
     pub name: String,
     /// The file that holds the token, which is the password.
     pub token_file: PathBuf,
+    /// Groups whose files are all that this reader gets; none: everything that the node shows.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// Section `[policy]`.

@@ -1,6 +1,6 @@
 //! Policies, by group.
 
-use maven_layout::GroupId;
+use maven_layout::{GroupId, RepoPath};
 
 /// What may be handed out.
 ///
@@ -72,6 +72,13 @@ impl GroupPattern {
         self.0.is_none()
     }
 
+    /// Whether a path lies in the folder of such a group.
+    pub fn covers(&self, path: &RepoPath) -> bool {
+        let Some(group) = &self.0 else { return true };
+        let mut segments = path.segments();
+        group.as_str().split('.').all(|part| segments.next() == Some(part)) && segments.next().is_some()
+    }
+
     /// How specific the match is: the pattern's length, or `None` without a match.
     pub(crate) fn matches(&self, group: &GroupId) -> Option<usize> {
         match &self.0 {
@@ -120,6 +127,22 @@ mod tests {
 
     fn group(text: &str) -> GroupId {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_pattern_covers_the_folders_of_its_groups() {
+        let pattern: GroupPattern = "org.acme.*".parse().unwrap();
+        for (path, covered) in [
+            ("org/acme/lib/1.0/lib-1.0.jar", true),
+            ("org/acme/deep/lib/maven-metadata.xml", true),
+            ("org/acme", false),
+            ("org/acmes/lib/1.0/lib-1.0.jar", false),
+            ("org/other/acme/x", false),
+            ("archetype-catalog.xml", false),
+        ] {
+            assert_eq!(pattern.covers(&RepoPath::from_url_path(path).unwrap()), covered, "{path}");
+        }
+        assert!(GroupPattern::everything().covers(&RepoPath::from_url_path("archetype-catalog.xml").unwrap()));
     }
 
     #[test]

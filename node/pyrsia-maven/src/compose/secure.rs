@@ -1,10 +1,10 @@
 //! The second listener, with TLS and for known readers: how a node serves other machines.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use pyrsia_http::{GuardConfig, Reader, Tls, Token};
+use pyrsia_repository::GroupPattern;
 use tokio::net::TcpListener;
 
 use crate::config::{Config, ReaderConfig};
@@ -49,15 +49,19 @@ fn reader(config: &ReaderConfig) -> anyhow::Result<Reader> {
         "[[readers]] {:?}: a user name is not empty and has no colon",
         config.name
     );
-    Ok(Reader { name: config.name.clone(), token: Token::new(&text).with_context(about)? })
+    let groups = config.groups.iter().map(|group| group.parse::<GroupPattern>()).collect::<Result<Vec<_>, _>>();
+    Ok(Reader {
+        name: config.name.clone(),
+        token: Token::new(&text).with_context(about)?,
+        groups: groups.with_context(|| format!("[[readers]] {}", config.name))?,
+    })
 }
 
 fn certificate(config: &Config, data: &DataDir) -> anyhow::Result<Tls> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     match (&config.tls.certificate, &config.tls.key) {
         (Some(certificate), Some(key)) => {
             let files = || format!("{} and {}", certificate.display(), key.display());
-            Tls::new(&read(certificate)?, &read(key)?).with_context(files)
+            Tls::from_files(certificate, key).with_context(files)
         }
         (None, None) => generated(config, data),
         _ => bail!("`certificate` and `key` are there together or not at all"),
