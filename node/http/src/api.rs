@@ -41,7 +41,7 @@ pub(crate) fn harden(response: &mut Response) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
 }
 
-fn invalid(detail: impl Into<String>) -> ApiError {
+pub(crate) fn invalid(detail: impl Into<String>) -> ApiError {
     ApiError::new(Problem::new("invalid", 400, "The request makes no sense.").detail(detail))
 }
 

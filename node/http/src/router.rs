@@ -14,7 +14,7 @@ use tower_http::compression::predicate::Predicate;
 
 use crate::hot::HotAnswers;
 use crate::view::{NodeControl, NodeView};
-use crate::{api, log, maven, pages};
+use crate::{api, log, maven, pages, solr};
 
 /// Largest body of a request, in bytes.
 pub(crate) const BODY_LIMIT: usize = 256 * 1024;
@@ -78,6 +78,7 @@ pub(crate) fn routes(hot: Arc<HotAnswers>, view: Arc<dyn NodeView>, control: Arc
         .route("/api/v1/images/fetch", post(api::fetch_image))
         .route("/api/v1/withdrawals", post(api::withdraw))
         .route("/api/v1/blocks", post(api::block))
+        .route("/solrsearch/select", get(solr::select))
         .route("/log/checkpoint", get(log::checkpoint))
         .route("/log/tile/{*tile}", get(log::tile))
         .route("/", get(pages::home))

@@ -17,6 +17,7 @@ use pyrsia_repository::{Answer, Files, Provenance, RepositoryError, ServedFile};
 use crate::door::Door;
 use crate::guard::{GuardConfig, Token};
 use crate::router::App;
+use crate::solr::{FoundRelease, SearchPage, SearchQuery};
 use crate::view::{NodeControl, NodeView, ViewError};
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -176,6 +177,24 @@ impl NodeView for TableNode {
             peers: 0,
             warnings: vec![NASTY.into()],
         })
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        by_release: bool,
+        skip: u64,
+        max: u64,
+    ) -> Result<SearchPage, ViewError> {
+        self.calls.lock().unwrap().push(format!("search {:?} {by_release} {skip} {max}", query.words));
+        let found = FoundRelease {
+            coordinates: "org.acme:lib:1.0".parse().unwrap(),
+            versions: 3,
+            packaging: "jar".to_owned(),
+            first_seen: 7,
+            files: vec![".jar".to_owned(), ".pom".to_owned()],
+        };
+        Ok(SearchPage { total: 9, found: vec![found] })
     }
 
     async fn builds(&self, skip: u64, max: u64) -> Result<BuildList, ViewError> {

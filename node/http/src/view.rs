@@ -10,6 +10,8 @@ use pyrsia_api_types::{
 };
 use pyrsia_digest::Sha256;
 
+use crate::solr::{SearchPage, SearchQuery};
+
 /// Why a question or a call was not answered as asked. Texts are shown to people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ViewError {
@@ -73,6 +75,11 @@ pub trait NodeView: Send + Sync {
 
     /// Files with this digest that standing verdicts name; none is an answer too.
     async fn files(&self, sha256: &Sha256) -> Result<FileMatches, ViewError>;
+
+    /// Releases that this node has files of, or of an artifact that is named, that the ledger knows; `by_release`: all
+    /// versions, else the newest of each artifact. At most `max` after `skip`.
+    async fn search(&self, query: &SearchQuery, by_release: bool, skip: u64, max: u64)
+    -> Result<SearchPage, ViewError>;
 
     /// Leaves from `from` on, at most `max`. Beyond the end, waits up to `wait` for one.
     async fn log(&self, from: u64, max: u64, wait: Duration) -> Result<LogPage, ViewError>;

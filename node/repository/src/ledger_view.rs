@@ -100,8 +100,7 @@ impl LedgerView for State {
     }
 
     fn releases(&self, group: &GroupId, artifact: &ArtifactId) -> Vec<ReleaseFacts> {
-        self.verdicts()
-            .filter(|verdict| verdict.coordinates.group == *group && verdict.coordinates.artifact == *artifact)
+        self.verdicts_of(group, artifact)
             .map(|verdict| ReleaseFacts {
                 version: verdict.coordinates.version.clone(),
                 state: verdict.state.into(),

@@ -29,6 +29,18 @@ pub(crate) struct Schema {
     pub synchronous: &'static str,
     /// SQL that leads from version n (the position in the list) to n + 1. Released steps are never edited.
     pub migrations: &'static [&'static str],
+    /// When all of it is looked at before it is used.
+    pub whole_check: WholeCheck,
+}
+
+/// When every page of a database is read at the start (`PRAGMA quick_check`), which takes seconds for each gigabyte.
+///
+/// Damage that is found in use makes the next start look at all of it in any case.
+pub(crate) enum WholeCheck {
+    /// At every start.
+    Always,
+    /// While the file is no larger than this, in bytes.
+    UpTo(u64),
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -105,7 +117,18 @@ impl Database {
             let _ = reply.send(in_transaction(connection, work));
         });
         self.jobs.as_ref().ok_or(StoreError::Stopped)?.send(job).map_err(|_| StoreError::Stopped)?;
-        answer.recv().map_err(|_| StoreError::Stopped)?.map_err(|fault| fault.at(&self.path))
+        answer.recv().map_err(|_| StoreError::Stopped)?.map_err(|fault| self.told(fault))
+    }
+
+    /// The error for callers. Damage is noted, so that the next start looks at the whole file.
+    fn told(&self, fault: Fault) -> StoreError {
+        let error = fault.at(&self.path);
+        if matches!(error, StoreError::Corrupt { .. })
+            && let Err(failed) = fs::write(suspicion(&self.path), b"")
+        {
+            tracing::warn!(error = %failed, "damage was found and could not be noted");
+        }
+        error
     }
 
     /// Queues a transaction without waiting for it; false if the queue is full. Failures are logged only: for what
@@ -135,7 +158,7 @@ impl Database {
             snapshot.finish()?;
             Ok(value)
         })();
-        result.map_err(|fault: Fault| fault.at(&self.path))
+        result.map_err(|fault: Fault| self.told(fault))
     }
 }
 
@@ -171,12 +194,32 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Fa
     connection.pragma_update(None, "synchronous", schema.synchronous)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if health != "ok" {
-        return Err(Fault::Corrupt(health));
-    }
+    check_whole(&connection, path, schema)?;
     migrate(&mut connection, path, schema)?;
     Ok(connection)
+}
+
+/// The file beside a database that says that damage was found in use.
+fn suspicion(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".suspect");
+    name.into()
+}
+
+fn check_whole(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Fault> {
+    let suspicion = suspicion(path);
+    let suspect = suspicion.exists();
+    let size = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    match schema.whole_check {
+        WholeCheck::UpTo(most) if size > most && !suspect => return Ok(()),
+        WholeCheck::UpTo(_) | WholeCheck::Always => {}
+    }
+    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if suspect {
+        // Whatever comes of it, it is known now.
+        let _ = fs::remove_file(suspicion);
+    }
+    if health == "ok" { Ok(()) } else { Err(Fault::Corrupt(health)) }
 }
 
 /// Refuses the database of another program, before anything is written to it.

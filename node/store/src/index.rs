@@ -24,11 +24,11 @@ const MAX_ABSENT: i64 = 200_000;
 /// The index. Clones share it.
 #[derive(Clone)]
 pub struct IndexStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    db: Database,
+pub(crate) struct Inner {
+    pub(crate) db: Database,
     began_empty: bool,
     touched: Mutex<HashMap<RepoPath, u64>>,
 }
@@ -94,6 +94,14 @@ impl IndexStore {
     /// Errors of SQLite.
     pub fn put_file(&self, record: FileRecord) -> Result<(), StoreError> {
         self.inner.db.write(move |db| insert(db, &record))
+    }
+
+    /// Stores or replaces many files in one transaction.
+    ///
+    /// # Errors
+    /// Errors of SQLite; then none of them is stored.
+    pub fn put_files(&self, records: Vec<FileRecord>) -> Result<(), StoreError> {
+        self.inner.db.write(move |db| records.iter().try_for_each(|record| insert(db, record)))
     }
 
     /// Stores the file at a path unless the path has one: for files of a release, whose first seen bytes stay.
@@ -220,7 +228,7 @@ impl IndexStore {
     /// Errors of SQLite.
     pub fn totals(&self) -> Result<(u64, u64), StoreError> {
         self.inner.db.read(|db| {
-            let mut query = db.prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM files")?;
+            let mut query = db.prepare_cached("SELECT files, bytes FROM totals")?;
             let found = first(query.query([])?, |row| Ok((uint(row, 0)?, uint(row, 1)?)))?;
             Ok(found.unwrap_or_default())
         })

@@ -7,7 +7,7 @@ use pyrsia_digest::{FileDigests, KnownDigests, OtherDigests, Sha256};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use crate::database::Schema;
+use crate::database::{Schema, WholeCheck};
 use crate::error::Fault;
 use crate::index_types::FileRecord;
 use crate::values::{blake3, bound, first, int, md5, optional_uint, sha1, sha256, sha512, uint};
@@ -17,7 +17,8 @@ pub(crate) const INDEX: Schema = Schema {
     application_id: 0x5059_4958, // "PYIX"
     // Derived: a power cut may cost the last records, never the database.
     synchronous: "NORMAL",
-    migrations: &[VERSION_1, VERSION_2, VERSION_3],
+    migrations: &[VERSION_1, VERSION_2, VERSION_3, VERSION_4],
+    whole_check: WholeCheck::UpTo(64 << 20),
 };
 
 const VERSION_1: &str = "
@@ -96,6 +97,42 @@ CREATE TABLE superseded (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What search and status need, kept by triggers so that no way of changing `files` can forget it. An artifact whose last
+/// file is gone stays in the names and is not found, because it has no files.
+const VERSION_4: &str = "
+CREATE TABLE artifacts (
+    id          INTEGER PRIMARY KEY,
+    group_id    TEXT NOT NULL,
+    artifact_id TEXT NOT NULL,
+    UNIQUE (group_id, artifact_id)
+) STRICT;
+CREATE INDEX artifacts_by_name ON artifacts (artifact_id, group_id);
+CREATE VIRTUAL TABLE artifact_names USING fts5(name, content = '', columnsize = 0, prefix = '2 3');
+CREATE TRIGGER artifact_named AFTER INSERT ON artifacts BEGIN
+    INSERT INTO artifact_names (rowid, name) VALUES (new.id, new.group_id || ' ' || new.artifact_id);
+END;
+CREATE TABLE totals (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO totals SELECT 1, count(*), coalesce(sum(size), 0) FROM files;
+INSERT OR IGNORE INTO artifacts (group_id, artifact_id)
+    SELECT DISTINCT group_id, artifact_id FROM files WHERE group_id IS NOT NULL ORDER BY 1, 2;
+CREATE TRIGGER file_added AFTER INSERT ON files BEGIN
+    UPDATE totals SET files = files + 1, bytes = bytes + new.size;
+    INSERT OR IGNORE INTO artifacts (group_id, artifact_id) SELECT new.group_id, new.artifact_id
+        WHERE new.group_id IS NOT NULL;
+END;
+CREATE TRIGGER file_changed AFTER UPDATE OF size ON files BEGIN
+    UPDATE totals SET bytes = bytes + new.size - old.size;
+END;
+CREATE TRIGGER file_removed AFTER DELETE ON files BEGIN
+    UPDATE totals SET files = files - 1, bytes = bytes - old.size;
+END;
+CREATE INDEX files_by_sha1 ON files (sha1) WHERE sha1 IS NOT NULL;
+";
+
 pub(crate) const FILE_COLUMNS: &str =
     "path, size, md5, sha1, sha256, sha512, blake3, origin, verified_by, last_modified, first_seen, last_use";
 
@@ -113,9 +150,16 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
     let others = digests.others.as_ref();
     supersede(db, &record.path, Some(&digests.sha256))?;
     db.prepare_cached(
-        "INSERT OR REPLACE INTO files (path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3,
-                                       origin, verified_by, last_modified, first_seen, last_use)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        // Not `OR REPLACE`, which fires no trigger for the row that it removes.
+        "INSERT INTO files (path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3,
+                            origin, verified_by, last_modified, first_seen, last_use)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT (path) DO UPDATE SET
+            group_id = excluded.group_id, artifact_id = excluded.artifact_id, version = excluded.version,
+            size = excluded.size, md5 = excluded.md5, sha1 = excluded.sha1, sha256 = excluded.sha256,
+            sha512 = excluded.sha512, blake3 = excluded.blake3, origin = excluded.origin,
+            verified_by = excluded.verified_by, last_modified = excluded.last_modified,
+            first_seen = excluded.first_seen, last_use = excluded.last_use",
     )?
     .execute((
         record.path.as_str(),

@@ -1,12 +1,13 @@
 //! The tables of `ledger.db`.
 
-use crate::database::Schema;
+use crate::database::{Schema, WholeCheck};
 
 pub(crate) const LEDGER: Schema = Schema {
     file_name: "ledger.db",
     application_id: 0x5059_4c44, // "PYLD"
     synchronous: "FULL",
     migrations: &[VERSION_1, VERSION_2],
+    whole_check: WholeCheck::Always,
 };
 
 const VERSION_1: &str = "

@@ -32,6 +32,7 @@ mod ledger;
 mod ledger_records;
 mod ledger_schema;
 mod ledger_types;
+mod search;
 mod values;
 
 pub use error::StoreError;
@@ -39,3 +40,4 @@ pub use index::IndexStore;
 pub use index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};
 pub use ledger::{LedgerStore, MAX_ROWS};
 pub use ledger_types::{Appended, BlockRecord, Head, KeyedBytes, LeafRecord, StoredBlock};
+pub use search::{ArtifactFilter, COUNTED, Found, ReleaseFile};

@@ -1,6 +1,10 @@
 //! What can be read from the state.
 
-use maven_layout::{Coordinates, GroupId, PathKind, RepoPath};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+use maven_layout::{ArtifactId, Coordinates, GroupId, PathKind, RepoPath, Version};
 use pyrsia_digest::Sha256;
 use serde::Serialize;
 
@@ -19,6 +23,56 @@ pub struct ImageRecord {
     pub serial: u32,
     /// Whether requests may name it.
     pub allowed: bool,
+}
+
+/// A place in the order of coordinates.
+trait Place {
+    /// The version is `None` for the place before all versions: there is no least version in Maven's order.
+    fn parts(&self) -> (&GroupId, &ArtifactId, Option<&Version>);
+}
+
+/// Before the first version of an artifact.
+struct Before<'a> {
+    group: &'a GroupId,
+    artifact: &'a ArtifactId,
+}
+
+impl Place for Before<'_> {
+    fn parts(&self) -> (&GroupId, &ArtifactId, Option<&Version>) {
+        (self.group, self.artifact, None)
+    }
+}
+
+impl Place for Coordinates {
+    fn parts(&self) -> (&GroupId, &ArtifactId, Option<&Version>) {
+        (&self.group, &self.artifact, Some(&self.version))
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn Place + '_ {}
+
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl<'a> Borrow<dyn Place + 'a> for Coordinates {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
 }
 
 impl State {
@@ -80,6 +134,20 @@ impl State {
     /// All standing verdicts, by coordinates.
     pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
         self.standing.values().map(|standing| standing.verdict.as_ref())
+    }
+
+    /// The standing verdicts on the releases of an artifact, by version; as cheap among millions as among a few.
+    pub fn verdicts_of<'a>(
+        &'a self,
+        group: &'a GroupId,
+        artifact: &'a ArtifactId,
+    ) -> impl Iterator<Item = &'a Verdict> + 'a {
+        let begin = Before { group, artifact };
+        let from: &dyn Place = &begin;
+        self.standing
+            .range::<dyn Place + '_, _>((Bound::Included(from), Bound::Unbounded))
+            .take_while(move |(of, _)| of.group == *group && of.artifact == *artifact)
+            .map(|(_, standing)| standing.verdict.as_ref())
     }
 
     /// The strongest verdict on the file at a path that was found and not withdrawn.

@@ -3,6 +3,7 @@
 mod condition;
 mod control;
 mod peers;
+mod search;
 mod story;
 mod view;
 

@@ -9,13 +9,13 @@ use pyrsia_api_types::{
     NetworkStatus, PeerList, RepositoryStatus, Status, StorageStatus,
 };
 use pyrsia_digest::Sha256;
-use pyrsia_http::{NodeView, ViewError};
+use pyrsia_http::{NodeView, SearchPage, SearchQuery, ViewError};
 use pyrsia_ledger::{RoundState, Stage};
 use pyrsia_network::PeerName;
 use pyrsia_rebuilds::BoardBuild;
 use pyrsia_replica::ReceiptUnavailable;
 
-use super::{Builds, NodeService, internal, story};
+use super::{Builds, NodeService, internal, search, story};
 use crate::peering::remote_builds::RemoteBuilds;
 
 /// How long a receipt waits for the certificate of a verdict that has just been logged.
@@ -163,6 +163,18 @@ impl NodeView for NodeService {
             hits.map(|file| FileMatch { gav: verdict.coordinates.to_string(), name: file.name.clone() })
         });
         Ok(FileMatches { files: named.take(100).collect() })
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        by_release: bool,
+        skip: u64,
+        max: u64,
+    ) -> Result<SearchPage, ViewError> {
+        let (state, query) = (self.replica.state(), query.clone());
+        let found = self.index.run(move |index| search::search(index, &state, &query, by_release, skip, max));
+        found.await.map_err(internal)
     }
 
     async fn log(&self, from: u64, max: u64, wait: Duration) -> Result<LogPage, ViewError> {
