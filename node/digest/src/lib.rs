@@ -10,10 +10,12 @@
 //!
 //! What is not here: trees over digests (`pyrsia-merkle`), files, clocks.
 
+mod collision;
 mod hasher;
 mod known;
 mod types;
 
+pub use collision::CollisionHasher;
 pub use hasher::{FileDigests, MultiHasher};
 pub use known::{KnownDigests, NameHasher, OtherDigests};
 pub use types::{Blake3, ChecksumAlgorithm, Md5, ParseDigestError, Sha1, Sha256, Sha512};

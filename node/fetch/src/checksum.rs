@@ -7,7 +7,7 @@ use pyrsia_blobs::Mismatch;
 use pyrsia_digest::KnownDigests;
 
 /// Largest checksum file, in bytes.
-pub(crate) const MAX_CHECKSUM_BYTES: u64 = 4096;
+pub const MAX_CHECKSUM_BYTES: u64 = 4096;
 
 /// What a file's bytes were verified against.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub(crate) fn header(algorithm: ChecksumAlgorithm) -> &'static str {
 
 /// Finds the checksum in the text of a checksum file, as lower-case hexadecimal: alone, before a file name, or after
 /// one (`file: ab...`, `SHA1(file)= ab...`). A word of another length is not one.
-pub(crate) fn parse(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<String> {
+pub fn parse(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<String> {
     let digits = match algorithm {
         ChecksumAlgorithm::Md5 => 32,
         ChecksumAlgorithm::Sha1 => 40,

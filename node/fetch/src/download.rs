@@ -131,7 +131,11 @@ impl HttpOrigin {
         join_all(files).await.into_iter().collect()
     }
 
-    async fn checksum_file(&self, path: &RepoPath, algorithm: ChecksumAlgorithm) -> Result<Claim, FetchError> {
+    pub(crate) async fn checksum_file(
+        &self,
+        path: &RepoPath,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Claim, FetchError> {
         let address = format!("{}.{}", path.to_url_path(), algorithm.extension());
         let mut answer = match self.get(&address).await {
             Ok(Some(answer)) => answer,
@@ -184,7 +188,7 @@ fn verify(download: &Download, expected: &Expected) -> Result<ChecksumReport, Fe
     }
 }
 
-fn claims_of(headers: &HeaderMap) -> Vec<(ChecksumAlgorithm, ChecksumSource, Claim)> {
+pub(crate) fn claims_of(headers: &HeaderMap) -> Vec<(ChecksumAlgorithm, ChecksumSource, Claim)> {
     let claim = |algorithm: ChecksumAlgorithm| {
         // A header that holds no checksum is as good as none: the file is asked for.
         let says = checksum::parse(algorithm, text(headers, checksum::header(algorithm))?.as_bytes())?;

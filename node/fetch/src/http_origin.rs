@@ -10,13 +10,13 @@ use bytes::Bytes;
 use maven_layout::RepoPath;
 use pyrsia_blobs::{BlobStore, Expected};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, Method, Response, redirect};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
 use crate::address::{base_address, follow, shown};
-use crate::origin::{Origin, OriginAnswer};
+use crate::origin::{Described, Origin, OriginAnswer};
 use crate::retry::parse_retry_after;
 use crate::{FetchError, HttpConfig};
 
@@ -74,13 +74,22 @@ impl HttpOrigin {
 
     /// Sends one request and looks at the head of the answer; `None` is 404 or 410.
     pub(crate) async fn get(&self, path: &str) -> Result<Option<Answer<'_>>, FetchError> {
+        self.send(Method::GET, path).await
+    }
+
+    /// [`HttpOrigin::get`] without a body.
+    pub(crate) async fn head(&self, path: &str) -> Result<Option<Answer<'_>>, FetchError> {
+        self.send(Method::HEAD, path).await
+    }
+
+    async fn send(&self, method: Method, path: &str) -> Result<Option<Answer<'_>>, FetchError> {
         let url = self.shown_address(path);
         // The semaphore is never closed; were it, the request would just not be counted.
         let closed = |_| FetchError::Client { reason: "the client is shutting down".to_owned() };
         let permit = self.permits.acquire().await.map_err(closed)?;
         self.wait_for_pause(&url).await?;
         let idle = self.config.idle_timeout();
-        let sent = timeout(idle, self.client.get(self.address(path)).send()).await;
+        let sent = timeout(idle, self.client.request(method, self.address(path)).send()).await;
         let response = match sent {
             Err(_) => return Err(FetchError::Idle { url, idle }),
             Ok(Err(error)) if error.is_redirect() => {
@@ -185,6 +194,13 @@ impl Origin for HttpOrigin {
     async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError> {
         let total = self.config.total_timeout();
         timeout(total, self.fetch_verified(path, expected, blobs))
+            .await
+            .unwrap_or_else(|_| Err(FetchError::Timeout { url: self.shown_address(&path.to_url_path()), total }))
+    }
+
+    async fn describe(&self, path: &RepoPath) -> Result<Described, FetchError> {
+        let total = self.config.total_timeout();
+        timeout(total, self.described(path))
             .await
             .unwrap_or_else(|_| Err(FetchError::Timeout { url: self.shown_address(&path.to_url_path()), total }))
     }

@@ -448,3 +448,34 @@ fn the_configuration_refuses_what_it_does_not_know() {
     assert_eq!(known, HttpConfig { max_retries: 1, ..HttpConfig::default() });
     assert!(serde_json::from_str::<HttpConfig>(r#"{"max_retrys": 1}"#).is_err());
 }
+
+#[tokio::test]
+async fn a_file_is_described_without_its_bytes() {
+    let scene = Scene::new().await;
+    let digests = FileDigests::of(BYTES);
+    let sha1 = (ChecksumAlgorithm::Sha1, digests.checksum(ChecksumAlgorithm::Sha1));
+    let origin = scene.origin(quick());
+    let described = async |path: &str| origin.describe(&path.parse().unwrap()).await;
+    // By its checksum files, up to the first one.
+    scene.publish(JAR, BYTES);
+    let expected = Described::File { checksums: vec![sha1.clone()], last_modified: None };
+    assert_eq!(described(JAR).await.unwrap(), expected);
+    // By headers, and then no file is asked for. MD5 alone says nothing.
+    let headed = "org/acme/lib/1.0/headed.jar";
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    scene.server.on(headed, [Reply::ok(BYTES).header("x-checksum-sha1", sha1.1.clone()).header("last-modified", date)]);
+    let expected = Described::File { checksums: vec![sha1.clone()], last_modified: Some(784_111_777) };
+    assert_eq!(described(headed).await.unwrap(), expected);
+    let weak = "org/acme/lib/1.0/weak.jar";
+    let md5 = (ChecksumAlgorithm::Md5, digests.checksum(ChecksumAlgorithm::Md5));
+    scene.server.on(weak, [Reply::ok(BYTES).header("x-checksum-md5", md5.1.clone())]);
+    scene.server.on(&format!("{weak}.sha256"), [Reply::ok(digests.checksum(ChecksumAlgorithm::Sha256))]);
+    let sha256 = (ChecksumAlgorithm::Sha256, digests.checksum(ChecksumAlgorithm::Sha256));
+    let expected = Described::File { checksums: vec![md5, sha256], last_modified: None };
+    assert_eq!(described(weak).await.unwrap(), expected);
+    assert_eq!(described("org/acme/lib/1.0/absent.jar").await.unwrap(), Described::Absent);
+    let down = "org/acme/lib/1.0/down.jar";
+    scene.server.on(down, [Reply::status(403)]);
+    assert!(matches!(described(down).await, Err(FetchError::Denied { .. })));
+    scene.assert_nothing_stored();
+}

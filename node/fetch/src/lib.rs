@@ -22,6 +22,7 @@
 mod address;
 mod checksum;
 mod config;
+mod describe;
 mod download;
 mod error;
 mod find;
@@ -32,10 +33,10 @@ mod retry;
 #[cfg(test)]
 mod test_server;
 
-pub use checksum::{ChecksumReport, ChecksumSource};
+pub use checksum::{ChecksumReport, ChecksumSource, MAX_CHECKSUM_BYTES, parse as parse_checksum};
 pub use config::HttpConfig;
 pub use error::FetchError;
 pub use find::{FindConfig, FindError, FoundUpstream, find_central};
 pub use flight::{Interrupted, SingleFlight};
 pub use http_origin::HttpOrigin;
-pub use origin::{Offline, Origin, OriginAnswer};
+pub use origin::{Described, Offline, Origin, OriginAnswer};

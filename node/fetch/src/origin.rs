@@ -1,7 +1,7 @@
 //! Where files come from.
 
 use async_trait::async_trait;
-use maven_layout::RepoPath;
+use maven_layout::{ChecksumAlgorithm, RepoPath};
 use pyrsia_blobs::{BlobStore, Expected, StoredBlob};
 
 use crate::{ChecksumReport, FetchError};
@@ -21,6 +21,19 @@ pub trait Origin: Send + Sync {
     /// # Errors
     /// [`FetchError`]. That the origin does not have the file is no error.
     async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError>;
+
+    /// What the origin says of a file, without its bytes. Most have nothing to say.
+    ///
+    /// # Errors
+    /// [`FetchError`]. That the origin does not have the file is no error.
+    async fn describe(&self, _path: &RepoPath) -> Result<Described, FetchError> {
+        Ok(Described::File { checksums: Vec::new(), last_modified: None })
+    }
+
+    /// Whether it may have files that are not here. What is here is all there is if this is false for every origin.
+    fn may_have_more(&self) -> bool {
+        true
+    }
 }
 
 /// Stands for all origins while none may be asked. **It knows nothing, so nothing is absent on its account.**
@@ -35,6 +48,28 @@ impl Origin for Offline {
     async fn fetch(&self, path: &RepoPath, _: &Expected, _: &BlobStore) -> Result<OriginAnswer, FetchError> {
         Err(FetchError::Offline { path: path.to_string() })
     }
+
+    async fn describe(&self, path: &RepoPath) -> Result<Described, FetchError> {
+        Err(FetchError::Offline { path: path.to_string() })
+    }
+
+    fn may_have_more(&self) -> bool {
+        false
+    }
+}
+
+/// What an origin says of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Described {
+    /// It has the file.
+    File {
+        /// Its checksums in lower-case hexadecimal, the ones that it has told.
+        checksums: Vec<(ChecksumAlgorithm, String)>,
+        /// When the origin says it was changed, seconds since 1970.
+        last_modified: Option<u64>,
+    },
+    /// The origin says that it has no such file.
+    Absent,
 }
 
 /// What an origin has at a path.
