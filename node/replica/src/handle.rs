@@ -16,6 +16,7 @@ use crate::error::ReplicaError;
 use crate::orderer::{Orderer, SubmitError};
 use crate::outcomes::{Outcomes, SubmissionOutcome};
 use crate::receipt::{self, ReceiptUnavailable, parse_certificate};
+use crate::room::{PAUSE, insist};
 use crate::signing::{Certified, Observed, Signing, SigningStatus};
 use crate::sync::{self, BlocksAnswer, BlocksRequest};
 use crate::word::Word;
@@ -164,7 +165,7 @@ impl ReplicaHandle {
             .inner
             .store
             .run(move |store| {
-                let observed = inner.signing.observe(store, &inner.chain(), &word)?;
+                let observed = insist(PAUSE, || inner.signing.observe(store, &inner.chain(), &word))?;
                 inner.announce();
                 Ok(observed)
             })

@@ -11,6 +11,7 @@
 //! - opening replays every stored entry through the rules and compares each block with what is stored: a database that
 //!   the rules do not reproduce is refused;
 //! - refused entries are no leaves, but they are part of the batch's digest, so all members refuse the same ones;
+//! - a full disk is waited out: no batch is passed over, and nothing is half stored;
 //! - an authority that finds a quorum of others signing another log stops signing, says so, and stays stopped after a
 //!   restart.
 //!
@@ -30,6 +31,7 @@ mod orderer;
 mod outcomes;
 mod receipt;
 mod replica;
+mod room;
 mod signing;
 mod sync;
 #[cfg(test)]

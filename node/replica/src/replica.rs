@@ -11,6 +11,7 @@ use crate::error::ReplicaError;
 use crate::handle::{Inner, ReplicaHandle};
 use crate::orderer::OrderedBatch;
 use crate::outcomes::SubmissionOutcome;
+use crate::room::{PAUSE, insist};
 use crate::signing::Signing;
 use crate::sync::Piece;
 
@@ -168,8 +169,11 @@ impl Replica {
     pub(crate) fn persist(&self, batch: &OrderedBatch, step: &mut Step) -> Result<(), ReplicaError> {
         let store = &self.inner.store;
         let stored = match step.record.take() {
-            Some(record) => store.append_block(record),
-            None => store.append_empty_batch(batch.session, batch.index, batch_digest(batch)),
+            Some(record) => insist(PAUSE, || store.append_block(record.clone())),
+            None => {
+                let digest = batch_digest(batch);
+                insist(PAUSE, || store.append_empty_batch(batch.session, batch.index, digest))
+            }
         };
         match stored {
             Ok(_) => Ok(()),
@@ -181,7 +185,7 @@ impl Replica {
     }
 
     pub(crate) fn sign(&self, step: &Step) -> Result<(), ReplicaError> {
-        Ok(self.inner.signing.sign_stored(&self.inner.store, &step.chain)?)
+        Ok(insist(PAUSE, || self.inner.signing.sign_stored(&self.inner.store, &step.chain))?)
     }
 
     pub(crate) fn publish(&self, step: Step) {

@@ -14,6 +14,7 @@ use crate::error::ReplicaError;
 use crate::orderer::OrderedBatch;
 use crate::outcomes::SubmissionOutcome;
 use crate::replica::Replica;
+use crate::room::{PAUSE, insist};
 use crate::signing::head_at;
 use crate::word::{Head, blocks_network};
 
@@ -146,13 +147,13 @@ impl Replica {
         };
         let blocks = prepared.records.len() as u64;
         for record in prepared.records {
-            store.append_block(record)?;
+            insist(PAUSE, || store.append_block(record.clone()))?;
         }
         let signing = &self.inner.signing;
         if authentic.log.checkpoint.size <= prepared.chain.frontier.size() {
-            signing.adopt(store, authentic.committee, &authentic.log, authentic.block.as_ref())?;
+            insist(PAUSE, || signing.adopt(store, authentic.committee, &authentic.log, authentic.block.as_ref()))?;
         }
-        signing.sign_stored(store, &prepared.chain)?;
+        insist(PAUSE, || signing.sign_stored(store, &prepared.chain))?;
         let taken = taken(&prepared.chain, blocks, answer);
         self.publish(Step { chain: prepared.chain, record: None, outcomes: prepared.outcomes });
         Ok(Ok(taken))
