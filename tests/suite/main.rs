@@ -20,6 +20,7 @@ mod holes_answers;
 mod holes_crowds;
 mod holes_wire;
 mod holes_xml;
+mod listings;
 mod mirror;
 mod more_clients;
 mod plain_node;

@@ -22,6 +22,7 @@ mod door;
 mod file_body;
 mod guard;
 mod hot;
+mod listing;
 mod log;
 mod maven;
 mod pages;

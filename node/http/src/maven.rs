@@ -14,6 +14,7 @@ use pyrsia_repository::{Answer, ServedFile};
 
 use crate::file_body::{self, BodyError};
 use crate::hot::{HotAnswers, SMALL, respond};
+use crate::listing;
 use crate::prepared::Prepared;
 use crate::problem::{NOSNIFF, SANDBOX, problem_response, repository_problem, withheld_problem};
 use crate::router::Shared;
@@ -22,17 +23,11 @@ use crate::router::Shared;
 pub(crate) const PREFIX: &str = "/maven2/";
 
 /// `/maven2/` itself.
-pub(crate) async fn root(method: Method) -> Response {
+pub(crate) async fn root(State(shared): State<Shared>, method: Method) -> Response {
     if let Some(refusal) = refuse_writing(&method, PREFIX) {
         return refusal;
     }
-    let text = "This is a Maven repository. `/setup` on this server shows how to use it.\n";
-    let mut response = Response::new(Body::from(text));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    response
+    listing::folder(shared.hot.files(), None, method == Method::HEAD).await
 }
 
 /// A file of the repository.
@@ -52,10 +47,10 @@ pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri,
             return problem_response(&problem.detail(error.to_string()), head);
         }
     };
-    if folder {
-        return absent(&path, head);
-    }
     let hot = &shared.hot;
+    if folder {
+        return listing::folder(hot.files(), Some(&path), head).await;
+    }
     // Before the file is asked for: what the ledger says next is not yet in the answer.
     let version = hot.files().version();
     let mut answer = hot.files().get(&path).await;

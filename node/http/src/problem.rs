@@ -96,7 +96,13 @@ pub(crate) fn repository_problem(error: &RepositoryError) -> Problem {
             Problem::new("bytes-missing", 503, "The file is recorded, but its bytes cannot be had at present.")
                 .next("Try again later; `pyrsia-maven peers` shows whom this node can ask.")
         }
-        RepositoryError::Local { .. } => {
+        // Not 503: clients would try the same again at once, and again.
+        RepositoryError::NoRoom { .. } => {
+            tracing::error!(error.message = %error, "the disk is full");
+            Problem::new("no-room", 507, "This node's disk is full: nothing further can be stored.")
+                .next("Make room on the node's disk; it goes on by itself. What it has is served meanwhile.")
+        }
+        RepositoryError::Local { .. } | RepositoryError::Folder { .. } => {
             tracing::error!(error.message = %error, "cannot serve from the store");
             Problem::new("local", 500, "This node's store failed.")
                 .next("See the log of the node; `pyrsia-maven doctor` checks what it needs.")

@@ -1,10 +1,18 @@
 //! The ledger of a command that has none: `rebuild` works without a network.
 
-use maven_layout::{ArtifactId, Coordinates, GroupId};
-use pyrsia_repository::{FileFacts, LedgerView, ReleaseFacts};
+use std::sync::Arc;
+
+use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath};
+use pyrsia_repository::{FileFacts, LedgerSource, LedgerView, ReleaseFacts};
 
 /// Knows nothing, so everything is what upstream says.
 pub struct NoLedger;
+
+impl LedgerSource for NoLedger {
+    fn view(&self) -> Arc<dyn LedgerView> {
+        Arc::new(NoLedger)
+    }
+}
 
 impl LedgerView for NoLedger {
     fn version(&self) -> u64 {
@@ -24,6 +32,9 @@ impl LedgerView for NoLedger {
     }
 
     fn releases(&self, _group: &GroupId, _artifact: &ArtifactId) -> Vec<ReleaseFacts> {
+        Vec::new()
+    }
+    fn below(&self, _folder: Option<&RepoPath>) -> Vec<RepoPath> {
         Vec::new()
     }
 }

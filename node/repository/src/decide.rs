@@ -42,6 +42,8 @@ pub enum Decision {
     },
     /// A `maven-metadata.xml`.
     Metadata(MetadataPlan),
+    /// The list of what can be served, if that is known.
+    Prefixes,
 }
 
 /// How to make a `maven-metadata.xml`.
@@ -178,7 +180,7 @@ fn metadata(level: MetadataLevel, policies: &Policies, ledger: &dyn LedgerView) 
 fn other(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) -> Decision {
     // The list of what a repository can serve is never another repository's list.
     if path.as_str() == prefixes::PATH {
-        return Decision::Absent;
+        return Decision::Prefixes;
     }
     if looks_like_a_folder(path.file_name()) {
         return Decision::Absent;

@@ -14,6 +14,7 @@ fn at(path: &str, policy: Policy, ledger: &TestLedger) -> Decision {
 fn short(decision: &Decision) -> String {
     match decision {
         Decision::Absent => "absent".to_owned(),
+        Decision::Prefixes => "prefixes".to_owned(),
         Decision::Withhold(withheld) => format!("withhold {}", withheld.reason.as_str()),
         Decision::WithholdUnlessAbsent(withheld) => format!("probe {}", withheld.reason.as_str()),
         Decision::Exactly { provenance, ask_upstream, .. } => {
@@ -174,7 +175,7 @@ fn other_paths() {
         ("org/acme/lib/1.0-SNAPSHOT/maven-metadata.xml", "changing", Some("probe unverified")),
         ("archetype-catalog.xml", "changing", Some("probe unverified")),
         (".index/nexus-maven-repository-index.gz", "changing", Some("probe unverified")),
-        (".meta/prefixes.txt", "absent", None),
+        (".meta/prefixes.txt", "prefixes", None),
         ("org/acme/lib/1.0", "absent", None),
         ("org/acme/lib/1.0-rc1", "absent", None),
         ("org/acme/lib", "absent", None),

@@ -64,6 +64,9 @@ pub trait LedgerView: Send + Sync {
 
     /// The releases of an artifact that have a standing verdict, in any order.
     fn releases(&self, group: &GroupId, artifact: &ArtifactId) -> Vec<ReleaseFacts>;
+
+    /// The files below a folder (none: all) of which a standing verdict names the bytes, in any order.
+    fn below(&self, folder: Option<&RepoPath>) -> Vec<RepoPath>;
 }
 
 /// Something that has the newest view at any time.
@@ -112,6 +115,25 @@ impl LedgerView for State {
             })
             .collect()
     }
+
+    fn below(&self, folder: Option<&RepoPath>) -> Vec<RepoPath> {
+        let mut found = Vec::new();
+        for verdict in self.verdicts() {
+            let release = verdict.coordinates.dir();
+            let inside = is_below(&format!("{release}/"), folder);
+            if inside {
+                let named = verdict.files.iter().filter(|file| file.sha256.is_some());
+                found.extend(named.filter_map(|file| format!("{release}/{}", file.name).parse().ok()));
+            }
+        }
+        found
+    }
+}
+
+/// Whether a path lies below a folder, or would if it were one; none: the whole repository.
+pub(crate) fn is_below(path: &str, folder: Option<&RepoPath>) -> bool {
+    let Some(folder) = folder else { return true };
+    path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn facts(file: &FileVerdict, self_verified: bool) -> FileFacts {

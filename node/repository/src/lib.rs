@@ -17,11 +17,14 @@
 //! What is not here: an HTTP server, an HTTP client, SQL; the decision what is *true* (that is the ledger's).
 
 mod ahead;
+mod adopt;
 mod answer;
 mod content_type;
 mod decide;
 mod error;
+mod folders;
 mod ledger_view;
+mod listing;
 mod local;
 mod policy;
 mod remote;
@@ -32,11 +35,13 @@ mod service;
 mod test_ledger;
 
 pub use ahead::ReadAhead;
+pub use adopt::{Adoption, IMPORT, Offered, Refusal, is_of_release};
 pub use answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
 pub use content_type::content_type;
 pub use decide::{Decision, MetadataPlan, decide};
 pub use error::RepositoryError;
 pub use ledger_view::{FileFacts, FileState, LedgerSource, LedgerView, ReleaseFacts};
+pub use listing::{Listing, MAX_ENTRIES};
 pub use policy::{GroupPattern, PatternError, Policies, Policy};
 pub use render::{Rendered, render};
 pub use routing::Route;
@@ -50,6 +55,14 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// [`RepositoryError`]; never for a file that is merely absent.
     async fn get(&self, path: &maven_layout::RepoPath) -> Result<Answer, RepositoryError>;
+
+    /// What a folder shows, without the slash at its end; none: the whole repository. Without an entry the folder is absent.
+    ///
+    /// # Errors
+    /// [`RepositoryError`].
+    async fn list(&self, _folder: Option<&maven_layout::RepoPath>) -> Result<Listing, RepositoryError> {
+        Ok(Listing::default())
+    }
 
     /// Changes whenever the ledger does. Between two calls that give the same number, an [`Answer`] that is immutable
     /// stays as it was.

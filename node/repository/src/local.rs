@@ -11,7 +11,7 @@ use pyrsia_fetch::SingleFlight;
 use pyrsia_store::{FileRecord, IndexStore, Pinned, QuarantineRecord, StoreError};
 use tokio::sync::Semaphore;
 
-use crate::error::RepositoryError;
+use crate::error::{Failure, RepositoryError};
 
 /// Blobs remembered as hashed since the start; beyond it the memory begins anew.
 const HASHED: usize = 100_000;
@@ -50,6 +50,10 @@ impl Local {
 
     pub(crate) fn blobs(&self) -> &BlobStore {
         &self.blobs
+    }
+
+    pub(crate) fn index(&self) -> &IndexStore {
+        &self.index
     }
 
     pub(crate) fn has(&self, sha256: &Sha256) -> bool {
@@ -132,7 +136,7 @@ impl Local {
                 self.remember(*sha256);
                 // A node that was stopped before it had computed them.
                 if let (Some(KnownDigests { others: None, .. }), Some(all)) = (known, digests.all()) {
-                    self.index.complete(all).map_err(|error| local(path, &error))?;
+                    RepositoryError::spare(self.index.complete(all).map_err(|error| local(path, &error)))?;
                 }
                 Ok(Some(digests))
             }
@@ -159,7 +163,7 @@ impl Local {
                 Err(error) => return Err(local(&of, &error)),
             };
             let all = digests.clone();
-            here.run(&of, move |index| index.complete(all)).await?;
+            RepositoryError::spare(here.run(&of, move |index| index.complete(all)).await)?;
             Ok(digests)
         };
         self.completing.run(sha256, call).await.map_err(|error| local(path, &error))?
@@ -258,6 +262,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| local(path, &error))
 }
 
-fn local(path: &RepoPath, error: &dyn std::fmt::Display) -> RepositoryError {
-    RepositoryError::Local { path: path.clone(), detail: error.to_string() }
+fn local(path: &RepoPath, error: &dyn Failure) -> RepositoryError {
+    RepositoryError::local(path, error)
 }

@@ -68,6 +68,10 @@ impl GroupPattern {
         Self(None)
     }
 
+    pub(crate) fn group(&self) -> Option<&GroupId> {
+        self.0.as_ref()
+    }
+
     pub(crate) fn is_everything(&self) -> bool {
         self.0.is_none()
     }

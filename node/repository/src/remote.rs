@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use maven_layout::{RepoPath, metadata};
+use maven_layout::{GroupId, RepoPath, metadata};
 use pyrsia_blobs::{Expected, StoredBlob};
 use pyrsia_digest::Sha256;
 use pyrsia_fetch::{FetchError, Origin, OriginAnswer, SingleFlight};
@@ -147,6 +147,23 @@ impl Remote {
     /// Whether there is anybody to ask for what the ledger names.
     pub(crate) fn has_peers(&self) -> bool {
         self.task.peers.is_some()
+    }
+
+    /// The groups that upstreams may be asked for; none if one of them may be asked for any group.
+    pub(crate) fn asked_for(&self) -> Option<Vec<GroupId>> {
+        let asked = self.task.upstreams.iter().filter(|upstream| upstream.origin.may_have_more());
+        let named: Option<Vec<Vec<GroupId>>> = asked.map(|upstream| upstream.route.named()).collect();
+        named.map(|named| named.concat())
+    }
+
+    /// Whether some upstream that is asked for a path may have more than what is here.
+    pub(crate) fn may_have_more(&self, path: &RepoPath) -> bool {
+        self.task.origins(path).iter().any(|origin| origin.may_have_more())
+    }
+
+    /// Who may be asked for a path, in order.
+    pub(crate) fn origins(&self, path: &RepoPath) -> Vec<&dyn Origin> {
+        self.task.origins(path)
     }
 
     /// Gets the bytes with this digest from peers. None when no peer gives them, for whatever reason: peers owe nothing.
@@ -416,7 +433,7 @@ impl Task {
 
     async fn note_absent(&self, path: &RepoPath, ttl_s: u64) -> Result<(), RepositoryError> {
         let now = (self.clock)();
-        self.local.put_absent(path, now, now.saturating_add(ttl_s)).await
+        RepositoryError::spare(self.local.put_absent(path, now, now.saturating_add(ttl_s)).await)
     }
 
     async fn set_aside(
@@ -443,6 +460,10 @@ fn remember<K: std::hash::Hash + Eq>(times: &Mutex<HashMap<K, u64>>, key: K, tim
 }
 
 fn failed(path: &RepoPath, failures: &[FetchError]) -> RepositoryError {
+    // Of an upstream that failed as well nothing could be stored either.
+    if let Some(FetchError::Store(error)) = failures.iter().find(|error| matches!(error, FetchError::Store(_))) {
+        return RepositoryError::local(path, error);
+    }
     let timed_out = failures.iter().all(|error| matches!(error, FetchError::Idle { .. } | FetchError::Timeout { .. }));
     let detail: Vec<String> = failures.iter().map(ToString::to_string).collect();
     upstream(path, detail.join("; "), timed_out)

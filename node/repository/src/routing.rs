@@ -30,6 +30,11 @@ impl Route {
         Self { include, exclude }
     }
 
+    /// The groups that the patterns name, or none if they name no group but `*`.
+    pub(crate) fn named(&self) -> Option<Vec<GroupId>> {
+        self.include.iter().map(|pattern| pattern.group().cloned()).collect()
+    }
+
     /// How precisely the patterns name what the path may belong to; `None` where the origin is not to be asked.
     fn precision(&self, groups: &[GroupId]) -> Option<usize> {
         let named = |pattern: &GroupPattern| groups.iter().filter_map(|group| pattern.matches(group)).max();

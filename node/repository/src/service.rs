@@ -8,12 +8,14 @@ use pyrsia_blobs::{BlobStore, Expected};
 use pyrsia_digest::Sha256;
 use pyrsia_fetch::Origin;
 use pyrsia_store::{FileRecord, IndexStore};
+use tokio::sync::Semaphore;
 
 use crate::ahead::{self, ReadAhead, Reported};
 use crate::answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
 use crate::decide::{self, Decision, MetadataPlan, decide};
 use crate::error::RepositoryError;
 use crate::ledger_view::{LedgerSource, LedgerView, ReleaseFacts};
+use crate::listing::Listing;
 use crate::local::{Known, Local};
 use crate::policy::Policies;
 use crate::remote::{Got, Remote};
@@ -81,16 +83,18 @@ impl From<Arc<dyn Origin>> for Upstream {
 /// The repository. Clones share it.
 #[derive(Clone)]
 pub struct Repository {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    config: RepositoryConfig,
-    ledger: Arc<dyn LedgerSource>,
-    local: Local,
-    remote: Remote,
-    clock: Clock,
+pub(crate) struct Inner {
+    pub(crate) config: RepositoryConfig,
+    pub(crate) ledger: Arc<dyn LedgerSource>,
+    pub(crate) local: Local,
+    pub(crate) remote: Remote,
+    pub(crate) clock: Clock,
     ahead: Option<Reported>,
+    /// Listings are work for a core and the disk that others may want: one at a time.
+    pub(crate) looking: Arc<Semaphore>,
 }
 
 /// A repository that does not live on account of this.
@@ -131,6 +135,10 @@ impl crate::Files for Repository {
         answer
     }
 
+    async fn list(&self, folder: Option<&RepoPath>) -> Result<Listing, RepositoryError> {
+        self.listing(folder).await
+    }
+
     fn version(&self) -> u64 {
         self.inner.ledger.view().version()
     }
@@ -148,7 +156,8 @@ impl Repository {
         let remote = Remote::new(upstreams, peers, local.clone(), Arc::clone(&clock));
         let limits = config.read_ahead.clone();
         let (ahead, reported) = limits.is_some().then(ahead::channel).unzip();
-        let inner = Arc::new(Inner { config, ledger, local, remote, clock: Arc::clone(&clock), ahead });
+        let looking = Arc::new(Semaphore::new(1));
+        let inner = Arc::new(Inner { config, ledger, local, remote, clock: Arc::clone(&clock), ahead, looking });
         if let (Some(limits), Some(reported)) = (limits, reported) {
             tokio::spawn(ahead::run(WeakRepository(Arc::downgrade(&inner)), clock, limits, reported));
         }
@@ -223,6 +232,7 @@ impl Repository {
                 None => Ok(Answer::Absent),
             },
             Decision::Metadata(plan) => self.metadata(path, &plan, ledger, grace_s).await,
+            Decision::Prefixes => self.prefixes(path).await,
         }
     }
 
@@ -236,7 +246,9 @@ impl Repository {
         // seen, which a later rebuild is compared with. Where upstream fails, withholding is the answer that holds.
         match self.inner.remote.pin(path, None, self.inner.config.absent_ttl_s).await {
             Ok(Got::Absent) => Ok(Answer::Absent),
-            Ok(_) | Err(RepositoryError::Upstream { .. }) => Ok(Answer::Withheld(withheld)),
+            Ok(_) | Err(RepositoryError::Upstream { .. } | RepositoryError::NoRoom { .. }) => {
+                Ok(Answer::Withheld(withheld))
+            }
             Err(error) => Err(error),
         }
     }
@@ -266,7 +278,7 @@ impl Repository {
                 first_seen: now,
                 last_use: now,
             };
-            self.inner.local.put(record.clone()).await?;
+            RepositoryError::spare(self.inner.local.put(record.clone()).await)?;
             return self.serve(path, record, provenance, true);
         }
         if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
@@ -331,7 +343,7 @@ impl Repository {
         }
         // With a copy at hand nobody waits through all attempts; the download goes on for those who ask later.
         let failure = match tokio::time::timeout(PATIENCE, remote.refresh(path, absent_ttl_s)).await {
-            Ok(Err(error @ RepositoryError::Upstream { .. })) => error.to_string(),
+            Ok(Err(error @ (RepositoryError::Upstream { .. } | RepositoryError::NoRoom { .. }))) => error.to_string(),
             Ok(refreshed) => return refreshed,
             Err(_) => format!("it did not answer within {} s", PATIENCE.as_secs()),
         };

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use maven_layout::{ArtifactId, Coordinates, GroupId, Version};
+use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath, Version};
 use pyrsia_digest::Sha256;
 
-use crate::ledger_view::{FileFacts, FileState, LedgerView, ReleaseFacts};
+use crate::ledger_view::{FileFacts, FileState, LedgerView, ReleaseFacts, is_below};
 
 #[derive(Default, Clone)]
 pub(crate) struct TestLedger {
@@ -77,5 +77,10 @@ impl LedgerView for TestLedger {
             }
         }
         releases.into_values().collect()
+    }
+    fn below(&self, folder: Option<&RepoPath>) -> Vec<RepoPath> {
+        let named = self.files.iter().filter(|(_, facts)| facts.sha256.is_some());
+        let paths = named.map(|((coordinates, name), _)| format!("{}/{name}", coordinates.dir()));
+        paths.filter(|path| is_below(path, folder)).map(|path| path.parse().unwrap()).collect()
     }
 }

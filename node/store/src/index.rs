@@ -347,6 +347,10 @@ impl IndexStore {
         })
     }
 
+    pub(crate) fn db(&self) -> &Database {
+        &self.inner.db
+    }
+
     fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<RepoPath, u64>> {
         self.inner.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }

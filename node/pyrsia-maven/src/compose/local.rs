@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyrsia_blobs::BlobStore;
-use pyrsia_repository::{Files, LedgerSource, LedgerView, Parts, Policies, Policy, Repository, RepositoryConfig};
+use pyrsia_repository::{Files, Parts, Policies, Policy, Repository, RepositoryConfig};
 use pyrsia_store::IndexStore;
 
 use super::clock;
@@ -20,21 +20,13 @@ pub struct LocalRepository {
     pub blobs: Arc<BlobStore>,
 }
 
-struct Without;
-
-impl LedgerSource for Without {
-    fn view(&self) -> Arc<dyn LedgerView> {
-        Arc::new(NoLedger)
-    }
-}
-
 impl LocalRepository {
     /// Opens the cache in a directory that the caller has locked.
     pub async fn open(data: &DataDir, context: &Context) -> anyhow::Result<Self> {
         let blobs = BlobStore::open(data.join("blobs"))?;
         let upstreams = upstream::find_all(&context.config).await?;
         let parts = Parts {
-            ledger: Arc::new(Without),
+            ledger: Arc::new(NoLedger),
             blobs: blobs.clone(),
             index: IndexStore::open(data.root())?,
             upstreams: upstreams.into_iter().filter(Upstream::is_central).map(|found| found.asked).collect(),
