@@ -30,6 +30,7 @@ mod read_ahead;
 mod rebuild;
 mod releases;
 mod restart;
+mod store_limits;
 mod tls;
 mod tracked_files;
 mod upkeep;

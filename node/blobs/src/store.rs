@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use pyrsia_digest::{FileDigests, MultiHasher, NameHasher, Sha256};
 use tempfile::NamedTempFile;
@@ -20,6 +21,7 @@ const TEMP_PREFIX: &str = "incoming-";
 #[derive(Debug, Clone)]
 pub struct BlobStore {
     root: Arc<Path>,
+    written: Arc<AtomicU64>,
 }
 
 impl BlobStore {
@@ -40,7 +42,7 @@ impl BlobStore {
         if let (true, Some(parent)) = (new, root.parent().filter(|p| !p.as_os_str().is_empty())) {
             fsync_folder(parent)?;
         }
-        let store = Self { root: Arc::from(root) };
+        let store = Self { root: Arc::from(root), written: Arc::default() };
         store.sweep()?;
         Ok(store)
     }
@@ -99,6 +101,17 @@ impl BlobStore {
     /// True if the store has the blob.
     pub fn has(&self, digest: &Sha256) -> bool {
         self.get(digest).is_some()
+    }
+
+    /// Size of a blob in bytes, if the store has it.
+    pub fn size(&self, digest: &Sha256) -> Option<u64> {
+        fs::metadata(self.path_of(digest)).ok().filter(fs::Metadata::is_file).map(|file| file.len())
+    }
+
+    /// Bytes that were stored since the store was opened, those of blobs that were there already included: while it stays as it
+    /// is, nothing was added.
+    pub fn written(&self) -> &AtomicU64 {
+        &self.written
     }
 
     /// Stores bytes held in memory.

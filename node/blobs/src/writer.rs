@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use pyrsia_digest::{KnownDigests, MultiHasher, NameHasher};
 use tempfile::NamedTempFile;
@@ -173,6 +174,7 @@ impl SealedBlob {
         self.file.as_file().sync_all().map_err(BlobError::io("fsync", self.file.path()))?;
         let folder = self.store.make_folder_of(&self.digests.sha256)?;
         self.file.persist(&path).map_err(|e| BlobError::io("rename a new blob to", &path)(e.error))?;
+        self.store.written().fetch_add(self.digests.size, Ordering::Relaxed);
         crate::store::fsync_folder(&folder)?;
         Ok(StoredBlob { digests: self.digests, path })
     }

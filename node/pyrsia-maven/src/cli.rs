@@ -171,6 +171,12 @@ pub struct GcArgs {
     /// Remove what was not asked for in so many days
     #[arg(long, value_name = "DAYS", group = "limits")]
     pub max_age_days: Option<u64>,
+    /// Remove the longest unused files until so much is free on the disk
+    #[arg(long, value_name = "GIB", group = "limits")]
+    pub min_free_gib: Option<u64>,
+    /// Remove also what a verdict of the ledger names; this node may be the last to have it
+    #[arg(long)]
+    pub remove_named: bool,
     /// Remove nothing, say what would be removed
     #[arg(long)]
     pub dry_run: bool,

@@ -16,6 +16,11 @@ use pyrsia_rebuilds::Patience;
 use pyrsia_repository::ReadAhead;
 use serde::{Deserialize, Serialize};
 
+use crate::upkeep::limits::Limits;
+
+/// Seconds of a day.
+pub const DAY: u64 = 24 * 60 * 60;
+
 /// Where the file lies when `--config` is not given.
 pub const FILE_NAME: &str = "config.toml";
 
@@ -35,6 +40,8 @@ pub struct Config {
     pub readers: Vec<ReaderConfig>,
     /// What is served under which provenance.
     pub policy: PolicyConfig,
+    /// How large the store may become.
+    pub store: StoreConfig,
     /// Where sources are cloned from: `"https://host/path/" = "file:///mirror/"`; the longest prefix wins.
     pub source_mirrors: BTreeMap<String, String>,
     /// Rebuilding.
@@ -191,6 +198,43 @@ pub enum PolicyName {
     PreferVerified,
     /// A plain cache.
     Mirror,
+}
+
+/// Section `[store]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Bytes of all stored files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// Days after which a file may go that nobody has asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_days: Option<u64>,
+    /// Bytes that are to be free on the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_free_bytes: Option<u64>,
+    /// Whether files that a verdict names may go as well.
+    pub remove_named: bool,
+    /// How often the node looks, in seconds.
+    pub check_s: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { max_bytes: None, max_age_days: None, min_free_bytes: None, remove_named: false, check_s: 60 }
+    }
+}
+
+impl StoreConfig {
+    /// The limits, if there are any.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_bytes: self.max_bytes,
+            max_age_s: self.max_age_days.map(|days| days.saturating_mul(DAY)),
+            min_free_bytes: self.min_free_bytes,
+            remove_named: self.remove_named,
+        }
+    }
 }
 
 /// Section `[builder]`.

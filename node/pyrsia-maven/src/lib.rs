@@ -29,6 +29,7 @@ mod no_ledger;
 mod peering;
 mod service;
 mod terminal;
+mod upkeep;
 mod upstream;
 
 use builders::MakeBuilders;

@@ -211,13 +211,16 @@ impl IndexStore {
         })
     }
 
-    /// Forgets which bytes were superseded, after they were removed.
+    /// Forgets that these bytes were superseded, after they were removed.
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn forget_superseded(&self) -> Result<(), StoreError> {
-        self.inner.db.write(|db| {
-            db.execute("DELETE FROM superseded", [])?;
+    pub fn forget_superseded(&self, removed: Vec<Sha256>) -> Result<(), StoreError> {
+        self.inner.db.write(move |db| {
+            let mut forget = db.prepare_cached("DELETE FROM superseded WHERE sha256 = ?1")?;
+            for sha256 in &removed {
+                forget.execute([sha256.as_bytes()])?;
+            }
             Ok(())
         })
     }

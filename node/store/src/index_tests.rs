@@ -259,6 +259,8 @@ fn bytes_that_no_path_has_any_more_are_known() {
     assert_eq!(store.superseded().unwrap().len(), 2);
     store.put_file(record("a/d/1/d-1.jar", b"one")).unwrap();
     assert_eq!(store.superseded().unwrap(), [(Sha256::of(b"two"), 3)]);
-    store.forget_superseded().unwrap();
+    store.forget_superseded(vec![Sha256::of(b"one")]).unwrap();
+    assert_eq!(store.superseded().unwrap().len(), 1);
+    store.forget_superseded(vec![Sha256::of(b"two")]).unwrap();
     assert_eq!(store.superseded().unwrap(), []);
 }

@@ -37,6 +37,7 @@ use crate::image_store::ImageStore;
 use crate::network_file::Identity;
 use crate::peering::remote_builds::RemoteBuilds;
 use crate::service::{Builds, Facts, NodeService, Peers};
+use crate::upkeep::keep::Keeper;
 use crate::upstream::{self, Upstream};
 
 /// Maven of builds that name none.
@@ -75,7 +76,7 @@ fn java_config(context: &Context) -> JavaBuilderConfig {
 }
 
 /// The policies of the configuration.
-fn policies(context: &Context) -> anyhow::Result<Policies> {
+pub fn policies(context: &Context) -> anyhow::Result<Policies> {
     let section = &context.config.policy;
     let policy = |name| match name {
         PolicyName::Verified => Policy::Verified { allow_equivalent: section.allow_equivalent },
@@ -126,6 +127,12 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
             return vec![offline.into()];
         }
         upstreams.iter().filter(|found| wanted(found)).map(|found| found.asked.clone()).collect()
+    };
+    let keeper = Keeper {
+        blobs: blobs.clone(),
+        indexes: [index.clone(), index_of_inputs.clone()],
+        replica: handle.clone(),
+        config: context.config.store.clone(),
     };
     let policies = policies(context)?;
     let policy = policies.default_policy().as_str().to_owned();
@@ -227,6 +234,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         handle,
         worker,
         injected,
+        keeper,
         _lock: lock,
     })
 }

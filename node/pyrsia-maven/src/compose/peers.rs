@@ -89,7 +89,7 @@ impl Taking {
             data: context.data.clone(),
             membership: Membership::of_genesis(replica.genesis(), keys.consensus.clone())?,
             batches,
-            submitter: Arc::new(Submitter { own: OnceLock::new(), network }),
+            submitter: Arc::new(Submitter { own: OnceLock::new(), network, data: context.data.root().to_owned() }),
             replica: replica.clone(),
         })
     }

@@ -20,6 +20,7 @@ use super::secure::Secure;
 use crate::data_dir::DataDirLock;
 use crate::peering::{cosign, follow};
 use crate::service::{Builds, NodeService};
+use crate::upkeep::keep::Keeper;
 
 /// How often the newest checkpoint is cosigned again, so that silence can be told from an eclipse.
 const RECOSIGN: Duration = Duration::from_secs(3600);
@@ -47,6 +48,7 @@ pub struct Node {
     pub(super) handle: ReplicaHandle,
     pub(super) worker: Option<Worker>,
     pub(super) injected: Option<mpsc::Receiver<SignedEntry>>,
+    pub(super) keeper: Keeper,
     pub(super) _lock: DataDirLock,
 }
 
@@ -135,6 +137,7 @@ impl Node {
         if let Some(injected) = self.injected {
             tasks.spawn(until(stop.clone(), submit(self.handle.clone(), injected)));
         }
+        tasks.spawn(until(stop.clone(), self.keeper.run()));
         let connections = connections();
         let face = |listener, tls, door| {
             let limits = pyrsia_http::Limits { connections, ..pyrsia_http::Limits::default() };

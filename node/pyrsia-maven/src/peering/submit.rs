@@ -1,5 +1,6 @@
 //! Entries of this node into the agreed order.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -9,19 +10,30 @@ use pyrsia_ledger::SignedEntry;
 use pyrsia_network::{CallError, Method, Network};
 use pyrsia_replica::{Orderer, SubmitError};
 
+use crate::upkeep::disk;
+
 /// Gives entries to this authority's orderer, and while that takes none (it sits a session out), to another authority.
 pub struct Submitter {
     /// This authority's own.
     pub own: OnceLock<Arc<ConsensusOrderer>>,
     /// The way to the others; none in a network of one.
     pub network: Option<Arc<Network>>,
+    /// Where the ledger lies.
+    pub data: PathBuf,
 }
+
+/// Bytes that are to be free before an entry is taken: for units, journal and ledger. What is begun has to be written to its
+/// end, and an authority that cannot write its units has to stop; so on a full disk nothing is begun.
+const ROOM: u64 = 4 << 20;
 
 #[async_trait]
 impl Orderer for Submitter {
     async fn submit(&self, entry: SignedEntry) -> Result<(), SubmitError> {
         let bytes = Bytes::from(entry.to_bytes());
         let own = match self.own.get() {
+            Some(_) if !self.has_room() => Err(SubmitError::Storage {
+                reason: format!("No space left on the disk of {}: make room and try again", self.data.display()),
+            }),
             Some(own) => own.submit(entry).await,
             None => Err(SubmitError::Unavailable { reason: "this authority does not take part yet".to_owned() }),
         };
@@ -33,6 +45,11 @@ impl Orderer for Submitter {
 }
 
 impl Submitter {
+    /// Whether there is room for what follows from an entry; true where that cannot be told.
+    fn has_room(&self) -> bool {
+        disk::free(&self.data).map_or(true, |free| free >= ROOM)
+    }
+
     /// Hands what this authority has submitted to the others when its own orderer stops taking part: it waits there for the
     /// next session, or for a restart, and rounds do not. Ordered twice it counts once. Runs until the orderer is dropped.
     pub async fn hand_over(self: Arc<Self>) {
