@@ -20,7 +20,7 @@ const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 const START: Duration = Duration::from_secs(90);
 
 /// The sections with commands, and where those are run.
-const RUN: [(&str, &str); 12] = [
+const RUN: [(&str, &str); 14] = [
     // `dev_script` types all of these; `./dev test` is what runs this test.
     ("README.md", "Two commands"),
     ("README.md", "Verify"),
@@ -34,6 +34,9 @@ const RUN: [(&str, &str); 12] = [
     // In `upkeep`.
     (OPERATING, "Examining the store"),
     (OPERATING, "Making room"),
+    // In `store_import` and `store_export`.
+    (OPERATING, "Bringing files in"),
+    (OPERATING, "Serving a copy elsewhere"),
     (OPERATING, "Verifying"),
 ];
 

@@ -30,6 +30,8 @@ mod read_ahead;
 mod rebuild;
 mod releases;
 mod restart;
+mod store_export;
+mod store_import;
 mod store_limits;
 mod tls;
 mod tracked_files;

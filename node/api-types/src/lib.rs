@@ -36,5 +36,8 @@ pub use requests::{
 pub use status::{
     BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
 };
-pub use store::{CollectionReport, DamagedBlob, MissingFile, StoreReport, UnreadableBlob};
+pub use store::{
+    CollectionReport, DamagedBlob, ExportReport, ImportGroup, ImportRefusal, ImportReport, MissingFile, StoreReport,
+    UnreadableBlob,
+};
 pub use verify::{FileReport, LogPosition, VerifyReport};

@@ -1,5 +1,7 @@
 //! What an examination of a node's store found.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `fsck --json`.
@@ -61,4 +63,67 @@ pub struct MissingFile {
     pub path: String,
     /// SHA-256 of the bytes.
     pub sha256: String,
+}
+
+/// `import --json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// Files that were taken, or would be.
+    pub taken: ImportGroup,
+    /// The same by what they were verified.
+    pub taken_by: BTreeMap<String, ImportGroup>,
+    /// Files that were here already.
+    pub present: ImportGroup,
+    /// Files that were not taken, by the reason.
+    pub refused: BTreeMap<String, ImportGroup>,
+    /// Files that could not be looked at: running it again may help.
+    pub unchecked: ImportGroup,
+    /// So many of those came in a row that the rest was not tried.
+    pub gave_up: bool,
+    /// What is no file of a release, by its kind.
+    pub skipped: BTreeMap<String, u64>,
+    /// The first ones that were refused or not looked at; without those that upstream does not have.
+    pub named: Vec<ImportRefusal>,
+}
+
+/// Files that have something in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportGroup {
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A file that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRefusal {
+    /// Its repository path.
+    pub path: String,
+    /// The closed reason.
+    pub reason: String,
+    /// What more there is to say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+}
+
+/// `export --json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportReport {
+    /// Files that were written.
+    pub written: u64,
+    /// Their bytes.
+    pub written_bytes: u64,
+    /// Of those, files that are links to the store's.
+    pub linked: u64,
+    /// Files that were there already.
+    pub unchanged: u64,
+    /// Files of earlier exports that were removed.
+    pub removed: u64,
+    /// Files that were left out, by the reason.
+    pub left_out: BTreeMap<String, u64>,
+    /// Documents that list versions.
+    pub documents: u64,
 }

@@ -103,6 +103,10 @@ pub enum Command {
     Fsck,
     /// Remove files of the repository's store that were not asked for lately
     Gc(GcArgs),
+    /// Take files of a local Maven repository, or of a folder that mirrors one, into the store
+    Import(ImportArgs),
+    /// Write what this node would serve as a plain folder that any web server can serve
+    Export(ExportArgs),
     /// Shell completions
     Completions {
         /// The shell
@@ -180,6 +184,75 @@ pub struct GcArgs {
     /// Remove nothing, say what would be removed
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The folder, for example ~/.m2/repository
+    pub dir: PathBuf,
+    /// Take what the ledger and this node know nothing about without asking an upstream for its checksum
+    #[arg(long)]
+    pub trust: bool,
+    /// Maven Central or a mirror of it, which is asked for checksums [default: as the node finds it]
+    #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true, conflicts_with = "trust")]
+    pub upstream: Option<String>,
+    /// Change nothing, say what would be taken
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The folder; made if it is not there
+    pub dir: PathBuf,
+    /// Only a group, with those below it, an artifact, or a version
+    #[arg(long, value_name = "G[:A[:V]]")]
+    pub only: Option<Only>,
+    /// Only files whose verdict is `published` or `identical` (and `equivalent`, if the configuration allows it)
+    #[arg(long)]
+    pub verified: bool,
+    /// Link files to those of the store where both are on one file system, instead of copying them
+    #[arg(long)]
+    pub link: bool,
+}
+
+/// What is exported: a group with those below it, an artifact, or a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Only {
+    /// The group.
+    pub group: maven_layout::GroupId,
+    /// The artifact, if it is one.
+    pub artifact: Option<maven_layout::ArtifactId>,
+    /// Its version, if it is one.
+    pub version: Option<maven_layout::Version>,
+}
+
+impl std::str::FromStr for Only {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, ':');
+        let group = parts.next().unwrap_or_default().parse().map_err(|error| format!("{error}"))?;
+        let artifact = parts.next().map(str::parse).transpose().map_err(|error| format!("{error}"))?;
+        let version = parts.next().map(str::parse).transpose().map_err(|error| format!("{error}"))?;
+        Ok(Self { group, artifact, version })
+    }
+}
+
+impl Only {
+    /// Whether a release belongs to it.
+    pub fn holds(&self, release: &maven_layout::Coordinates) -> bool {
+        match &self.artifact {
+            None => release.group.is_within(&self.group),
+            Some(artifact) => {
+                release.group == self.group
+                    && release.artifact == *artifact
+                    && self.version.as_ref().is_none_or(|version| release.version == *version)
+            }
+        }
+    }
 }
 
 /// How a source is named; shared by `build` and `rebuild`.
@@ -419,6 +492,18 @@ mod tests {
     fn the_argument_parser_is_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_group_holds_those_below_it_and_an_artifact_itself() {
+        let holds = |only: &str, release: &str| only.parse::<Only>().unwrap().holds(&release.parse().unwrap());
+        assert!(holds("org.acme", "org.acme:lib:1") && holds("org.acme", "org.acme.deep:lib:1"));
+        assert!(!holds("org.acme", "org.acmeevil:lib:1"));
+        assert!(holds("org.acme:lib", "org.acme:lib:1") && !holds("org.acme:lib", "org.acme.deep:lib:1"));
+        assert!(holds("org.acme:lib:1", "org.acme:lib:1") && !holds("org.acme:lib:1", "org.acme:lib:1.0"));
+        for bad in ["", "org..acme", "org.acme:", "org.acme:li/b", "org.acme:lib:"] {
+            assert!(bad.parse::<Only>().is_err(), "{bad}");
+        }
     }
 
     #[test]

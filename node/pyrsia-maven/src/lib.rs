@@ -111,6 +111,8 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
         Command::Doctor => commands::doctor::run(global).await,
         Command::Fsck => commands::fsck::run(global).await,
         Command::Gc(args) => commands::gc::run(global, args).await,
+        Command::Import(args) => commands::import::run(global, args).await,
+        Command::Export(args) => commands::export::run(global, args).await,
         Command::Completions { shell } => Ok(commands::network::completions(*shell)),
     }
 }
