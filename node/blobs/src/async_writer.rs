@@ -164,6 +164,11 @@ impl AsyncSealedBlob {
     pub async fn commit(self) -> Result<StoredBlob, BlobError> {
         blocking(move || self.0.commit()).await
     }
+
+    /// The same bytes for a caller that commits on a blocking thread of its own, together with other work.
+    pub fn into_sealed(self) -> SealedBlob {
+        self.0
+    }
 }
 
 fn write_all(writer: &mut BlobWriter, batch: &[Bytes]) -> Result<(), BlobError> {

@@ -82,6 +82,8 @@ pub enum Provenance {
     SelfVerified,
     /// Nothing is known.
     Unverified,
+    /// Uploaded to a repository of this node's operator: the ledger has nothing to do with it.
+    Hosted,
 }
 
 impl Provenance {
@@ -94,6 +96,7 @@ impl Provenance {
             Self::Disputed => "disputed",
             Self::SelfVerified => "self-verified",
             Self::Unverified => "unverified",
+            Self::Hosted => "hosted",
         }
     }
 }

@@ -1,0 +1,67 @@
+//! Are the bytes of a repository the ones that were uploaded?
+
+use std::path::Path;
+
+use maven_layout::{RepoPath, metadata};
+use pyrsia_blobs::BlobStore;
+
+use crate::decide::{Kind, kind};
+use crate::error::HostedError;
+use crate::tree::Tree;
+
+/// What an examination found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// Files and documents that are in order.
+    pub files: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// The others.
+    pub damaged: Vec<Damage>,
+}
+
+/// A file or document that is not in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Its path.
+    pub path: RepoPath,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Hashes every file of the repository in a folder again, and reads every document. Blocking; no process has the repository
+/// open. Damaged bytes are moved aside within the folder.
+///
+/// # Errors
+/// [`HostedError`] if the folder cannot be read; not for single files.
+pub fn examine(root: &Path) -> Result<Examination, HostedError> {
+    let blobs = BlobStore::open(root.join("blobs"))?;
+    let tree = Tree::of(root);
+    let mut found = Examination::default();
+    tree.walk(|path| match size(&blobs, &tree, &path) {
+        Ok(size) => {
+            found.files += 1;
+            found.bytes = found.bytes.saturating_add(size);
+        }
+        Err(problem) => found.damaged.push(Damage { path, problem }),
+    })?;
+    found.damaged.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// The size of a file that is in order, or what is wrong with it.
+fn size(blobs: &BlobStore, tree: &Tree, path: &RepoPath) -> Result<u64, String> {
+    let nothing = || "it cannot be read".to_owned();
+    match kind(path) {
+        Some(Kind::File) => {
+            let entry = tree.entry(path).map_err(|error| error.to_string())?.ok_or_else(nothing)?;
+            blobs.check(&entry.digests.sha256).map_err(|error| error.to_string())
+        }
+        Some(Kind::Document(_)) => {
+            let document = tree.document(path).map_err(|error| error.to_string())?.ok_or_else(nothing)?;
+            metadata::parse(&document.bytes).map_err(|error| error.to_string())?;
+            Ok(document.bytes.len() as u64)
+        }
+        Some(Kind::Checksum { .. }) | None => Err("no upload puts a file there".to_owned()),
+    }
+}
