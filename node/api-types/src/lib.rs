@@ -37,7 +37,7 @@ pub use status::{
     BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
 };
 pub use store::{
-    CollectionReport, DamagedBlob, ExportReport, ImportGroup, ImportRefusal, ImportReport, MissingFile, StoreReport,
-    UnreadableBlob,
+    CollectionReport, DamagedBlob, DamagedHosted, ExportReport, HostedReport, ImportGroup, ImportRefusal, ImportReport,
+    MissingFile, StoreReport, UnreadableBlob,
 };
 pub use verify::{FileReport, LogPosition, VerifyReport};

@@ -17,6 +17,31 @@ pub struct StoreReport {
     pub unreadable: Vec<UnreadableBlob>,
     /// Paths whose file is not in the store.
     pub missing: Vec<MissingFile>,
+    /// Private repositories.
+    #[serde(default)]
+    pub hosted: Vec<HostedReport>,
+}
+
+/// What was found in a private repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedReport {
+    /// Its id.
+    pub id: String,
+    /// Files and documents that are in order.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that are not. No other place has them.
+    pub damaged: Vec<DamagedHosted>,
+}
+
+/// A file of a private repository that is not in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedHosted {
+    /// Its path in the repository.
+    pub path: String,
+    /// What is wrong with it.
+    pub error: String,
 }
 
 /// `gc --json`.

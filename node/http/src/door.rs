@@ -9,6 +9,7 @@ use axum::{BoxError, Router};
 use tower::ServiceExt as _;
 
 use crate::guard::{self, GuardConfig};
+use crate::hosted::HostedFace;
 use crate::hot::HotAnswers;
 use crate::router::{App, routes};
 
@@ -17,6 +18,7 @@ use crate::router::{App, routes};
 pub struct Door {
     guard: Arc<GuardConfig>,
     hot: Arc<HotAnswers>,
+    hosted: Arc<HostedFace>,
     routes: Router,
 }
 
@@ -25,7 +27,7 @@ impl Door {
     pub fn new(app: App, guard: GuardConfig) -> Self {
         let hot = Arc::new(HotAnswers::new(app.files));
         let routes = routes(Arc::clone(&hot), app.view, app.control);
-        Self { guard: Arc::new(guard), hot, routes }
+        Self { guard: Arc::new(guard), hot, hosted: Arc::new(HostedFace::new(app.hosted)), routes }
     }
 
     /// The same face behind other guards.
@@ -39,6 +41,13 @@ impl Door {
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        if HostedFace::is_below(uri.path()) {
+            // Hosted repositories have credentials of their own, and look at them.
+            return match guard::check_origin(method, uri, headers, &self.guard) {
+                Ok(()) => self.hosted.answer(request.map(Body::new), &self.guard).await,
+                Err(refusal) => guard::refused(refusal, request.map(Body::new)).await,
+            };
+        }
         if let Err(refusal) = guard::check(method, uri, headers, &self.guard) {
             return guard::refused(refusal, request.map(Body::new)).await;
         }

@@ -21,6 +21,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Shortest token, in characters: 128 bits in hexadecimal.
 const SHORTEST_TOKEN: usize = 32;
 
+/// What clients that wait to be asked are told to send.
+pub(crate) const CHALLENGE: &str = "Basic realm=\"pyrsia-maven\", charset=\"UTF-8\"";
+
 /// The secret that calls which change something must show.
 #[derive(Clone)]
 pub struct Token(Sha256);
@@ -45,7 +48,7 @@ impl Token {
 
     /// Compares in time that depends neither on the secret nor on where a difference lies: digests are compared, all of
     /// their bytes.
-    fn matches(&self, shown: &[u8]) -> bool {
+    pub(crate) fn matches(&self, shown: &[u8]) -> bool {
         let shown = Sha256::of(shown);
         let difference = self.0.as_bytes().iter().zip(shown.as_bytes()).fold(0u8, |sum, (a, b)| sum | (a ^ b));
         std::hint::black_box(difference) == 0
@@ -111,14 +114,7 @@ pub(crate) enum Refusal {
 
 /// The checks, in order. `Ok` for requests that may reach a handler.
 pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap, config: &GuardConfig) -> Result<(), Refusal> {
-    let host = host(uri, headers)?;
-    let name = host_name(host).ok_or(Refusal::NoHost)?;
-    if !is_ours(name, config) {
-        return Err(Refusal::ForeignHost);
-    }
-    if !same_origin(host, headers) || !fetch_site_is_fine(method, uri, headers) {
-        return Err(Refusal::CrossSite);
-    }
+    check_origin(method, uri, headers, config)?;
     let with_token = shows_token(headers, &config.token);
     if changes_something(method, uri) && !with_token {
         return Err(Refusal::NoToken);
@@ -129,6 +125,24 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Gu
         Some(reader) if !reader.may_read(method, uri) => Err(Refusal::NotForReader),
         Some(_) => Ok(()),
     }
+}
+
+/// Those of them that hold for everybody: where a request comes from and whom it is for.
+pub(crate) fn check_origin(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    config: &GuardConfig,
+) -> Result<(), Refusal> {
+    let host = host(uri, headers)?;
+    let name = host_name(host).ok_or(Refusal::NoHost)?;
+    if !is_ours(name, config) {
+        return Err(Refusal::ForeignHost);
+    }
+    if !same_origin(host, headers) || !fetch_site_is_fine(method, uri, headers) {
+        return Err(Refusal::CrossSite);
+    }
+    Ok(())
 }
 
 /// The one authority that the request names. Two that differ would let a proxy and us see different hosts.
@@ -206,23 +220,38 @@ fn changes_something(method: &Method, uri: &Uri) -> bool {
     uri.path().starts_with("/api/") && !is_read(method)
 }
 
-fn shows_token(headers: &HeaderMap, token: &Token) -> bool {
-    let Some((scheme, shown)) = authorization(headers) else { return false };
-    scheme.eq_ignore_ascii_case("bearer") && token.matches(shown.as_bytes())
+pub(crate) fn shows_token(headers: &HeaderMap, token: &Token) -> bool {
+    bearer(headers).is_some_and(|shown| token.matches(shown))
 }
 
-/// Basic authentication ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)). Every reader is compared with, so that the time
-/// tells nothing about names.
-fn reader<'a>(headers: &HeaderMap, readers: &'a [Reader]) -> Option<&'a Reader> {
+/// The token of the Bearer scheme ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, shown) = authorization(headers)?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(shown.as_bytes())
+}
+
+/// Name and secret of Basic authentication ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
+pub(crate) fn basic(headers: &HeaderMap) -> Option<(Vec<u8>, Vec<u8>)> {
     let (scheme, shown) = authorization(headers)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let shown = base64::engine::general_purpose::STANDARD.decode(shown).ok()?;
-    let colon = shown.iter().position(|byte| *byte == b':')?;
-    let (name, secret) = (&shown[..colon], &shown[colon + 1..]);
-    let is = |reader: &&Reader| reader.token.matches(secret) & (reader.name.as_bytes() == name);
-    readers.iter().fold(None, |found, reader| if is(&reader) { Some(reader) } else { found })
+    let mut name = base64::engine::general_purpose::STANDARD.decode(shown).ok()?;
+    let colon = name.iter().position(|byte| *byte == b':')?;
+    let secret = name.split_off(colon).split_off(1);
+    Some((name, secret))
+}
+
+/// Who asks. Every reader is compared with, so that the time tells nothing about names.
+fn reader<'a>(headers: &HeaderMap, readers: &'a [Reader]) -> Option<&'a Reader> {
+    let (name, secret) = basic(headers)?;
+    let is = |reader: &Reader| reader.token.matches(&secret) & (reader.name.as_bytes() == name);
+    readers.iter().fold(None, |found, reader| if is(reader) { Some(reader) } else { found })
+}
+
+/// Whether somebody asks who reads everything that the node shows.
+pub(crate) fn is_reader(headers: &HeaderMap, readers: &[Reader]) -> bool {
+    reader(headers, readers).is_some_and(|reader| reader.groups.is_empty())
 }
 
 /// Scheme and credentials of the one `Authorization` header.
@@ -271,7 +300,7 @@ fn refuse(refusal: Refusal, method: &Method) -> Response {
     let mut response = problem_response(&problem, method == Method::HEAD).into_response();
     let scheme = match refusal {
         Refusal::NoToken => "Bearer",
-        Refusal::NoReader => "Basic realm=\"pyrsia-maven\", charset=\"UTF-8\"",
+        Refusal::NoReader => CHALLENGE,
         Refusal::NoHost | Refusal::ForeignHost | Refusal::CrossSite | Refusal::NotForReader => return response,
     };
     debug_assert_eq!(response.status(), StatusCode::UNAUTHORIZED);

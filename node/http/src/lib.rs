@@ -1,12 +1,15 @@
-//! The node's HTTP face: the Maven repository at `/maven2/`, the JSON API at `/api/v1/`, the log at `/log/`, pages at `/`.
+//! The node's HTTP face: the Maven repository at `/maven2/`, private ones at `/hosted/`, the JSON API at `/api/v1/`, the log
+//! at `/log/`, pages at `/`.
 //!
 //! The only crate that knows axum. What it tells comes through three seams that the binary fills: [`Files`] (the
-//! repository), [`NodeView`] (questions) and [`NodeControl`] (what changes something).
+//! repository), [`NodeView`] (questions) and [`NodeControl`] (what changes something); uploads go to [`pyrsia_hosted::Hosted`].
 //!
 //! Invariants:
 //! - a request with a foreign `Host`, a cross-site `Origin` or `Sec-Fetch-Site` reaches no handler; no CORS header is ever
 //!   sent, so a page of another site can neither read nor cause anything;
-//! - every call that changes something needs the node's token, whatever it is and wherever it comes from;
+//! - every call that changes something needs the node's token, whatever it is and wherever it comes from; an upload to a hosted
+//!   repository needs the token of a writer who may write just there;
+//! - the body of an upload is asked for when it is certain that its path may be written by whoever sends it;
 //! - a repository path is decoded exactly once, into a [`maven_layout::RepoPath`], and what does not fit that type is refused:
 //!   nothing else of a request ever becomes part of a file name;
 //! - every answer with foreign bytes carries `Content-Security-Policy: sandbox` and `nosniff`; every page escapes all text;
@@ -21,6 +24,7 @@ mod conditional;
 mod door;
 mod file_body;
 mod guard;
+mod hosted;
 mod hot;
 mod listing;
 mod log;
@@ -45,6 +49,7 @@ mod tests;
 pub use bind::{BindError, check_bind, listen};
 pub use door::Door;
 pub use guard::{GuardConfig, Reader, Token, TokenError};
+pub use hosted::{Holder, HostedRepository};
 pub use pyrsia_repository::Files;
 pub use router::App;
 pub use serve::{Limits, serve};

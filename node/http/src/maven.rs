@@ -102,6 +102,11 @@ fn refuse_writing(method: &Method, path: &str) -> Option<Response> {
 pub(crate) fn absent(path: &RepoPath, head: bool) -> Response {
     let text =
         format!("{path} does not exist: the ledger does not know it, and no repository that this node asks has it.\n");
+    absent_saying(text, head)
+}
+
+/// The same in other words.
+pub(crate) fn absent_saying(text: String, head: bool) -> Response {
     let length = HeaderValue::from(text.len());
     let mut response = Response::new(if head { Body::empty() } else { Body::from(text) });
     *response.status_mut() = StatusCode::NOT_FOUND;
@@ -122,25 +127,38 @@ async fn stored(
     headers: &HeaderMap,
     file: &ServedFile,
 ) -> Result<Response, BodyError> {
+    let (response, small) = answer_of(method, headers, file).await?;
+    if let Some((prepared, bytes)) = small
+        && file.immutable
+        // The checksums that are still computed are to be in the answer that stays.
+        && file.digests.others.is_some()
+    {
+        hot.keep_file(uri.path(), &file.path, version, prepared, bytes);
+    }
+    Ok(response)
+}
+
+/// The answer that a stored file is; of a small one its parts too, for more answers of the kind.
+pub(crate) async fn answer_of(
+    method: &Method,
+    headers: &HeaderMap,
+    file: &ServedFile,
+) -> Result<(Response, Option<(Prepared, Bytes)>), BodyError> {
     let prepared = Prepared::of_file(file);
     if file.digests.size > SMALL {
         let (mut response, wanted) = prepared.begin(method, headers);
         *response.body_mut() = file_body::stream(file, wanted).await?;
-        return Ok(response);
+        return Ok((response, None));
     }
     let bytes = match &file.bytes {
         Some(read) => Bytes::from_owner(Arc::clone(read)),
         None => file_body::load(file).await?,
     };
     let response = respond(&prepared, &bytes, method, headers);
-    // The checksums that are still computed are to be in the answer that stays.
-    if file.immutable && file.digests.others.is_some() {
-        hot.keep_file(uri.path(), &file.path, version, prepared, bytes);
-    }
-    Ok(response)
+    Ok((response, Some((prepared, bytes))))
 }
 
-fn broken(error: &BodyError, path: &RepoPath) -> Response {
+pub(crate) fn broken(error: &BodyError, path: &RepoPath) -> Response {
     tracing::error!(error.message = %error, file.path = %path, "a stored file cannot be served");
     let problem = Problem::new("local", 500, "This node's store failed.")
         .detail(format!("{path}: {error}"))

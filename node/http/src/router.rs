@@ -12,6 +12,7 @@ use pyrsia_repository::Files;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::Predicate;
 
+use crate::hosted::HostedRepository;
 use crate::hot::HotAnswers;
 use crate::view::{NodeControl, NodeView};
 use crate::{api, log, maven, pages, solr};
@@ -31,6 +32,8 @@ pub struct App {
     pub view: Arc<dyn NodeView>,
     /// Calls that change something.
     pub control: Arc<dyn NodeControl>,
+    /// Private repositories.
+    pub hosted: Vec<HostedRepository>,
 }
 
 #[derive(Clone)]

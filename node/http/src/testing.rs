@@ -342,7 +342,8 @@ impl Face {
         let files = Arc::new(TableFiles::default());
         let node = Arc::new(TableNode::default());
         let guard = GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap(), readers: None };
-        let door = Door::new(App { files: files.clone(), view: node.clone(), control: node.clone() }, guard);
+        let door =
+            Door::new(App { files: files.clone(), view: node.clone(), control: node.clone(), hosted: vec![] }, guard);
         Self { files, node, door, dir: tempfile::tempdir().unwrap() }
     }
 

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use java_builder::JavaBuilderConfig;
 use pyrsia_consensus::ConsensusConfig;
 use pyrsia_fetch::HttpConfig;
+use pyrsia_hosted::Accepts;
 use pyrsia_network::NetworkConfig;
 use pyrsia_rebuilds::Patience;
 use pyrsia_repository::ReadAhead;
@@ -38,6 +39,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Who may read through it; none: everybody, and then it listens on loopback only.
     pub readers: Vec<ReaderConfig>,
+    /// Private repositories, which people upload to.
+    pub hosted: Vec<HostedConfig>,
     /// What is served under which provenance.
     pub policy: PolicyConfig,
     /// How large the store may become.
@@ -168,6 +171,42 @@ pub struct ReaderConfig {
     /// Groups whose files are all that this reader gets; none: everything that the node shows.
     #[serde(default)]
     pub groups: Vec<String>,
+}
+
+/// One `[[hosted]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostedConfig {
+    /// Its name: it is served under `/hosted/ID/`.
+    pub id: String,
+    /// What is uploaded to it.
+    pub accept: Accepts,
+    /// Largest file, in bytes.
+    #[serde(default = "default_max_file")]
+    pub max_file: u64,
+    /// Who may upload.
+    #[serde(default)]
+    pub writers: Vec<HolderConfig>,
+    /// Who may read, beside the writers; none: whoever reads everything else that the listener serves.
+    #[serde(default)]
+    pub readers: Vec<HolderConfig>,
+}
+
+/// One `[[hosted.writers]]` or `[[hosted.readers]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HolderConfig {
+    /// User name.
+    pub name: String,
+    /// The file that holds the token, which is the password.
+    pub token_file: PathBuf,
+    /// Groups or folders; none: everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
+}
+
+fn default_max_file() -> u64 {
+    1 << 30
 }
 
 /// Section `[policy]`.

@@ -1,6 +1,7 @@
 //! The real router, in-process, and the real server over a socket.
 
 mod api;
+mod hosted;
 mod maven;
 mod pages;
 mod socket;

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use pyrsia_api_types::{DamagedBlob, MissingFile, StoreReport, UnreadableBlob};
+use anyhow::Context as _;
+use pyrsia_api_types::{DamagedBlob, DamagedHosted, HostedReport, MissingFile, StoreReport, UnreadableBlob};
 use pyrsia_blobs::{BlobError, BlobStore};
 use pyrsia_digest::Sha256;
+use pyrsia_hosted::RepositoryId;
 use pyrsia_store::{IndexStore, MAX_ROWS};
 
 use crate::cli::Global;
 use crate::commands::gc::open_indexes;
+use crate::compose::HOSTED;
 use crate::context::Context;
+use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::terminal;
 
@@ -18,10 +22,15 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
     let _lock = context.data.lock()?;
     let data = context.data.clone();
-    let examined =
-        tokio::task::spawn_blocking(move || examine(&BlobStore::open(data.join("blobs"))?, &open_indexes(&data)?));
+    let examined = tokio::task::spawn_blocking(move || {
+        let mut report = examine(&BlobStore::open(data.join("blobs"))?, &open_indexes(&data)?)?;
+        report.hosted = hosted(&data)?;
+        anyhow::Ok(report)
+    });
     let report = examined.await??;
-    let exit = if report.damaged.is_empty() && report.unreadable.is_empty() { Exit::Done } else { Exit::Failed };
+    let in_order = report.hosted.iter().all(|hosted| hosted.damaged.is_empty());
+    let in_order = in_order && report.damaged.is_empty() && report.unreadable.is_empty();
+    let exit = if in_order { Exit::Done } else { Exit::Failed };
     if global.json {
         terminal::json(&report)?;
         return Ok(exit);
@@ -50,7 +59,44 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     if !(report.damaged.is_empty() && report.missing.is_empty()) {
         terminal::line("What is damaged or not here is fetched again when somebody asks for it.");
     }
+    report.hosted.iter().for_each(tell);
     Ok(exit)
+}
+
+fn tell(hosted: &HostedReport) {
+    let HostedReport { id, files, bytes, damaged } = hosted;
+    for file in damaged {
+        terminal::line(&format!("DAMAGED {} in the hosted repository {id}: {}", file.path, file.error));
+    }
+    let mebibytes = bytes / (1024 * 1024);
+    terminal::line(&format!("hosted repository {id}: {files} files, {mebibytes} MiB, {} damaged", damaged.len()));
+    if !damaged.is_empty() {
+        terminal::line("No other place has them: upload the same files again, or restore them from a backup.");
+    }
+}
+
+/// Examines the private repositories, those too that the configuration has no more.
+fn hosted(data: &DataDir) -> anyhow::Result<Vec<HostedReport>> {
+    let folder = data.join(HOSTED);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut reports = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        let id = entry.file_name().to_string_lossy().into_owned();
+        // What else lies there is nobody's repository.
+        if id.parse::<RepositoryId>().is_err() || !entry.path().is_dir() {
+            continue;
+        }
+        let found = pyrsia_hosted::examine(&entry.path())?;
+        let damaged = found.damaged.into_iter();
+        let damaged =
+            damaged.map(|damage| DamagedHosted { path: damage.path.to_string(), error: damage.problem }).collect();
+        reports.push(HostedReport { id, files: found.files, bytes: found.bytes, damaged });
+    }
+    reports.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(reports)
 }
 
 /// Hashes every blob, which moves damaged ones aside, and looks what the index has that is not here.

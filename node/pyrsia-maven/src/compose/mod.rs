@@ -3,6 +3,7 @@
 //! What a node is follows from its data directory: an authority if its keys are in the network's genesis, else a plain
 //! node, which follows the ledger and serves. The same parts either way; an authority has a few more.
 
+mod hosted;
 mod local;
 mod peers;
 mod rebuilding;
@@ -27,6 +28,7 @@ use pyrsia_repository::{Files, GroupPattern, Parts, Policies, Policy, Repository
 use pyrsia_store::{IndexStore, LedgerStore};
 use tokio::sync::mpsc;
 
+pub use hosted::FOLDER as HOSTED;
 pub use local::LocalRepository;
 pub use running::Node;
 
@@ -219,7 +221,9 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
     let token = Token::new(&data.api_token()?)?;
     let secure = secure::secure(&context.config, data, &token).await?;
     let guard = GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token, readers: None };
-    let door = Door::new(App { files, view: service.clone(), control: service.clone() }, guard);
+    let (view, control) = (service.clone(), service.clone());
+    let hosted = hosted::open(&context.config.hosted, data)?;
+    let door = Door::new(App { files, view, control, hosted }, guard);
     let secure = secure.map(|(listener, guard)| (listener, door.behind(guard)));
     Ok(Node {
         address,

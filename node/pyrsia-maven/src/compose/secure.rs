@@ -41,20 +41,24 @@ pub async fn secure(config: &Config, data: &DataDir, token: &Token) -> anyhow::R
 }
 
 fn reader(config: &ReaderConfig) -> anyhow::Result<Reader> {
-    let file = &config.token_file;
-    let about = || format!("[[readers]] {}: {}", config.name, file.display());
+    let ReaderConfig { name, token_file, groups } = config;
+    let groups = groups.iter().map(|group| group.parse::<GroupPattern>()).collect::<Result<Vec<_>, _>>();
+    Ok(Reader {
+        name: name.clone(),
+        token: token("[[readers]]", name, token_file)?,
+        groups: groups.with_context(|| format!("[[readers]] {name}"))?,
+    })
+}
+
+/// The token in a file, for somebody of this name in this section.
+pub(super) fn token(section: &str, name: &str, file: &Path) -> anyhow::Result<Token> {
+    let about = || format!("{section} {name}: {}", file.display());
     let text = std::fs::read_to_string(file).with_context(about)?;
     anyhow::ensure!(
-        !config.name.is_empty() && !config.name.contains(':'),
-        "[[readers]] {:?}: a user name is not empty and has no colon",
-        config.name
+        !name.is_empty() && !name.contains(':'),
+        "{section} {name:?}: a user name is not empty and has no colon"
     );
-    let groups = config.groups.iter().map(|group| group.parse::<GroupPattern>()).collect::<Result<Vec<_>, _>>();
-    Ok(Reader {
-        name: config.name.clone(),
-        token: Token::new(&text).with_context(about)?,
-        groups: groups.with_context(|| format!("[[readers]] {}", config.name))?,
-    })
+    Token::new(&text).with_context(about)
 }
 
 fn certificate(config: &Config, data: &DataDir) -> anyhow::Result<Tls> {
