@@ -143,7 +143,24 @@ impl Default for GradleUser {
     }
 }
 
+/// Debian builds Gradle 4.4.1 against a Maven resolver that finds its transport at run time, and does not put that on its
+/// class path: without this no publication to an address works.
+const TRANSPORT: &str = r"gradle.taskGraph.whenReady {
+    def add = URLClassLoader.getDeclaredMethod('addURL', URL)
+    add.accessible = true
+    def jar = new File('/usr/share/java/maven-resolver-transport-wagon.jar')
+    add.invoke(org.gradle.api.publish.maven.plugins.MavenPublishPlugin.classLoader, jar.toURI().toURL())
+}
+";
+
 impl GradleUser {
+    /// Somebody who publishes.
+    pub fn publisher() -> Self {
+        let user = Self::default();
+        std::fs::write(user.home.path().join("init.gradle"), TRANSPORT).expect("a written script");
+        user
+    }
+
     /// The home folder, where the cache is.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -156,6 +173,7 @@ impl GradleUser {
             .current_dir(project)
             .env("GRADLE_USER_HOME", self.home.path())
             .env("HOME", self.home.path())
+            .env("GRADLE_OPTS", "--add-opens java.base/java.net=ALL-UNNAMED")
             .args(["--no-daemon", "--stacktrace"])
             .arg(format!("-Prepository={repository}"))
             .args(arguments);

@@ -1,6 +1,6 @@
 //! The cross-process tests. One file for each promise; [`chain`], [`rebuild`],
 //! [`clients`], [`restart`], [`releases`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`]
-//! mounts a small file system too, which needs root.
+//! mounts a small file system too, and so does [`hosted`], which needs root.
 
 mod agreement;
 mod attacks;
@@ -21,6 +21,7 @@ mod holes_crowds;
 mod holes_wire;
 mod holes_xml;
 mod listings;
+mod hosted;
 mod mirror;
 mod more_clients;
 mod plain_node;

@@ -135,6 +135,9 @@ fn the_decision_layers_do_not_know_each_other() {
         ("java-builder", "pyrsia-ledger"),
         ("pyrsia-replica", "pyrsia-consensus"),
         ("pyrsia-repository", "pyrsia-http"),
+        ("pyrsia-repository", "pyrsia-hosted"),
+        ("pyrsia-hosted", "pyrsia-http"),
+        ("pyrsia-hosted", "pyrsia-network"),
         ("pyrsia-http", "pyrsia-store"),
         ("pyrsia-http", "pyrsia-replica"),
     ] {

@@ -14,7 +14,7 @@ use crate::tree::Tree;
 pub struct Examination {
     /// Files and documents that are in order.
     pub files: u64,
-    /// Bytes of the files.
+    /// Their bytes.
     pub bytes: u64,
     /// The others.
     pub damaged: Vec<Damage>,
@@ -35,9 +35,9 @@ pub struct Damage {
 /// # Errors
 /// [`HostedError`] if the folder cannot be read; not for single files.
 pub fn examine(root: &Path) -> Result<Examination, HostedError> {
-    let blobs = BlobStore::open(root.join("blobs"))?;
-    let tree = Tree::of(root);
     let mut found = Examination::default();
+    let Some(tree) = Tree::existing(root) else { return Ok(found) };
+    let blobs = BlobStore::open(root.join("blobs"))?;
     tree.walk(|path| match size(&blobs, &tree, &path) {
         Ok(size) => {
             found.files += 1;

@@ -239,4 +239,7 @@ async fn damaged_bytes_are_not_served_and_come_back_by_the_same_upload() {
     assert!(matches!(again.get(JAR).await, Answer::File(_)));
     let found = crate::examine(again.folder.path()).unwrap();
     assert_eq!((found.files, found.bytes, found.damaged.len()), (1, 3, 0));
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(crate::examine(empty.path()).unwrap(), crate::Examination::default());
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "what is no repository is left alone");
 }

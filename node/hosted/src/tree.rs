@@ -49,9 +49,10 @@ impl Tree {
         Ok(tree)
     }
 
-    /// The tree of a repository that is not opened, for looking at it.
-    pub(crate) fn of(root: &Path) -> Self {
-        Self { entries: root.join("entries"), tmp: root.join("tmp"), durable: Mutex::default() }
+    /// The tree in a folder, left as it is; none if there is none.
+    pub(crate) fn existing(root: &Path) -> Option<Self> {
+        let tree = Self { entries: root.join("entries"), tmp: root.join("tmp"), durable: Mutex::default() };
+        tree.entries.is_dir().then_some(tree)
     }
 
     /// The entry of a file.
