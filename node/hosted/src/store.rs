@@ -128,6 +128,7 @@ impl Inner {
             blob_path: self.blobs.get(&sha256).ok_or(BlobError::Missing { digest: sha256 })?,
             digests: entry.digests.into(),
             last_modified: entry.stored,
+            first_seen: entry.stored,
             upstream_modified: None,
             provenance: Provenance::Hosted,
             immutable: true,

@@ -16,8 +16,8 @@
 //!
 //! What is not here: an HTTP server, an HTTP client, SQL; the decision what is *true* (that is the ledger's).
 
-mod ahead;
 mod adopt;
+mod ahead;
 mod answer;
 mod content_type;
 mod decide;
@@ -34,8 +34,8 @@ mod service;
 #[cfg(test)]
 mod test_ledger;
 
-pub use ahead::ReadAhead;
 pub use adopt::{Adoption, IMPORT, Offered, Refusal, is_of_release};
+pub use ahead::ReadAhead;
 pub use answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
 pub use content_type::content_type;
 pub use decide::{Decision, MetadataPlan, decide};

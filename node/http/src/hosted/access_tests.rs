@@ -16,7 +16,11 @@ fn holder(name: &str, paths: &[&str]) -> Holder {
 }
 
 fn guard(readers: &[&str]) -> GuardConfig {
-    let reader = |name: &&str| Reader { name: (*name).to_owned(), token: Token::new(&secret(name)).unwrap(), groups: Vec::new() };
+    let reader = |name: &&str| Reader {
+        name: (*name).to_owned(),
+        token: Token::new(&secret(name)).unwrap(),
+        groups: Vec::new(),
+    };
     let readers = (!readers.is_empty()).then(|| readers.iter().map(reader).collect());
     GuardConfig { hosts: vec![], token: Token::new(NODE).unwrap(), readers }
 }

@@ -149,7 +149,8 @@ async fn refusals_say_why() {
 
 #[tokio::test]
 async fn beyond_an_open_listener_nothing_is_shown_without_credentials() {
-    let readers = vec![Reader { name: "r".to_owned(), token: Token::new(&"r".repeat(32)).unwrap(), groups: Vec::new() }];
+    let readers =
+        vec![Reader { name: "r".to_owned(), token: Token::new(&"r".repeat(32)).unwrap(), groups: Vec::new() }];
     let face = face(Some(readers));
     put(&face, JAR, "one").await;
     let (reader, writer) = (basic("r", &"r".repeat(32)), basic("w", WRITER));
