@@ -57,6 +57,11 @@ impl<'a> Lineage<'a> {
         lineage
     }
 
+    /// The POM, then its parents, the nearest first.
+    pub fn poms(&self) -> impl Iterator<Item = &'a Pom> + use<'a> {
+        self.poms.iter().copied()
+    }
+
     /// The text with every expression replaced; `None` if one is unknown, refers to itself, or takes too much.
     ///
     /// An expression is looked up first as a part of the project (`project.version`, `pom.version`), then among the

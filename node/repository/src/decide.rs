@@ -189,7 +189,7 @@ fn other(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) -> Decis
     if group.as_ref().is_some_and(|group| ledger.is_native(group)) {
         return Decision::Absent;
     }
-    match group.as_ref().map_or(policies.default_policy(), |group| policies.of(group)) {
+    match policies.explained(group.as_ref()).0 {
         Policy::Verified { .. } => Decision::WithholdUnlessAbsent(Withheld {
             reason: WithheldReason::Unverified,
             coordinates: None,

@@ -2,6 +2,8 @@
 
 use maven_layout::{GroupId, RepoPath};
 
+use crate::routing::{Route, chosen_for};
+
 /// What may be handed out.
 ///
 /// A blocked release is withheld under every policy, and so are bytes that contradict the ledger.
@@ -25,6 +27,16 @@ impl Policy {
             Self::Verified { .. } => "verified",
             Self::PreferVerified => "prefer-verified",
             Self::Mirror => "mirror",
+        }
+    }
+
+    /// The higher, the less is handed out.
+    fn strictness(self) -> u8 {
+        match self {
+            Self::Mirror => 0,
+            Self::PreferVerified => 1,
+            Self::Verified { allow_equivalent: true } => 2,
+            Self::Verified { allow_equivalent: false } => 3,
         }
     }
 }
@@ -92,36 +104,96 @@ impl GroupPattern {
     }
 }
 
+/// An upstream as far as policies are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamPolicy {
+    /// Its name.
+    pub id: String,
+    /// The groups that it is asked for.
+    pub route: Route,
+    /// Its policy; none: the default.
+    pub policy: Option<Policy>,
+}
+
+/// Which line of the configuration a policy comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// The rule for groups with this pattern.
+    Group(GroupPattern),
+    /// The upstream of this name.
+    Upstream(String),
+    /// The default.
+    Default,
+}
+
 /// The policies of all groups.
+///
+/// **A rule for groups comes first. Where none names the group, the policies of the upstreams decide that may be asked for
+/// it, of several the strictest; one without a policy counts with the default.** So the policy of a path is known before
+/// anybody is asked, is the same for files and for the documents that list them, and does not depend on which of several
+/// upstreams answered first, or on what an index remembers: nothing of an upstream is ever handed out under a laxer policy
+/// than its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies {
     default: Policy,
     rules: Vec<(GroupPattern, Policy)>,
+    upstreams: Vec<UpstreamPolicy>,
 }
 
 impl Policies {
     /// One policy for everything.
     pub fn all(policy: Policy) -> Self {
-        Self { default: policy, rules: Vec::new() }
+        Self::new(policy, Vec::new())
     }
 
     /// A default and rules for groups.
     pub fn new(default: Policy, rules: Vec<(GroupPattern, Policy)>) -> Self {
-        Self { default, rules }
+        Self { default, rules, upstreams: Vec::new() }
     }
 
-    /// The policy of groups without a rule, and of paths without a group.
+    /// The same with the upstreams, all of them.
+    #[must_use]
+    pub fn with_upstreams(mut self, upstreams: Vec<UpstreamPolicy>) -> Self {
+        self.upstreams = upstreams;
+        self
+    }
+
+    /// The policy where neither a rule nor an upstream has one.
     pub fn default_policy(&self) -> Policy {
         self.default
     }
 
-    /// The policy for a group: the longest match, of two equal ones the later.
+    /// The policy for a group.
     pub fn of(&self, group: &GroupId) -> Policy {
-        self.rules
-            .iter()
-            .filter_map(|(pattern, policy)| Some((pattern.matches(group)?, *policy)))
-            .max_by_key(|(length, _)| *length)
-            .map_or(self.default, |(_, policy)| policy)
+        self.explained(Some(group)).0
+    }
+
+    /// The policy of a group, or of what belongs to none, and where it comes from. Of the rules the longest match counts, of
+    /// two equal ones the later.
+    pub fn explained(&self, group: Option<&GroupId>) -> (Policy, Ground) {
+        let ruled = |group: &GroupId| {
+            let matching =
+                self.rules.iter().filter_map(|(pattern, policy)| Some((pattern.matches(group)?, pattern, policy)));
+            matching
+                .max_by_key(|(length, ..)| *length)
+                .map(|(_, pattern, policy)| (*policy, Ground::Group(pattern.clone())))
+        };
+        group.and_then(ruled).or_else(|| self.of_upstreams(group)).unwrap_or((self.default, Ground::Default))
+    }
+
+    /// The strictest policy of those that may be asked; none where all have the default.
+    fn of_upstreams(&self, group: Option<&GroupId>) -> Option<(Policy, Ground)> {
+        if self.upstreams.iter().all(|upstream| upstream.policy.is_none()) {
+            return None;
+        }
+        let asked =
+            chosen_for(group.map(std::slice::from_ref).unwrap_or_default(), self.upstreams.iter().map(|u| &u.route));
+        let asked = asked.into_iter().filter_map(|at| self.upstreams.get(at));
+        let policies = asked.map(|upstream| match upstream.policy {
+            Some(policy) => (policy, Ground::Upstream(upstream.id.clone())),
+            None => (self.default, Ground::Default),
+        });
+        policies.max_by_key(|(policy, _)| policy.strictness())
     }
 }
 
@@ -160,6 +232,47 @@ mod tests {
         assert_eq!(policies.of(&group("org.acme.deep.er")), Policy::PreferVerified);
         assert_eq!(policies.of(&group("org.acmeevil")), Policy::Mirror);
         assert_eq!(policies.default_policy(), Policy::PreferVerified);
+    }
+
+    fn upstream(id: &str, include: &[&str], policy: Option<Policy>) -> UpstreamPolicy {
+        let include = include.iter().map(|text| text.parse().unwrap()).collect();
+        UpstreamPolicy { id: id.to_owned(), route: Route::new(include, Vec::new()), policy }
+    }
+
+    #[test]
+    fn rules_come_before_upstreams_and_those_before_the_default() {
+        let verified = Policy::Verified { allow_equivalent: false };
+        let rules = vec![("com.acme.open".parse().unwrap(), Policy::Mirror)];
+        let policies = Policies::new(Policy::PreferVerified, rules).with_upstreams(vec![
+            upstream("company", &["com.acme"], Some(verified)),
+            upstream("partner", &["com.partner"], None),
+            upstream("central", &[], Some(Policy::Mirror)),
+        ]);
+        let of = |text: &str| policies.explained(Some(&group(text)));
+        assert_eq!(of("com.acme.lib"), (verified, Ground::Upstream("company".to_owned())));
+        assert_eq!(of("com.acme.open.x"), (Policy::Mirror, Ground::Group("com.acme.open".parse().unwrap())));
+        assert_eq!(of("com.partner"), (Policy::PreferVerified, Ground::Default));
+        assert_eq!(of("org.other"), (Policy::Mirror, Ground::Upstream("central".to_owned())));
+        assert_eq!(policies.explained(None), (Policy::Mirror, Ground::Upstream("central".to_owned())));
+        assert_eq!(policies.default_policy(), Policy::PreferVerified);
+    }
+
+    #[test]
+    fn of_several_upstreams_that_may_have_a_file_the_strictest_counts_in_any_order() {
+        let (strict, lenient) =
+            (Policy::Verified { allow_equivalent: false }, Policy::Verified { allow_equivalent: true });
+        let of = |policies: [Option<Policy>; 2], default| {
+            let upstreams = policies.into_iter().enumerate().map(|(at, policy)| upstream(&at.to_string(), &[], policy));
+            Policies::all(default).with_upstreams(upstreams.collect()).of(&group("org.acme"))
+        };
+        for pair in [[Some(Policy::Mirror), Some(strict)], [Some(strict), Some(lenient)], [None, Some(strict)]] {
+            assert_eq!(of(pair, Policy::PreferVerified), strict, "{pair:?}");
+            assert_eq!(of([pair[1], pair[0]], Policy::PreferVerified), strict, "{pair:?}");
+        }
+        // One without a policy has the default, which may be the stricter one.
+        assert_eq!(of([None, Some(Policy::Mirror)], strict), strict);
+        assert_eq!(of([Some(Policy::Mirror), Some(Policy::Mirror)], strict), Policy::Mirror);
+        assert_eq!(of([None, None], lenient), lenient);
     }
 
     #[test]

@@ -48,8 +48,12 @@ impl Route {
 
 /// The positions of the routes that are to be asked for a path, in their order.
 pub(crate) fn chosen<'a>(path: &RepoPath, routes: impl Iterator<Item = &'a Route>) -> Vec<usize> {
-    let groups = groups_of(path);
-    let found: Vec<Option<usize>> = routes.map(|route| route.precision(&groups)).collect();
+    chosen_for(&groups_of(path), routes)
+}
+
+/// The positions of the routes that are to be asked for what may belong to these groups, in their order.
+pub(crate) fn chosen_for<'a>(groups: &[GroupId], routes: impl Iterator<Item = &'a Route>) -> Vec<usize> {
+    let found: Vec<Option<usize>> = routes.map(|route| route.precision(groups)).collect();
     let best = found.iter().flatten().max();
     found
         .iter()

@@ -101,6 +101,19 @@ impl Database {
         Ok(Self { path, jobs: Some(jobs), thread: Some(thread), readers })
     }
 
+    /// The same for a database that may be lost: a damaged one is moved to `NAME.damaged`, and an empty one takes its place.
+    /// True if that happened.
+    pub(crate) fn open_or_replace(dir: &Path, schema: &Schema) -> Result<(Self, bool), StoreError> {
+        match Self::open(dir, schema) {
+            Err(StoreError::Corrupt { path, detail }) => {
+                tracing::warn!(file.path = %path.display(), error = detail, "damaged database moved aside; beginning anew");
+                move_aside(dir, schema.file_name)?;
+                Ok((Self::open(dir, schema)?, true))
+            }
+            other => Ok((other?, false)),
+        }
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -170,6 +183,20 @@ impl Drop for Database {
             let _ = thread.join();
         }
     }
+}
+
+fn move_aside(dir: &Path, file_name: &str) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let from = dir.join(format!("{file_name}{suffix}"));
+        let to = dir.join(format!("{file_name}.damaged{suffix}"));
+        match fs::rename(&from, to) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { action: "move aside", path: from, source: e });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn in_transaction<T>(

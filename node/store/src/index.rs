@@ -1,7 +1,6 @@
 //! `index.db`: derived, and rebuilt by its user from the ledger and the blobs when it is gone.
 
 use std::collections::HashMap;
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,16 +42,9 @@ impl IndexStore {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
         let dir = dir.as_ref();
         let path = dir.join(INDEX.file_name);
-        let mut began_empty = !path.exists();
-        let db = match Database::open(dir, &INDEX) {
-            Err(StoreError::Corrupt { path, detail }) => {
-                tracing::warn!(file.path = %path.display(), error = detail, "damaged index moved aside; rebuilding");
-                began_empty = true;
-                move_aside(dir)?;
-                Database::open(dir, &INDEX)?
-            }
-            other => other?,
-        };
+        let is_new = !path.exists();
+        let (db, replaced) = Database::open_or_replace(dir, &INDEX)?;
+        let began_empty = is_new || replaced;
         Ok(Self { inner: Arc::new(Inner { db, began_empty, touched: Mutex::new(HashMap::new()) }) })
     }
 
@@ -366,20 +358,6 @@ impl Drop for Inner {
             self.db.try_write_later(move |db| write_touches(db, &batch));
         }
     }
-}
-
-fn move_aside(dir: &Path) -> Result<(), StoreError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let from = dir.join(format!("{}{suffix}", INDEX.file_name));
-        let to = dir.join(format!("{}.damaged{suffix}", INDEX.file_name));
-        match fs::rename(&from, to) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::Io { action: "move aside", path: from, source: e });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::fs;
+
 use pyrsia_digest::FileDigests;
 
 use super::*;

@@ -1,8 +1,9 @@
-//! The two databases of a node, and all the SQL there is.
+//! The databases of a node, and all the SQL there is.
 //!
 //! [`LedgerStore`] (`ledger.db`) is the truth: blocks, entries, leaves, tree nodes, signatures, the cursor, and the
 //! secrets of a round that is under way. [`IndexStore`] (`index.db`) is derived: which file lies at which repository
 //! path, where it came from, when it was last used. Deleting the index loses nothing that cannot be found again.
+//! [`ServedStore`] (`served.db`) counts what was handed out; nothing depends on it.
 //!
 //! Invariants:
 //! - **a block is stored with its entries, leaves, tree nodes and the cursor in one transaction or not at all**, and
@@ -34,6 +35,7 @@ mod ledger_records;
 mod ledger_schema;
 mod ledger_types;
 mod search;
+mod served;
 mod values;
 
 pub use error::StoreError;
@@ -43,3 +45,4 @@ pub use index_walk::Walk;
 pub use ledger::{LedgerStore, MAX_ROWS};
 pub use ledger_types::{Appended, BlockRecord, Head, KeyedBytes, LeafRecord, StoredBlock};
 pub use search::{ArtifactFilter, COUNTED, Found, ReleaseFile};
+pub use served::{ServedFile, ServedLine, ServedStore, ServedSummary, ServedTotal};
