@@ -1,11 +1,12 @@
 //! Build requests and their progress.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::inspect::{SourceDocument, VerdictStory};
 
 /// How a release came, or is to come, into the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BuildMode {
     /// Published only by rebuilding.
@@ -15,7 +16,7 @@ pub enum BuildMode {
 }
 
 /// A maintainer's signature over a native request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublisherProof {
     /// Public key: 64 hexadecimal digits.
@@ -28,7 +29,7 @@ pub struct PublisherProof {
 ///
 /// What is left out is inferred by the node (source from the release's own POM chain, commit from the tag, specification
 /// from the source). A native request waits for the publisher's signature, which is posted by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildSubmission {
     /// Releases of one build, `group:artifact:version` each; at least one, the first names the build.
@@ -51,7 +52,7 @@ pub struct BuildSubmission {
 }
 
 /// Answer to a submission (202).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildAccepted {
     /// Identifier for `/api/v1/builds/{id}`: the round's key when it is known, else the node's own job name.
     pub id: String,
@@ -61,7 +62,7 @@ pub struct BuildAccepted {
 }
 
 /// What one authority has said in a round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuthorityProgress {
     /// Name in the network document.
     pub name: String,
@@ -76,7 +77,7 @@ pub struct AuthorityProgress {
 }
 
 /// One build: `GET /api/v1/builds/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Build {
     /// Identifier.
     pub id: String,
@@ -121,7 +122,7 @@ pub struct Build {
 }
 
 /// `GET /api/v1/builds`: newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct BuildList {
     /// The builds.
     pub builds: Vec<Build>,
@@ -130,7 +131,7 @@ pub struct BuildList {
 }
 
 /// One thing that happened to a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildEvent {
     /// Position in this build's story, from 1.
     pub sequence: u64,
@@ -143,7 +144,7 @@ pub struct BuildEvent {
 }
 
 /// `GET /api/v1/builds/{id}/events?after=N&wait=SECONDS`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildEvents {
     /// The build.
     pub id: String,

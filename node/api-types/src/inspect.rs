@@ -1,9 +1,10 @@
 //! The story of a release.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where the source of a release comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SourceDocument {
     /// Canonical repository address.
     pub repository: Option<String>,
@@ -14,7 +15,7 @@ pub struct SourceDocument {
 }
 
 /// A builder whose value was not the agreed one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Dissent {
     /// The authority's name, or its key when the name is unknown.
     pub authority: String,
@@ -23,7 +24,7 @@ pub struct Dissent {
 }
 
 /// What the ledger says about one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileStory {
     /// File name.
     pub name: String,
@@ -47,7 +48,7 @@ pub struct FileStory {
 }
 
 /// What the ledger says about one release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerdictStory {
     /// The release.
     pub gav: String,
@@ -78,7 +79,7 @@ pub struct VerdictStory {
 }
 
 /// `GET /api/v1/inspect/{gav}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Inspection {
     /// The release.
     pub gav: String,
@@ -96,7 +97,7 @@ pub struct Inspection {
 }
 
 /// One file of a release that has a verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileMatch {
     /// The release.
     pub gav: String,
@@ -105,7 +106,7 @@ pub struct FileMatch {
 }
 
 /// `GET /api/v1/files/{sha256}`: the files with this digest that verdicts name.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct FileMatches {
     /// The files, at most 100.
     pub files: Vec<FileMatch>,

@@ -9,11 +9,14 @@
 //! - the fields of [`VerifyReport`] and [`RebuildReport`] are a contract with other people's scripts: never renamed;
 //! - what is optional is written as `null`, never left out of a report, so that a script may index without asking.
 //!
+//! Each document has its schema ([`utoipa::ToSchema`]), from which `GET /api/v1/openapi.json` is made.
+//!
 //! What is not here: any decision, any validation beyond shape, HTTP, files, clocks.
 
 mod builds;
 mod inspect;
 mod log;
+mod policy;
 mod problem;
 mod rebuild;
 mod requests;
@@ -27,6 +30,7 @@ pub use builds::{
 };
 pub use inspect::{Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory};
 pub use log::{LogLeaf, LogPage};
+pub use policy::{FilePolicy, GroupPolicy, PolicyTest, ReleasePolicy, ServedCount, ServedRelease, ServedReport};
 pub use problem::Problem;
 pub use rebuild::{ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SpecReport, Timings};
 pub use requests::{

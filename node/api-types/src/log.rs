@@ -1,9 +1,10 @@
 //! The ledger itself.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One leaf of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogLeaf {
     /// Position in the log, from 0.
     pub index: u64,
@@ -22,7 +23,7 @@ pub struct LogLeaf {
 }
 
 /// `GET /api/v1/log?from=N&max=M&wait=SECONDS`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {
     /// Position of the first leaf asked for.
     pub from: u64,

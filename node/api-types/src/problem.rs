@@ -1,12 +1,13 @@
 //! Errors as documents.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// An error as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) writes it (`application/problem+json`).
 ///
 /// `next`, `reason` and `coordinates` are extension members. Maven 3.9 and later shows `title` and `detail` to its user,
 /// so they say what happened, to what, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Which kind of problem: a relative reference such as `/problems/withheld`, stable across releases.
     #[serde(rename = "type", default = "about_blank")]

@@ -1,11 +1,12 @@
 //! `rebuild --json`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::inspect::SourceDocument;
 
 /// The headline of a rebuild: the main artifact's and the POM's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RebuildVerdict {
     /// Bit for bit the reference.
@@ -21,7 +22,7 @@ pub enum RebuildVerdict {
 }
 
 /// What `rebuild` found. The field names are a contract.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RebuildReport {
     /// The release.
     pub gav: String,
@@ -45,7 +46,7 @@ pub struct RebuildReport {
 }
 
 /// The specification that was used.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SpecReport {
     /// SHA-256 of the specification's canonical text.
     pub digest: Option<String>,
@@ -60,7 +61,7 @@ pub struct SpecReport {
 }
 
 /// The input manifest in three numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ManifestSummary {
     /// Root; `null` when nothing was recorded.
     pub root: Option<String>,
@@ -71,7 +72,7 @@ pub struct ManifestSummary {
 }
 
 /// One output file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutputReport {
     /// File name.
     pub name: String,
@@ -90,7 +91,7 @@ pub struct OutputReport {
 }
 
 /// Durations in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     /// Getting the source.
     pub clone_s: f64,

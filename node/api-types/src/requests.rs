@@ -1,9 +1,10 @@
 //! What an operator asks the network to decide. Every call needs the node's token.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Answer to a proposal that needs others (202): the entry that was submitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Accepted {
     /// Digest of the entry that was submitted.
     pub entry: String,
@@ -13,7 +14,7 @@ pub struct Accepted {
 }
 
 /// `POST /api/v1/namespaces`: who may publish under a group, or give the source of its upstream releases.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamespaceSubmission {
     /// Group, matched at dot boundaries; the longest match wins.
@@ -32,7 +33,7 @@ pub struct NamespaceSubmission {
 }
 
 /// `POST /api/v1/images/approve`: builds may run in this image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageApproval {
     /// The network's own digest of the image.
@@ -43,7 +44,7 @@ pub struct ImageApproval {
 }
 
 /// `POST /api/v1/images/fetch`: get a builder image from peers. Asked again until it is here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageFetch {
     /// The network's own digest of the image.
@@ -51,7 +52,7 @@ pub struct ImageFetch {
 }
 
 /// The answer to an [`ImageFetch`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImageFetched {
     /// The network's own digest of the image.
     pub image: String,
@@ -64,7 +65,7 @@ pub struct ImageFetched {
 }
 
 /// `POST /api/v1/specifications/approve`: builds may follow this specification, although it is not a structured one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpecificationApproval {
     /// The specification as TOML text.
@@ -72,7 +73,7 @@ pub struct SpecificationApproval {
 }
 
 /// `POST /api/v1/withdrawals`: the verdict of a release no longer stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalSubmission {
     /// The release.
@@ -82,7 +83,7 @@ pub struct WithdrawalSubmission {
 }
 
 /// `POST /api/v1/blocks`: withhold a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockSubmission {
     /// The release.

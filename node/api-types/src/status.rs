@@ -1,9 +1,10 @@
 //! What a node is doing.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /api/v1/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Version of the program.
     pub version: String,
@@ -30,7 +31,7 @@ pub struct Status {
 }
 
 /// The network a node belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NetworkStatus {
     /// Name in the network document.
     pub name: String,
@@ -48,7 +49,7 @@ pub struct NetworkStatus {
 }
 
 /// The log as this node has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogStatus {
     /// Leaves.
     pub size: u64,
@@ -63,7 +64,7 @@ pub struct LogStatus {
 }
 
 /// How many builds are in which state.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct BuildCounts {
     /// Rounds without a result yet.
     pub open: u64,
@@ -74,7 +75,7 @@ pub struct BuildCounts {
 }
 
 /// The Maven repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RepositoryStatus {
     /// Address to put into settings.xml.
     pub url: String,
@@ -87,7 +88,7 @@ pub struct RepositoryStatus {
 }
 
 /// One upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpstreamStatus {
     /// Identifier.
     pub id: String,
@@ -95,10 +96,13 @@ pub struct UpstreamStatus {
     pub url: String,
     /// How it was found: `settings.xml`, `Maven's super POM`, `configuration`.
     pub found: String,
+    /// Its own policy, for groups that no rule names; `null`: the default.
+    #[serde(default)]
+    pub policy: Option<String>,
 }
 
 /// What lies on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct StorageStatus {
     /// Files in the store.
     pub files: u64,
@@ -109,7 +113,7 @@ pub struct StorageStatus {
 }
 
 /// One peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
     /// Peer id, or the authority's name in a network of one.
     pub id: String,
@@ -124,7 +128,7 @@ pub struct Peer {
 }
 
 /// `GET /api/v1/peers`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct PeerList {
     /// The peers.
     pub peers: Vec<Peer>,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `fsck --json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreReport {
     /// Files that are what their names say.
     pub blobs: u64,
@@ -45,7 +46,7 @@ pub struct DamagedHosted {
 }
 
 /// `gc --json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CollectionReport {
     /// Files that were removed, or would be.
     pub removed: u64,
@@ -60,7 +61,7 @@ pub struct CollectionReport {
 }
 
 /// A file whose bytes are not the ones of its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DamagedBlob {
     /// Its name.
     pub sha256: String,
@@ -73,7 +74,7 @@ pub struct DamagedBlob {
 }
 
 /// A file that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnreadableBlob {
     /// Its name.
     pub sha256: String,
@@ -82,7 +83,7 @@ pub struct UnreadableBlob {
 }
 
 /// A path that the index knows without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MissingFile {
     /// The repository path.
     pub path: String,

@@ -1,13 +1,14 @@
 //! `verify --json`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::inspect::SourceDocument;
 
 /// What the ledger says about files of a release, and whether the files at hand are those.
 ///
 /// The field names are a contract: `{gav, exit_code, files[], source{}, log{}}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyReport {
     /// The release, or what the user asked about when it has no coordinates.
     pub gav: String,
@@ -22,7 +23,7 @@ pub struct VerifyReport {
 }
 
 /// One file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileReport {
     /// File name.
     pub name: String,
@@ -41,7 +42,7 @@ pub struct FileReport {
 }
 
 /// Position in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct LogPosition {
     /// Index of the verdict's leaf.
     pub index: Option<u64>,

@@ -25,7 +25,7 @@ pub struct Door {
 impl Door {
     /// The face of a node, behind these guards.
     pub fn new(app: App, guard: GuardConfig) -> Self {
-        let hot = Arc::new(HotAnswers::new(app.files));
+        let hot = Arc::new(HotAnswers::new(app.files, app.served));
         let routes = routes(Arc::clone(&hot), app.view, app.control);
         Self { guard: Arc::new(guard), hot, hosted: Arc::new(HostedFace::new(app.hosted)), routes }
     }
@@ -33,6 +33,11 @@ impl Door {
     /// The same face behind other guards.
     pub fn behind(&self, guard: GuardConfig) -> Self {
         Self { guard: Arc::new(guard), ..self.clone() }
+    }
+
+    /// Tells [`Served`](crate::Served) what was handed out up to now, and not yet told.
+    pub fn tell(&self) {
+        self.hot.tell();
     }
 
     /// The answer to a request.

@@ -19,6 +19,7 @@ use quick_cache::sync::Cache;
 
 use crate::maven::absent;
 use crate::prepared::{Prepared, Wanted};
+use crate::served::{Served, Uses};
 
 /// Files up to this size are kept with their answers, in bytes; larger ones are read for each request.
 pub(crate) const SMALL: u64 = 2 * 1024 * 1024;
@@ -36,6 +37,7 @@ const USED: Duration = Duration::from_secs(60);
 /// The answers, the ones that are asked for staying longest.
 pub(crate) struct HotAnswers {
     files: Arc<dyn Files>,
+    served: Arc<dyn Served>,
     answers: Cache<String, Arc<Hot>, Weight>,
     began: Instant,
 }
@@ -53,6 +55,8 @@ enum Answer {
         bytes: Bytes,
         /// When its use was noted last, in milliseconds since the beginning.
         noted: AtomicU64,
+        /// Counts the requests; none for what is not counted. Elsewhere in memory than what is only read.
+        uses: Option<Box<Uses>>,
     },
     Absent {
         until: Instant,
@@ -73,13 +77,27 @@ impl Weighter<String, Arc<Hot>> for Weight {
 }
 
 impl HotAnswers {
-    pub(crate) fn new(files: Arc<dyn Files>) -> Self {
-        Self { files, answers: Cache::with_weighter(ANSWERS, BUDGET, Weight), began: Instant::now() }
+    pub(crate) fn new(files: Arc<dyn Files>, served: Arc<dyn Served>) -> Self {
+        Self { files, served, answers: Cache::with_weighter(ANSWERS, BUDGET, Weight), began: Instant::now() }
     }
 
     /// Where the answers come from.
     pub(crate) fn files(&self) -> &dyn Files {
         self.files.as_ref()
+    }
+
+    /// Who is told what is handed out.
+    pub(crate) fn served(&self) -> &Arc<dyn Served> {
+        &self.served
+    }
+
+    /// Tells what was handed out from here up to now.
+    pub(crate) fn tell(&self) {
+        for (_, hot) in self.answers.iter() {
+            if let Answer::File { uses: Some(uses), .. } = &hot.answer {
+                uses.tell();
+            }
+        }
     }
 
     /// The answer to a GET or HEAD of this path of a URL, if it is here and still holds.
@@ -93,17 +111,35 @@ impl HotAnswers {
         }
         match &hot.answer {
             Answer::Absent { until } => (Instant::now() < *until).then(|| absent(&hot.path, *method == Method::HEAD)),
-            Answer::File { prepared, bytes, noted } => {
-                self.note(&hot.path, noted);
+            Answer::File { prepared, bytes, noted, uses } => {
+                if let Some(uses) = uses
+                    && *method == Method::GET
+                {
+                    uses.add();
+                }
+                if self.note(&hot.path, noted)
+                    && let Some(uses) = uses
+                {
+                    uses.tell();
+                }
                 Some(respond(prepared, bytes, method, headers))
             }
         }
     }
 
     /// Keeps a file's answer. `version` is what [`Files::version`] was before the file was asked for.
-    pub(crate) fn keep_file(&self, encoded: &str, path: &RepoPath, version: u64, prepared: Prepared, bytes: Bytes) {
+    pub(crate) fn keep_file(
+        &self,
+        encoded: &str,
+        path: &RepoPath,
+        version: u64,
+        prepared: Prepared,
+        bytes: Bytes,
+        uses: Option<Box<Uses>>,
+    ) {
         let noted = AtomicU64::new(self.millis());
-        self.keep(encoded, Hot { path: path.clone(), version, answer: Answer::File { prepared, bytes, noted } });
+        let answer = Answer::File { prepared, bytes, noted, uses };
+        self.keep(encoded, Hot { path: path.clone(), version, answer });
     }
 
     /// Keeps an absence for a moment.
@@ -116,14 +152,15 @@ impl HotAnswers {
         self.answers.insert(encoded.to_owned(), Arc::new(hot));
     }
 
-    /// The order in which files are evicted from the disk needs no more than this.
-    fn note(&self, path: &RepoPath, noted: &AtomicU64) {
+    /// The order in which files are evicted from the disk needs no more than this. True if it was time.
+    fn note(&self, path: &RepoPath, noted: &AtomicU64) -> bool {
         let (now, last) = (self.millis(), noted.load(Ordering::Relaxed));
-        if now.saturating_sub(last) >= USED.as_millis() as u64
-            && noted.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-        {
+        let is_time = now.saturating_sub(last) >= USED.as_millis() as u64
+            && noted.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if is_time {
             self.files.used(path);
         }
+        is_time
     }
 
     fn millis(&self) -> u64 {
@@ -157,20 +194,33 @@ pub(crate) fn respond(prepared: &Prepared, bytes: &Bytes, method: &Method, heade
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::TableFiles;
+    use crate::served::Uses;
+    use crate::testing::{TableFiles, TableServed};
 
     #[test]
-    fn the_answers_stay_within_their_budget() {
-        let hot = HotAnswers::new(Arc::new(TableFiles::default()));
+    fn the_answers_stay_within_their_budget_and_none_of_their_uses_is_lost() {
+        let served = Arc::new(TableServed::default());
+        let hot = HotAnswers::new(Arc::new(TableFiles::default()), served.clone());
         let path: RepoPath = "a/b/1/b-1.jar".parse().unwrap();
         let bytes = Bytes::from(vec![7u8; 256 * 1024]);
         let dir = tempfile::tempdir().unwrap();
         let files = TableFiles::default();
         let file = files.file(dir.path(), path.as_str(), &bytes);
         for number in 0..1000 {
-            hot.keep_file(&format!("/maven2/{number}"), &path, 0, Prepared::of_file(&file), bytes.clone());
+            let (encoded, uses) = (format!("/maven2/{number}"), Uses::of(&file, hot.served()));
+            hot.keep_file(&encoded, &path, 0, Prepared::of_file(&file), bytes.clone(), uses);
+            assert!(hot.answer(&Method::GET, &encoded, &HeaderMap::new()).is_some());
+            // What is asked for without its bytes is not handed out.
+            assert!(hot.answer(&Method::HEAD, &encoded, &HeaderMap::new()).is_some());
         }
         assert!(hot.answers.weight() <= BUDGET, "{}", hot.answers.weight());
         assert!(hot.answers.len() > 100, "{}", hot.answers.len());
+        let told = served.times();
+        assert!(told > 100 && told < 1000, "what has left was told, nothing else: {told}");
+        hot.tell();
+        assert_eq!(served.times(), 1000);
+        hot.tell();
+        drop(hot);
+        assert_eq!(served.times(), 1000, "nothing is told twice");
     }
 }

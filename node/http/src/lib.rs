@@ -2,7 +2,8 @@
 //! at `/log/`, pages at `/`.
 //!
 //! The only crate that knows axum. What it tells comes through three seams that the binary fills: [`Files`] (the
-//! repository), [`NodeView`] (questions) and [`NodeControl`] (what changes something); uploads go to [`pyrsia_hosted::Hosted`].
+//! repository), [`NodeView`] (questions) and [`NodeControl`] (what changes something); [`Served`] is told what was handed out,
+//! and uploads go to [`pyrsia_hosted::Hosted`].
 //!
 //! Invariants:
 //! - a request with a foreign `Host`, a cross-site `Origin` or `Sec-Fetch-Site` reaches no handler; no CORS header is ever
@@ -29,13 +30,16 @@ mod hot;
 mod listing;
 mod log;
 mod maven;
+mod openapi;
 mod pages;
 mod patient;
+mod policy;
 mod prepared;
 mod problem;
 mod requests;
 mod router;
 mod serve;
+mod served;
 mod solr;
 mod tile;
 mod tls;
@@ -53,6 +57,7 @@ pub use hosted::{Holder, HostedRepository};
 pub use pyrsia_repository::Files;
 pub use router::App;
 pub use serve::{Limits, serve};
+pub use served::Served;
 pub use solr::{FoundRelease, QueryError, SearchPage, SearchQuery};
 pub use tls::{Generated, Tls, TlsError};
 pub use view::{NodeControl, NodeView, ViewError};

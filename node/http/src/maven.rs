@@ -18,6 +18,7 @@ use crate::listing;
 use crate::prepared::Prepared;
 use crate::problem::{NOSNIFF, SANDBOX, problem_response, repository_problem, withheld_problem};
 use crate::router::Shared;
+use crate::served::{Uses, is_counted};
 
 /// Where the repository begins.
 pub(crate) const PREFIX: &str = "/maven2/";
@@ -70,7 +71,7 @@ pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri,
             let bytes = Bytes::copy_from_slice(&document.bytes);
             let response = respond(&prepared, &bytes, &method, &headers);
             if document.immutable {
-                hot.keep_file(uri.path(), &path, version, prepared, bytes);
+                hot.keep_file(uri.path(), &path, version, prepared, bytes, None);
             }
             response
         }
@@ -78,7 +79,12 @@ pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri,
             hot.keep_absent(uri.path(), &path, version);
             absent(&path, head)
         }
-        Ok(Answer::Withheld(withheld)) => problem_response(&withheld_problem(&withheld).instance(uri.path()), head),
+        Ok(Answer::Withheld(withheld)) => {
+            if is_counted(&path) {
+                hot.served().withheld(&path, withheld.reason);
+            }
+            problem_response(&withheld_problem(&withheld).instance(uri.path()), head)
+        }
         Err(error) => problem_response(&repository_problem(&error).instance(uri.path()), head),
     }
 }
@@ -127,13 +133,15 @@ async fn stored(
     headers: &HeaderMap,
     file: &ServedFile,
 ) -> Result<Response, BodyError> {
+    let uses = Uses::of(file, hot.served());
     let (response, small) = answer_of(method, headers, file).await?;
+    count(uses.as_deref(), method);
     if let Some((prepared, bytes)) = small
         && file.immutable
         // The checksums that are still computed are to be in the answer that stays.
         && file.digests.others.is_some()
     {
-        hot.keep_file(uri.path(), &file.path, version, prepared, bytes);
+        hot.keep_file(uri.path(), &file.path, version, prepared, bytes, uses);
     }
     Ok(response)
 }
@@ -156,6 +164,15 @@ pub(crate) async fn answer_of(
     };
     let response = respond(&prepared, &bytes, method, headers);
     Ok((response, Some((prepared, bytes))))
+}
+
+/// Counts a request that is answered with the file.
+fn count(uses: Option<&Uses>, method: &Method) {
+    if let Some(uses) = uses
+        && *method == Method::GET
+    {
+        uses.add();
+    }
 }
 
 pub(crate) fn broken(error: &BodyError, path: &RepoPath) -> Response {

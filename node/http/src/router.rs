@@ -14,8 +14,9 @@ use tower_http::compression::predicate::Predicate;
 
 use crate::hosted::HostedRepository;
 use crate::hot::HotAnswers;
+use crate::served::Served;
 use crate::view::{NodeControl, NodeView};
-use crate::{api, log, maven, pages, solr};
+use crate::{api, log, maven, openapi, pages, policy, solr};
 
 /// Largest body of a request, in bytes.
 pub(crate) const BODY_LIMIT: usize = 256 * 1024;
@@ -34,6 +35,8 @@ pub struct App {
     pub control: Arc<dyn NodeControl>,
     /// Private repositories.
     pub hosted: Vec<HostedRepository>,
+    /// Is told what was handed out.
+    pub served: Arc<dyn Served>,
 }
 
 #[derive(Clone)]
@@ -74,6 +77,9 @@ pub(crate) fn routes(hot: Arc<HotAnswers>, view: Arc<dyn NodeView>, control: Arc
         .route("/api/v1/receipts/{gav}", get(api::receipt))
         .route("/api/v1/network", get(api::network))
         .route("/api/v1/peers", get(api::peers))
+        .route("/api/v1/policy/{gav}", get(policy::policy))
+        .route("/api/v1/served", get(policy::served))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/api/v1/namespaces", post(api::submit_namespace))
         .route("/api/v1/builds/{id}/signature", post(api::sign_build))
         .route("/api/v1/specifications/approve", post(api::approve_specification))

@@ -9,14 +9,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
-use maven_layout::{Coordinates, RepoPath};
+use maven_layout::{Coordinates, FileName, RepoPath};
 use pyrsia_api_types::*;
 use pyrsia_digest::{FileDigests, Sha256};
-use pyrsia_repository::{Answer, Files, Provenance, RepositoryError, ServedFile};
+use pyrsia_repository::{Answer, Files, Policy, Provenance, RepositoryError, ServedFile, WithheldReason};
 
 use crate::door::Door;
 use crate::guard::{GuardConfig, Token};
 use crate::router::App;
+use crate::served::Served;
 use crate::solr::{FoundRelease, SearchPage, SearchQuery};
 use crate::view::{NodeControl, NodeView, ViewError};
 
@@ -74,6 +75,29 @@ impl Files for TableFiles {
 
     fn used(&self, path: &RepoPath) {
         self.used.lock().unwrap().push(path.to_string());
+    }
+}
+
+/// Writes down what it is told.
+#[derive(Default)]
+pub(crate) struct TableServed {
+    pub(crate) told: Mutex<Vec<(String, &'static str, u64)>>,
+}
+
+impl TableServed {
+    /// How often something was handed out.
+    pub(crate) fn times(&self) -> u64 {
+        self.told.lock().unwrap().iter().map(|(.., times)| times).sum()
+    }
+}
+
+impl Served for TableServed {
+    fn handed_out(&self, path: &RepoPath, provenance: Provenance, times: u64) {
+        self.told.lock().unwrap().push((path.to_string(), provenance.as_str(), times));
+    }
+
+    fn withheld(&self, path: &RepoPath, reason: WithheldReason) {
+        self.told.lock().unwrap().push((path.to_string(), reason.as_str(), 0));
     }
 }
 
@@ -170,7 +194,12 @@ impl NodeView for TableNode {
             repository: RepositoryStatus {
                 url: NASTY.into(),
                 policy: NASTY.into(),
-                upstreams: vec![UpstreamStatus { id: NASTY.into(), url: NASTY.into(), found: NASTY.into() }],
+                upstreams: vec![UpstreamStatus {
+                    id: NASTY.into(),
+                    url: NASTY.into(),
+                    found: NASTY.into(),
+                    policy: None,
+                }],
                 quarantined: 0,
             },
             storage: StorageStatus::default(),
@@ -250,6 +279,41 @@ impl NodeView for TableNode {
         Err(ViewError::Internal { detail: "broken".to_owned() })
     }
 
+    async fn policy(
+        &self,
+        coordinates: &Coordinates,
+        more: &[FileName],
+        instead: Option<Policy>,
+    ) -> Result<ReleasePolicy, ViewError> {
+        self.calls.lock().unwrap().push(format!("policy {coordinates} {more:?} {instead:?}"));
+        let file = FilePolicy {
+            name: NASTY.into(),
+            path: NASTY.into(),
+            outcome: "withheld".into(),
+            provenance: None,
+            reason: Some(NASTY.into()),
+            detail: Some(NASTY.into()),
+            next: None,
+            sha256: None,
+            if_there: true,
+        };
+        Ok(ReleasePolicy {
+            gav: coordinates.to_string(),
+            policy: "verified".into(),
+            allow_equivalent: false,
+            ground: "default".into(),
+            files: vec![file],
+        })
+    }
+
+    async fn served(&self, since: Option<u64>, max: usize) -> Result<ServedReport, ViewError> {
+        self.calls.lock().unwrap().push(format!("served {since:?} {max}"));
+        let count = ServedCount { outcome: NASTY.into(), files: 1, times: 2 };
+        let release =
+            ServedRelease { gav: NASTY.into(), withheld: false, outcome: NASTY.into(), files: 1, times: 2, last: 3 };
+        Ok(ServedReport { since, served: vec![count], withheld: vec![], releases: vec![release], total: 1 })
+    }
+
     async fn checkpoint(&self) -> Result<String, ViewError> {
         Ok("origin\n3\nroot\n".to_owned())
     }
@@ -309,6 +373,7 @@ impl NodeControl for TableNode {
 pub(crate) struct Face {
     pub(crate) files: Arc<TableFiles>,
     pub(crate) node: Arc<TableNode>,
+    pub(crate) served: Arc<TableServed>,
     pub(crate) door: Door,
     pub(crate) dir: tempfile::TempDir,
 }
@@ -342,9 +407,16 @@ impl Face {
         let files = Arc::new(TableFiles::default());
         let node = Arc::new(TableNode::default());
         let guard = GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap(), readers: None };
-        let door =
-            Door::new(App { files: files.clone(), view: node.clone(), control: node.clone(), hosted: vec![] }, guard);
-        Self { files, node, door, dir: tempfile::tempdir().unwrap() }
+        let served = Arc::new(TableServed::default());
+        let app = App {
+            files: files.clone(),
+            view: node.clone(),
+            control: node.clone(),
+            hosted: vec![],
+            served: served.clone(),
+        };
+        let door = Door::new(app, guard);
+        Self { files, node, served, door, dir: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) async fn ask(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Answered {

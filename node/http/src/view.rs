@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use maven_layout::Coordinates;
+use maven_layout::{Coordinates, FileName};
 use pyrsia_api_types::{
     Accepted, BlockSubmission, Build, BuildAccepted, BuildEvents, BuildList, BuildSubmission, FileMatches,
     ImageApproval, ImageFetch, ImageFetched, Inspection, LogPage, NamespaceSubmission, PeerList, PublisherProof,
-    SpecificationApproval, Status, WithdrawalSubmission,
+    ReleasePolicy, ServedReport, SpecificationApproval, Status, WithdrawalSubmission,
 };
 use pyrsia_digest::Sha256;
+use pyrsia_repository::Policy;
 
 use crate::solr::{SearchPage, SearchQuery};
 
@@ -92,6 +93,17 @@ pub trait NodeView: Send + Sync {
 
     /// Peers.
     async fn peers(&self) -> Result<PeerList, ViewError>;
+
+    /// What would become of a release's files, and of these further ones, under the node's policies or under this one.
+    async fn policy(
+        &self,
+        coordinates: &Coordinates,
+        more: &[FileName],
+        instead: Option<Policy>,
+    ) -> Result<ReleasePolicy, ViewError>;
+
+    /// What was handed out and what was not, since the day of this time, with at most `max` lines.
+    async fn served(&self, since: Option<u64>, max: usize) -> Result<ServedReport, ViewError>;
 
     /// The newest certified checkpoint as a signed note.
     async fn checkpoint(&self) -> Result<String, ViewError>;

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod membership;
+mod policy;
 
 pub use membership::{AuthorityCommand, DevnetCommand, DevnetUpArgs, NetworkCommand, NetworkInitArgs, NetworkJoinArgs};
+pub use policy::{AsPolicy, PolicyCommand, PolicyReportArgs, PolicyTestArgs};
 
 /// A Maven repository node that rebuilds releases from source and proves it.
 #[derive(Debug, Parser)]
@@ -83,6 +85,9 @@ pub enum Command {
     Withdraw(ReasonArgs),
     /// Withhold a release from every client
     Block(ReasonArgs),
+    /// What would be served and withheld, and what was
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The network that this node belongs to
     #[command(subcommand)]
     Network(NetworkCommand),

@@ -98,6 +98,9 @@ pub struct UpstreamConfig {
     /// Groups that it is never asked for.
     #[serde(default)]
     pub exclude: Vec<String>,
+    /// The policy for what it is asked for, where no rule names the group; none: the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyName>,
     /// User name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -237,6 +240,17 @@ pub enum PolicyName {
     PreferVerified,
     /// A plain cache.
     Mirror,
+}
+
+impl PolicyName {
+    /// The name as the file has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::PreferVerified => "prefer-verified",
+            Self::Mirror => "mirror",
+        }
+    }
 }
 
 /// Section `[store]`.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use pyrsia_fetch::{FindConfig, FindError, FoundUpstream, HttpOrigin, find_central};
 use pyrsia_repository::{GroupPattern, Route};
 
-use crate::config::{Config, UpstreamConfig};
+use crate::config::{Config, PolicyName, UpstreamConfig};
 
 /// The word that switches Maven Central off.
 pub const NONE: &str = "none";
@@ -27,6 +27,8 @@ pub struct Upstream {
     pub url: String,
     /// `configuration`, or the file of Maven's that names it.
     pub found: String,
+    /// Its own policy.
+    pub policy: Option<PolicyName>,
 }
 
 impl Upstream {
@@ -75,7 +77,7 @@ async fn of(upstream: &UpstreamConfig, config: &Config) -> anyhow::Result<Option
     let route = Route::new(patterns(&upstream.include)?, patterns(&upstream.exclude)?);
     let url = origin.base_url();
     let asked = pyrsia_repository::Upstream { origin: Arc::new(origin), route };
-    Ok(Some(Upstream { id: upstream.id.clone(), asked, url, found }))
+    Ok(Some(Upstream { id: upstream.id.clone(), asked, url, found, policy: upstream.policy }))
 }
 
 /// Names that the node itself writes into records.

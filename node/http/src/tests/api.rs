@@ -30,6 +30,16 @@ async fn waits_and_windows_are_bounded() {
         ("/api/v1/log?from=7&max=0&wait=1000000", "log 7 1 60"),
         ("/api/v1/log", "log 0 100 0"),
         ("/api/v1/builds/b1/events?after=4&wait=2", "events b1 4 2"),
+        ("/api/v1/served", "served None 1000"),
+        ("/api/v1/served?since=86400&max=1000000", "served Some(86400) 10000"),
+        (
+            "/api/v1/policy/a:b:1?files=b-1.war,b-1-x.jar",
+            r#"policy a:b:1 [FileName("b-1.war"), FileName("b-1-x.jar")] None"#,
+        ),
+        (
+            "/api/v1/policy/a:b:1?policy=verified&allow_equivalent=true",
+            "policy a:b:1 [] Some(Verified { allow_equivalent: true })",
+        ),
     ] {
         assert_eq!(face.get(uri).await.status, StatusCode::OK, "{uri}");
         assert_eq!(face.node.calls.lock().unwrap().pop().unwrap(), call);
@@ -49,6 +59,8 @@ async fn failures_are_problems() {
         ("/api/v1/inspect/nonsense", 400),
         ("/api/v1/inspect/a:b:..", 400),
         ("/api/v1/receipts/%2e%2e:b:1", 400),
+        ("/api/v1/policy/a:b:1?files=%2e%2e", 400),
+        ("/api/v1/policy/a:b:1?files=c-1.jar", 400),
         ("/api/v1/unknown", 404),
         ("/api/v2/status", 404),
         ("/api/v1/status/", 404),

@@ -315,3 +315,38 @@ async fn answers_that_stay_are_asked_for_once_until_the_ledger_says_something_el
     let foreign = face.ask("GET", URL, &[("host", "attacker.example")], "").await;
     assert_eq!(foreign.status, StatusCode::MISDIRECTED_REQUEST);
 }
+
+#[tokio::test]
+async fn what_is_handed_out_and_what_is_not_is_told_whichever_way_it_went() {
+    let face = Face::new();
+    let told = || std::mem::take(&mut *face.served.told.lock().unwrap());
+    face.files.file(face.dir.path(), JAR, b"0123456789");
+    // Only what may be kept is answered from memory; a large file never is.
+    let large = "org/acme/lib/1.0/lib-1.0-large.jar";
+    face.files.file(face.dir.path(), large, &vec![0; 3 << 20]);
+    let count = |times| (JAR.to_owned(), "verified", times);
+    for _ in 0..5 {
+        face.get(URL).await;
+    }
+    face.ask("HEAD", URL, &[], "").await;
+    face.get(&format!("{URL}.sha1")).await;
+    assert_eq!(told(), [], "nobody is told at once");
+    face.get(&format!("/maven2/{large}")).await;
+    face.get(&format!("/maven2/{large}")).await;
+    assert_eq!(told(), [(large.to_owned(), "verified", 1), (large.to_owned(), "verified", 1)]);
+    face.get("/api/v1/served").await;
+    assert_eq!(told(), [count(5)]);
+    // The ledger says something else: the file is asked for again, and what was counted before is told as it was.
+    face.get(URL).await;
+    let withheld = Withheld {
+        reason: WithheldReason::Blocked,
+        coordinates: None,
+        detail: "blocked".to_owned(),
+        next: "another".to_owned(),
+    };
+    face.files.set(JAR, Ok(Answer::Withheld(withheld)));
+    face.get(URL).await;
+    face.get(&format!("{URL}.sha1")).await;
+    face.get("/api/v1/served").await;
+    assert_eq!(told(), [(JAR.to_owned(), "blocked", 0), count(1)]);
+}

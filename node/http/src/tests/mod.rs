@@ -3,5 +3,6 @@
 mod api;
 mod hosted;
 mod maven;
+mod openapi;
 mod pages;
 mod socket;

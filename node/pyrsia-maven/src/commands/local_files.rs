@@ -67,6 +67,42 @@ fn default_repository() -> Option<PathBuf> {
     Some(std::env::home_dir()?.join(".m2/repository"))
 }
 
+/// What a local repository has from elsewhere.
+pub struct Downloaded {
+    /// The artifacts.
+    pub artifacts: Vec<ArtifactRef>,
+    /// Files beside them that were installed on this machine.
+    pub installed: usize,
+}
+
+/// Every artifact of a local repository that came from another one.
+pub fn downloaded(root: &Path) -> anyhow::Result<Downloaded> {
+    let mut subjects = Vec::new();
+    scan(root, &mut subjects)?;
+    let mut found = Downloaded { artifacts: Vec::new(), installed: 0 };
+    for subject in subjects {
+        if let (Some(artifact), Some(file)) = (subject.artifact, subject.file) {
+            if was_installed(&file) { found.installed += 1 } else { found.artifacts.push(artifact) }
+        }
+    }
+    Ok(found)
+}
+
+/// Largest note of Maven's about where files came from that is read, in bytes.
+const MAX_NOTE: u64 = 1 << 20;
+
+/// Whether Maven noted that the file came from no repository (`NAME>=`).
+fn was_installed(file: &Path) -> bool {
+    let (Some(name), Ok(note)) =
+        (file.file_name().and_then(|name| name.to_str()), File::open(file.with_file_name("_remote.repositories")))
+    else {
+        return false;
+    };
+    let mut text = String::new();
+    let read = note.take(MAX_NOTE).read_to_string(&mut text);
+    read.is_ok() && text.lines().any(|line| line.strip_prefix(name) == Some(">="))
+}
+
 /// Every artifact of a local repository; Maven's own bookkeeping files are none.
 fn scan(root: &Path, subjects: &mut Vec<Subject>) -> anyhow::Result<()> {
     let mut folders = vec![root.to_owned()];
@@ -137,6 +173,21 @@ pub fn digests(path: &Path) -> anyhow::Result<FileDigests> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_installed_here_was_not_downloaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let release = folder.path().join("org/acme/lib/1.0");
+        std::fs::create_dir_all(&release).unwrap();
+        for name in ["lib-1.0.jar", "lib-1.0.pom", "lib-1.0-sources.jar"] {
+            std::fs::write(release.join(name), name).unwrap();
+        }
+        std::fs::write(release.join("_remote.repositories"), "#note\nlib-1.0.jar>=\nlib-1.0.pom>central=\n").unwrap();
+        let found = downloaded(folder.path()).unwrap();
+        let mut names: Vec<_> = found.artifacts.iter().map(|artifact| artifact.file_name().to_string()).collect();
+        names.sort();
+        assert_eq!((names, found.installed), (vec!["lib-1.0-sources.jar".to_owned(), "lib-1.0.pom".to_owned()], 1));
+    }
 
     #[test]
     fn a_local_repository_is_read_as_artifacts() {

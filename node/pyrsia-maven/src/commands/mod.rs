@@ -18,6 +18,7 @@ pub mod log;
 pub mod network;
 pub mod node;
 pub mod peers;
+pub mod policy;
 pub mod rebuild;
 pub mod receipt;
 pub mod status;

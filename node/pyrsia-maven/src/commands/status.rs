@@ -19,7 +19,8 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     line(&format!("maven     {}  policy {}", plain(&status.repository.url), plain(&status.repository.policy)));
     for upstream in &status.repository.upstreams {
         let name = if upstream.id == "central" { String::new() } else { format!("{}: ", plain(&upstream.id)) };
-        line(&format!("upstream  {name}{} (found in {})", plain(&upstream.url), plain(&upstream.found)));
+        let policy = upstream.policy.as_ref().map(|policy| format!("  policy {}", plain(policy))).unwrap_or_default();
+        line(&format!("upstream  {name}{} (found in {}){policy}", plain(&upstream.url), plain(&upstream.found)));
     }
     if status.repository.upstreams.is_empty() {
         line("upstream  none");

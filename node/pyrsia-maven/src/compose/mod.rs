@@ -6,6 +6,7 @@
 mod hosted;
 mod local;
 mod peers;
+mod policies;
 mod rebuilding;
 mod running;
 mod secure;
@@ -24,8 +25,8 @@ use pyrsia_fetch::{Offline, Origin};
 use pyrsia_http::{App, Door, GuardConfig, Token};
 use pyrsia_rebuilds::{Board, Entries, Unable};
 use pyrsia_replica::Replica;
-use pyrsia_repository::{Files, GroupPattern, Parts, Policies, Policy, Repository, RepositoryConfig};
-use pyrsia_store::{IndexStore, LedgerStore};
+use pyrsia_repository::{Files, Parts, Policies, Policy, Repository, RepositoryConfig};
+use pyrsia_store::{IndexStore, LedgerStore, ServedStore};
 use tokio::sync::mpsc;
 
 pub use hosted::FOLDER as HOSTED;
@@ -33,12 +34,11 @@ pub use local::LocalRepository;
 pub use running::Node;
 
 use crate::builders::{MakeBuilders, Surroundings};
-use crate::config::PolicyName;
 use crate::context::Context;
 use crate::image_store::ImageStore;
 use crate::network_file::Identity;
 use crate::peering::remote_builds::RemoteBuilds;
-use crate::service::{Builds, Facts, NodeService, Peers};
+use crate::service::{Builds, Facts, NodeService, Peers, Tally};
 use crate::upkeep::keep::Keeper;
 use crate::upstream::{self, Upstream};
 
@@ -75,23 +75,6 @@ fn java_config(context: &Context) -> JavaBuilderConfig {
     // Below the work folder, which is swept at each start: a killed process leaves no sources for ever.
     config.temp_dir.get_or_insert_with(|| context.data.join(WORK));
     config
-}
-
-/// The policies of the configuration.
-pub fn policies(context: &Context) -> anyhow::Result<Policies> {
-    let section = &context.config.policy;
-    let policy = |name| match name {
-        PolicyName::Verified => Policy::Verified { allow_equivalent: section.allow_equivalent },
-        PolicyName::PreferVerified => Policy::PreferVerified,
-        PolicyName::Mirror => Policy::Mirror,
-    };
-    let rules = section
-        .groups
-        .iter()
-        .map(|(pattern, name)| Ok((pattern.parse::<GroupPattern>()?, policy(*name))))
-        .collect::<anyhow::Result<Vec<_>>>()
-        .context("[policy.groups]")?;
-    Ok(Policies::new(policy(section.default), rules))
 }
 
 /// Puts a node together.
@@ -136,7 +119,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         replica: handle.clone(),
         config: context.config.store.clone(),
     };
-    let policies = policies(context)?;
+    let policies = policies::policies(&context.config, &upstreams)?;
     let policy = policies.default_policy().as_str().to_owned();
     let repository = |index: &IndexStore, policies, upstreams, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
         let parts = Parts {
@@ -151,7 +134,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         Arc::new(Repository::new(RepositoryConfig { read_ahead, ..RepositoryConfig::new(policies) }, parts))
     };
     let from_peers = network.as_ref().map(|joined| -> Arc<dyn Origin> { Arc::new(joined.fetcher.clone()) });
-    let files = repository(&index, policies, asked(|_| true), from_peers.clone());
+    let files = repository(&index, policies.clone(), asked(|_| true), from_peers.clone());
     // What a build may read is no matter of what clients are served: under `verified`, nothing could ever become verified.
     // And it is Maven Central alone, whatever else clients are served from: all authorities are to see the same inputs.
     let inputs = repository(&index_of_inputs, Policies::all(Policy::Mirror), asked(Upstream::is_central), from_peers);
@@ -198,10 +181,13 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         format!("cannot listen at {listen}; stop what listens there, or name another address with --listen")
     })?;
     let address = listener.local_addr()?;
+    let served = Tally { store: ServedStore::open(data.root())?, clock: clock() };
     let service = Arc::new(NodeService {
         replica: handle.clone(),
         store,
         index,
+        policies,
+        served: served.clone(),
         board,
         entries,
         builds,
@@ -223,7 +209,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
     let guard = GuardConfig { hosts: context.config.node.allowed_hosts.clone(), token, readers: None };
     let (view, control) = (service.clone(), service.clone());
     let hosted = hosted::open(&context.config.hosted, data)?;
-    let door = Door::new(App { files, view, control, hosted }, guard);
+    let door = Door::new(App { files, view, control, hosted, served: Arc::new(served) }, guard);
     let secure = secure.map(|(listener, guard)| (listener, door.behind(guard)));
     Ok(Node {
         address,
@@ -261,7 +247,10 @@ fn facts(
         policy,
         upstreams: upstreams
             .into_iter()
-            .map(|Upstream { id, url, found, .. }| UpstreamStatus { id, url, found })
+            .map(|Upstream { id, url, found, policy, .. }| {
+                let policy = policy.map(|name| name.as_str().to_owned());
+                UpstreamStatus { id, url, found, policy }
+            })
             .collect(),
         data_dir: context.data.root().display().to_string(),
         name,

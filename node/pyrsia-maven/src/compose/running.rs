@@ -19,7 +19,7 @@ use super::peers::{Joined, Taking};
 use super::secure::Secure;
 use crate::data_dir::DataDirLock;
 use crate::peering::{cosign, follow};
-use crate::service::{Builds, NodeService};
+use crate::service::{Builds, NodeService, Tally};
 use crate::upkeep::keep::Keeper;
 
 /// How often the newest checkpoint is cosigned again, so that silence can be told from an eclipse.
@@ -32,6 +32,9 @@ const APPROVE_AGAIN: Duration = Duration::from_secs(2);
 
 /// How often a node that follows looks whether two histories were certified.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How often it is written what was served.
+const COUNT: Duration = Duration::from_secs(60);
 
 /// A node that is put together and serves once [`Node::run`] is called.
 pub struct Node {
@@ -138,6 +141,16 @@ impl Node {
             tasks.spawn(until(stop.clone(), submit(self.handle.clone(), injected)));
         }
         tasks.spawn(until(stop.clone(), self.keeper.run()));
+        let (counted, tally) = (self.door.clone(), self.service.served.clone());
+        tasks.spawn(until(stop.clone(), {
+            let (counted, tally) = (counted.clone(), tally.clone());
+            async move {
+                loop {
+                    tokio::time::sleep(COUNT).await;
+                    write_counts(&counted, &tally).await;
+                }
+            }
+        }));
         let connections = connections();
         let face = |listener, tls, door| {
             let limits = pyrsia_http::Limits { connections, ..pyrsia_http::Limits::default() };
@@ -187,6 +200,7 @@ impl Node {
                 let _ = face.await;
             }
         }
+        write_counts(&counted, &tally).await;
         part.abort();
         cosigning.abort();
         if let Some(consensus) = submitter.as_ref().and_then(|submitter| submitter.own.get()) {
@@ -218,6 +232,14 @@ async fn contradicted(handle: &ReplicaHandle) -> String {
             return reason;
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Writes what was served. Failing is no reason to stop serving.
+async fn write_counts(door: &Door, tally: &Tally) {
+    door.tell();
+    if let Err(error) = tally.store.run(|store| store.flush()).await {
+        tracing::warn!(%error, "what was served is not counted");
     }
 }
 

@@ -3,6 +3,7 @@
 mod condition;
 mod control;
 mod peers;
+mod policy;
 mod search;
 mod story;
 mod view;
@@ -16,7 +17,10 @@ use pyrsia_http::ViewError;
 use pyrsia_network::Network;
 use pyrsia_rebuilds::{Board, Entries, Intake};
 use pyrsia_replica::ReplicaHandle;
+use pyrsia_repository::Policies;
 use pyrsia_store::{IndexStore, LedgerStore};
+
+pub use policy::Tally;
 
 use crate::image_store::ImageStore;
 use crate::peering::cosign::Heads;
@@ -31,6 +35,10 @@ pub struct NodeService {
     pub store: LedgerStore,
     /// The coordinate index.
     pub index: IndexStore,
+    /// What clients are served.
+    pub policies: Policies,
+    /// What they were served.
+    pub served: Tally,
     /// Builds.
     pub board: Arc<Board>,
     /// This authority's hand; none where this node is no authority.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use maven_layout::Coordinates;
+use maven_layout::{Coordinates, FileName};
 use pyrsia_api_types::{
     Build, BuildCounts, BuildEvent, BuildEvents, BuildList, FileMatch, FileMatches, Inspection, LogPage, LogStatus,
-    NetworkStatus, PeerList, RepositoryStatus, Status, StorageStatus,
+    NetworkStatus, PeerList, ReleasePolicy, RepositoryStatus, ServedReport, Status, StorageStatus,
 };
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeView, SearchPage, SearchQuery, ViewError};
@@ -14,6 +14,7 @@ use pyrsia_ledger::{RoundState, Stage};
 use pyrsia_network::PeerName;
 use pyrsia_rebuilds::BoardBuild;
 use pyrsia_replica::ReceiptUnavailable;
+use pyrsia_repository::Policy;
 
 use super::{Builds, NodeService, internal, search, story};
 use crate::peering::remote_builds::RemoteBuilds;
@@ -227,6 +228,19 @@ impl NodeView for NodeService {
 
     async fn peers(&self) -> Result<PeerList, ViewError> {
         Ok(self.peer_list())
+    }
+
+    async fn policy(
+        &self,
+        coordinates: &Coordinates,
+        more: &[FileName],
+        instead: Option<Policy>,
+    ) -> Result<ReleasePolicy, ViewError> {
+        self.release_policy(coordinates, more, instead).await
+    }
+
+    async fn served(&self, since: Option<u64>, max: usize) -> Result<ServedReport, ViewError> {
+        self.served_report(since, max).await
     }
 
     async fn checkpoint(&self) -> Result<String, ViewError> {
