@@ -26,6 +26,8 @@ mod mirror;
 mod more_clients;
 mod plain_node;
 mod policies;
+mod policy_switch;
+mod policy_test;
 mod processes;
 mod read_ahead;
 mod rebuild;

@@ -115,11 +115,13 @@ impl Scripted {
         for release in &job.coordinates {
             let liar = if script.lies { self.script.name.as_str() } else { "" };
             let content = format!("{release} {} {} {} {liar}", job.source.commit, job.source.tree, manifest.root());
-            let pom = format!(
-                "<project><modelVersion>4.0.0</modelVersion><groupId>{}</groupId><artifactId>{}</artifactId>\
-                 <version>{}</version></project>\n",
-                release.group, release.artifact, release.version
-            );
+            let pom = script.pom.clone().unwrap_or_else(|| {
+                format!(
+                    "<project><modelVersion>4.0.0</modelVersion><groupId>{}</groupId><artifactId>{}</artifactId>\
+                     <version>{}</version></project>\n",
+                    release.group, release.artifact, release.version
+                )
+            });
             let files = [("jar", zip_of("content.txt", content.as_bytes(), script.padding)), ("pom", pom.into_bytes())];
             for (extension, bytes) in files {
                 let name = format!("{}-{}.{extension}", release.artifact, release.version);

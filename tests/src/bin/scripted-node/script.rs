@@ -31,6 +31,8 @@ pub struct Script {
     pub fails: Option<i64>,
     /// Seconds that a replay takes.
     pub replay_s: u64,
+    /// The POM of each release: as if it were the one of the commit.
+    pub pom: Option<String>,
     /// Bytes without meaning that each JAR has beside its content.
     pub padding: usize,
     /// The step with this name (`record` or `replay`) stops at its beginning until the script no longer says so.
