@@ -20,7 +20,7 @@ const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 const START: Duration = Duration::from_secs(90);
 
 /// The sections with commands, and where those are run.
-const RUN: [(&str, &str); 3] = [
+const RUN: [(&str, &str); 15] = [
     // `dev_script` types all of these; `./dev test` is what runs this test.
     ("README.md", "Two commands"),
     ("README.md", "Verify"),

@@ -24,7 +24,7 @@ pub struct StoreReport {
 }
 
 /// What was found in a private repository.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostedReport {
     /// Its id.
     pub id: String,
@@ -37,7 +37,7 @@ pub struct HostedReport {
 }
 
 /// A file of a private repository that is not in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DamagedHosted {
     /// Its path in the repository.
     pub path: String,
@@ -92,7 +92,7 @@ pub struct MissingFile {
 }
 
 /// `import --json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportReport {
     /// Nothing was changed.
     pub dry_run: bool,
@@ -115,7 +115,7 @@ pub struct ImportReport {
 }
 
 /// Files that have something in common.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportGroup {
     /// How many.
     pub files: u64,
@@ -124,7 +124,7 @@ pub struct ImportGroup {
 }
 
 /// A file that was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportRefusal {
     /// Its repository path.
     pub path: String,
@@ -136,7 +136,7 @@ pub struct ImportRefusal {
 }
 
 /// `export --json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportReport {
     /// Files that were written.
     pub written: u64,

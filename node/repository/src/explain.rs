@@ -48,6 +48,7 @@ pub fn explain(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) ->
             other => other,
         },
         Decision::Metadata(plan) => of(Fate::Served(None), plan.ask_upstream),
+        Decision::Prefixes => of(Fate::Served(None), true),
     }
 }
 

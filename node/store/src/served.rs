@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use crate::database::{Database, Schema};
+use crate::database::{Database, Schema, WholeCheck};
 use crate::error::{Fault, StoreError};
 use crate::ledger::MAX_ROWS;
 use crate::values::{bound, collect, first, int, uint};
@@ -18,6 +18,7 @@ const SERVED: Schema = Schema {
     // A power cut may cost the last counts, never the database.
     synchronous: "NORMAL",
     migrations: &[VERSION_1],
+    whole_check: WholeCheck::UpTo(64 << 20),
 };
 
 const VERSION_1: &str = "

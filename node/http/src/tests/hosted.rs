@@ -13,7 +13,7 @@ use crate::door::Door;
 use crate::guard::{GuardConfig, Reader, Token};
 use crate::hosted::{Holder, HostedRepository};
 use crate::router::App;
-use crate::testing::{Answered, Face, SECRET, TableFiles, TableNode};
+use crate::testing::{Answered, Face, SECRET, TableFiles, TableNode, TableServed};
 
 const JAR: &str = "/hosted/releases/com/acme/lib/1.0/lib-1.0.jar";
 const WRITER: &str = "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww";
@@ -33,8 +33,10 @@ fn face(readers: Option<Vec<Reader>>) -> Face {
     let writers = vec![Holder { name: "w".to_owned(), token: Token::new(WRITER).unwrap(), paths }];
     let hosted = vec![HostedRepository { repository, writers, readers: None }];
     let guard = GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap(), readers };
-    let door = Door::new(App { files: files.clone(), view: node.clone(), control: node.clone(), hosted }, guard);
-    Face { files, node, door, dir }
+    let served = Arc::new(TableServed::default());
+    let app = App { files: files.clone(), view: node.clone(), control: node.clone(), hosted, served: served.clone() };
+    let door = Door::new(app, guard);
+    Face { files, node, served, door, dir }
 }
 
 async fn put(face: &Face, path: &str, body: impl Into<Body>) -> Answered {

@@ -21,7 +21,7 @@ use crate::compose::policies;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::no_ledger::NoLedger;
-use crate::terminal;
+use crate::{terminal, upstream};
 
 /// Runs the command, which needs the data directory for itself.
 pub async fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<Exit> {
@@ -30,7 +30,7 @@ pub async fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<Exit> {
     let target = Target::open(&args.dir, context.data.root())?;
     let policies = match args.verified {
         true => Policies::all(Policy::Verified { allow_equivalent: context.config.policy.allow_equivalent }),
-        false => policies(&context)?,
+        false => policies(&context.config, &upstream::find_all(&context.config).await?)?,
     };
     let (only, link) = (args.only.clone(), args.link);
     let data = context.data.clone();

@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 
 pub use hosted::FOLDER as HOSTED;
 pub use local::LocalRepository;
+pub use policies::policies;
 pub use running::Node;
 
 use crate::builders::{MakeBuilders, Surroundings};
@@ -119,7 +120,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         replica: handle.clone(),
         config: context.config.store.clone(),
     };
-    let policies = policies::policies(&context.config, &upstreams)?;
+    let policies = policies(&context.config, &upstreams)?;
     let policy = policies.default_policy().as_str().to_owned();
     let repository = |index: &IndexStore, policies, upstreams, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
         let parts = Parts {

@@ -1,6 +1,7 @@
 //! The second listener, with TLS and for known readers: how a node serves other machines.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use pyrsia_http::{GuardConfig, Reader, Tls, Token};
