@@ -33,6 +33,7 @@ mod read_ahead;
 mod rebuild;
 mod releases;
 mod restart;
+mod search;
 mod store_export;
 mod store_import;
 mod store_limits;

@@ -59,7 +59,12 @@ pub fn run(builders: MakeBuilders) -> Exit {
         .with_writer(std::io::stderr)
         .with_ansi(terminal::decorated())
         .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // tokio's own variable stands.
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        runtime.worker_threads(workers());
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::note(&format!("error: cannot start: {error}"));
@@ -81,6 +86,12 @@ pub fn run(builders: MakeBuilders) -> Exit {
             exit
         }
     }
+}
+
+/// Threads that carry on many things at once: half of the processor's cores. Hashing, files and databases have threads of
+/// their own, and where the former are as many as the cores, they take turns with these in the middle of an answer.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {

@@ -178,7 +178,6 @@ fn digests_that_nobody_needed_yet_are_completed_under_every_path() {
         named.digests.others = None;
         named
     };
-    const COPY: &str = "org/acme/lib/1.0/lib-1.0-copy.jar";
     store.pin_file(named(JAR)).unwrap();
     store.put_file(named(COPY)).unwrap();
     store.put_file(record("archetype-catalog.xml", b"catalog")).unwrap();
@@ -193,31 +192,93 @@ fn digests_that_nobody_needed_yet_are_completed_under_every_path() {
     }
 }
 
-#[test]
-fn an_index_of_the_first_schema_is_brought_forward() {
+/// An index of an earlier schema, with a file of a release, a copy of it, a document and what else the schema has.
+fn of_schema(version: usize) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let all = FileDigests::of(b"jar");
     let db = rusqlite::Connection::open(dir.path().join(INDEX.file_name)).unwrap();
-    db.execute_batch(INDEX.migrations[0]).unwrap();
+    for step in &INDEX.migrations[..version] {
+        db.execute_batch(step).unwrap();
+    }
     db.pragma_update(None, "application_id", INDEX.application_id).unwrap();
-    db.pragma_update(None, "user_version", 1).unwrap();
+    db.pragma_update(None, "user_version", version as i64).unwrap();
+    let all = FileDigests::of(b"jar");
+    for (path, of) in [(JAR, Some(["org.acme", "lib", "1.0"])), (COPY, Some(["org.acme", "lib", "1.0"])), (META, None)]
+    {
+        let of = of.map_or([None; 3], |of| of.map(Some));
+        db.execute(
+            "INSERT INTO files VALUES (?1, ?7, ?8, ?9, 3, ?2, ?3, ?4, ?5, ?6, 'upstream', 'sha1', 100, 200, 200)",
+            (
+                path,
+                all.md5.as_bytes(),
+                all.sha1.as_bytes(),
+                all.sha256.as_bytes(),
+                all.sha512.as_bytes(),
+                all.blake3.as_bytes(),
+                of[0],
+                of[1],
+                of[2],
+            ),
+        )
+        .unwrap();
+    }
+    db.execute("INSERT INTO absent VALUES ('a/b', 5)", []).unwrap();
     db.execute(
-        "INSERT INTO files VALUES (?1, 'org.acme', 'lib', '1.0', 3, ?2, ?3, ?4, ?5, ?6, 'upstream', 'sha1', 100, 200, 200)",
-        (JAR, all.md5.as_bytes(), all.sha1.as_bytes(), all.sha256.as_bytes(), all.sha512.as_bytes(), all.blake3.as_bytes()),
+        "INSERT INTO quarantine VALUES ('a/c', ?1, 4, 'upstream', 'changed', 10)",
+        [Sha256::of(b"evil").as_bytes()],
     )
     .unwrap();
-    db.execute("INSERT INTO absent VALUES ('a/b', 5)", []).unwrap();
+    if version >= 3 {
+        db.execute("INSERT INTO superseded VALUES (?1, 7)", [Sha256::of(b"gone").as_bytes()]).unwrap();
+    }
+    dir
+}
+
+const COPY: &str = "org/acme/lib/1.0/lib-1.0-copy.jar";
+const META: &str = "org/acme/lib/maven-metadata.xml";
+
+#[test]
+fn every_earlier_schema_is_brought_forward_with_all_that_it_has() {
+    for version in 1..INDEX.migrations.len() {
+        let dir = of_schema(version);
+        let store = IndexStore::open(dir.path()).unwrap();
+        assert!(!store.began_empty(), "{version}");
+        for place in [JAR, COPY, META] {
+            assert_eq!(store.file(&path(place)).unwrap(), Some(record(place, b"jar")), "{version}");
+        }
+        assert_eq!(store.absent(&path("a/b")).unwrap(), Some(5));
+        assert_eq!(store.quarantined().unwrap().len(), 1);
+        assert_eq!(store.superseded().unwrap().len(), usize::from(version >= 3));
+        // What the newest schema adds is made from what there is.
+        assert_eq!(store.totals().unwrap(), (3, 9));
+        let filter = crate::ArtifactFilter { words: vec!["lib".to_owned()], ..crate::ArtifactFilter::default() };
+        assert_eq!(store.artifacts(&filter, 0, 10).unwrap().total, 1, "{version}");
+        assert_eq!(store.by_sha1(&FileDigests::of(b"jar").sha1).unwrap().len(), 3);
+        store.remove_file(&path(COPY)).unwrap();
+        assert_eq!(store.totals().unwrap(), (2, 6));
+        drop(store);
+        assert!(!IndexStore::open(dir.path()).unwrap().began_empty(), "{version}");
+    }
+    let dir = of_schema(1);
+    let db = rusqlite::Connection::open(dir.path().join(INDEX.file_name)).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
-    let store = IndexStore::open(dir.path()).unwrap();
-    assert!(!store.began_empty());
-    assert_eq!(store.file(&path(JAR)).unwrap(), Some(record(JAR, b"jar")));
-    assert_eq!(store.absent(&path("a/b")).unwrap(), Some(5));
-    let coordinates = ("org.acme".parse().unwrap(), "lib".parse().unwrap());
-    assert_eq!(store.versions(&coordinates.0, &coordinates.1).unwrap(), ["1.0".parse().unwrap()]);
-    let mut named = record("org/acme/lib/2.0/lib-2.0.jar", b"two");
-    named.digests.others = None;
-    store.put_file(named.clone()).unwrap();
-    assert_eq!(store.file(&named.path).unwrap(), Some(named));
+    assert!(matches!(IndexStore::open(dir.path()), Err(StoreError::TooNew { found: 99, .. })));
+}
+
+#[test]
+fn damage_that_was_found_in_use_is_looked_for_at_the_next_start() {
+    let (dir, store) = store();
+    store.put_file(record(JAR, b"jar")).unwrap();
+    let suspicion = dir.path().join("index.db.suspect");
+    let other = rusqlite::Connection::open(dir.path().join("index.db")).unwrap();
+    other.execute("UPDATE files SET size = -1", []).unwrap();
+    assert!(!suspicion.exists());
+    assert!(matches!(store.file(&path(JAR)), Err(StoreError::Corrupt { .. })));
+    assert!(suspicion.exists());
+    drop(store);
+    // Nothing is wrong with its pages, so it stays.
+    assert!(!IndexStore::open(dir.path()).unwrap().began_empty());
+    assert!(!suspicion.exists());
 }
 
 #[test]

@@ -5,8 +5,11 @@ use super::{Line, Target};
 /// What repositories are compared against.
 const NGINX: &str = "nginx with sendfile and open_file_cache serving the same files, the better of one and two workers";
 
+/// What whole builds are compared against.
+const CENTRAL: &str = "the same Maven asking Maven Central itself, in turns";
+
 /// Everything that a benchmark measures, in the table's order.
-pub const LINES: [Line; 33] = [
+pub const LINES: [Line; 43] = [
     Line {
         id: "finality-authority",
         unit: "ms",
@@ -217,6 +220,78 @@ pub const LINES: [Line; 33] = [
         id: "repository-memory",
         unit: "MiB",
         meaning: "Resident memory of that node after all of the above.",
+        peer: None,
+        target: Target::Below(150.0),
+    },
+    Line {
+        id: "cold-archiver",
+        unit: "s",
+        meaning: "`mvn compile` of maven-archiver 3.6.1 (its source release) with an empty local repository, through a node without a file.",
+        peer: Some(CENTRAL),
+        target: Target::PeerTimesAtMost(0.8),
+    },
+    Line {
+        id: "cold-filtering",
+        unit: "s",
+        meaning: "The same of maven-filtering 3.3.1.",
+        peer: Some(CENTRAL),
+        target: Target::PeerTimesAtMost(0.8),
+    },
+    Line {
+        id: "cold-shared-utils",
+        unit: "s",
+        meaning: "The same of maven-shared-utils 3.4.2.",
+        peer: Some(CENTRAL),
+        target: Target::PeerTimesAtMost(0.8),
+    },
+    Line {
+        id: "cold-far",
+        unit: "s",
+        meaning: "The last of these with an upstream whose every answer takes 40 ms longer.",
+        peer: Some("the same Maven asking that upstream itself"),
+        target: Target::PeerTimesAtMost(0.8),
+    },
+    Line {
+        id: "warm-build",
+        unit: "s",
+        meaning: "The same build through a node that has every file.",
+        peer: Some("nginx serving the files that this node has exported"),
+        target: Target::PeerTimesAtMost(1.05),
+    },
+    Line {
+        id: "crowd-requests",
+        unit: "requests",
+        meaning: "What upstream is asked while 1,000 clients ask a node for the same file of 50 MiB that it does not have.",
+        peer: None,
+        target: Target::AtMost(1.0),
+    },
+    Line {
+        id: "crowd-memory",
+        unit: "MiB",
+        meaning: "What the node's resident memory grows by at most while these get the file.",
+        peer: None,
+        target: Target::None,
+    },
+    Line {
+        id: "crowd-time",
+        unit: "s",
+        meaning: "Until the last of them has all of it. Upstream begins to answer after 3 s.",
+        peer: None,
+        target: Target::None,
+    },
+    Line {
+        id: "soak-growth",
+        unit: "MiB",
+        meaning: "What the resident memory of a node grows by under a mixed load (POMs, JARs, checksums, metadata, ranges, HEAD, \
+                  absent files, files that it does not have yet) from the end of the first third to the end. Four minutes, \
+                  unless `PYRSIA_SOAK_MINUTES` says otherwise.",
+        peer: None,
+        target: Target::AtMost(5.0),
+    },
+    Line {
+        id: "soak-memory",
+        unit: "MiB",
+        meaning: "Resident memory at the end.",
         peer: None,
         target: Target::Below(150.0),
     },

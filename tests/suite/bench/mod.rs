@@ -4,6 +4,8 @@
 
 mod blob;
 mod by_hand;
+mod cold;
+mod crowd;
 mod devnet;
 mod rebuilds;
 mod repository;
@@ -57,6 +59,9 @@ fn bench_everything() {
     drop(network);
     part("warm files", &mut warm::files);
     part("repository", &mut repository::repository);
+    part("whole builds", &mut cold::builds);
+    part("a crowd", &mut crowd::crowd);
+    part("a long load", &mut crowd::soak);
     part("rebuilds", &mut rebuilds::rebuilds);
     let text = measured::document(&circumstances, &all);
     println!("\n{text}");

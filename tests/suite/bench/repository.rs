@@ -236,7 +236,7 @@ fn ab(url: &str) -> (f64, f64) {
 }
 
 /// Resident memory in MiB.
-fn resident(node: &Node) -> f64 {
+pub(super) fn resident(node: &Node) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("a running node");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
@@ -244,14 +244,14 @@ fn resident(node: &Node) -> f64 {
 }
 
 /// A static file server; it ends when dropped.
-struct Nginx {
+pub(super) struct Nginx {
     child: Child,
     port: u16,
 }
 
 impl Nginx {
     /// Files that are open stay open, up to `kept_open` of them.
-    fn start(own: &Path, root: &Path, workers: usize, kept_open: usize) -> Self {
+    pub(super) fn start(own: &Path, root: &Path, workers: usize, kept_open: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
@@ -294,7 +294,7 @@ impl Nginx {
         Self { child, port }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }
