@@ -94,7 +94,12 @@ fn a_release_is_explained_under_every_policy_and_nobody_is_asked() {
     assert_eq!(fate(&fates(&test(UNKNOWN, &["org.strict:none:1"])), "org/strict/none/1/none-1.jar"), ("absent", ""));
     node.cli(&["namespace", "grant", "org.own", "--repository", "https://git.example/own/lib.git"]).expect(0);
     assert_eq!(fate(&fates(&test(UNKNOWN, &["org.own:lib:1"])), "org/own/lib/1/lib-1.jar"), ("absent", ""));
-    for wrong in [&["policy", "test"][..], &["policy", "test", gav, "--allow-equivalent"], &["policy", "test", "x"]] {
+    for wrong in [
+        &["policy", "test"][..],
+        &["policy", "test", gav, "--allow-equivalent"],
+        &["policy", "test", "x"],
+        &["policy", "test", "--policy", "mirror"],
+    ] {
         node.cli(wrong).expect(2);
     }
 }

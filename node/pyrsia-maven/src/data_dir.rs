@@ -5,7 +5,7 @@
 //! network.json    the genesis of this node's network
 //! keys/           0600: authority.key consensus.key node.key publisher.key (32 bytes as hexadecimal), api.token
 //! nodes/          notes about nodes of this user elsewhere (see `known_nodes`)
-//! ledger.db       the truth;   index.db   derived
+//! ledger.db       the truth;   index.db   derived;   served.db   counts of what was served
 //! hosted/         private repositories;   config.toml   the configuration, if there is one
 //! blobs/          files by digest;   images/  builder images;   rebuild/  the cache of `rebuild`
 //! ```

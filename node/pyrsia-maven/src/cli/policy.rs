@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 /// `policy`
 #[derive(Debug, Subcommand)]
@@ -15,7 +15,8 @@ pub enum PolicyCommand {
 
 /// `policy test`
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true, id = "subjects")]
+#[group(skip)]
+#[command(group = ArgGroup::new("subjects").required(true).multiple(true))]
 pub struct PolicyTestArgs {
     /// groupId:artifactId:version[:classifier][@extension]; the whole release, and this file of it
     #[arg(value_name = "G:A:V[:CLASSIFIER][@EXT]", group = "subjects")]
