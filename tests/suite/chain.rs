@@ -91,7 +91,8 @@ fn the_builds_of_a_node_can_be_followed() {
     let builds = chain.node.cli(&["builds", "--json"]).expect(0).json();
     let id = builds["builds"]
         .as_array()
-        .and_then(|all| all.iter().find(|build| build["coordinates"][0] == LIB))
+        // Another test asks for it again meanwhile, which is prepared before it is found to be done.
+        .and_then(|all| all.iter().find(|build| build["coordinates"][0] == LIB && build["done"] == true))
         .and_then(|build| build["id"].as_str())
         .unwrap_or_else(|| panic!("the library's build is not listed: {builds:#}"))
         .to_owned();

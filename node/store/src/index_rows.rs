@@ -104,6 +104,7 @@ CREATE TABLE artifacts (
     id          INTEGER PRIMARY KEY,
     group_id    TEXT NOT NULL,
     artifact_id TEXT NOT NULL,
+    files       INTEGER NOT NULL,
     UNIQUE (group_id, artifact_id)
 ) STRICT;
 CREATE INDEX artifacts_by_name ON artifacts (artifact_id, group_id);
@@ -117,18 +118,20 @@ CREATE TABLE totals (
     bytes INTEGER NOT NULL
 ) STRICT;
 INSERT INTO totals SELECT 1, count(*), coalesce(sum(size), 0) FROM files;
-INSERT OR IGNORE INTO artifacts (group_id, artifact_id)
-    SELECT DISTINCT group_id, artifact_id FROM files WHERE group_id IS NOT NULL ORDER BY 1, 2;
+INSERT INTO artifacts (group_id, artifact_id, files)
+    SELECT group_id, artifact_id, count(*) FROM files WHERE group_id IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
 CREATE TRIGGER file_added AFTER INSERT ON files BEGIN
     UPDATE totals SET files = files + 1, bytes = bytes + new.size;
-    INSERT OR IGNORE INTO artifacts (group_id, artifact_id) SELECT new.group_id, new.artifact_id
-        WHERE new.group_id IS NOT NULL;
+    INSERT INTO artifacts (group_id, artifact_id, files) SELECT new.group_id, new.artifact_id, 1
+        WHERE new.group_id IS NOT NULL
+        ON CONFLICT (group_id, artifact_id) DO UPDATE SET files = files + 1;
 END;
 CREATE TRIGGER file_changed AFTER UPDATE OF size ON files BEGIN
     UPDATE totals SET bytes = bytes + new.size - old.size;
 END;
 CREATE TRIGGER file_removed AFTER DELETE ON files BEGIN
     UPDATE totals SET files = files - 1, bytes = bytes - old.size;
+    UPDATE artifacts SET files = files - 1 WHERE group_id = old.group_id AND artifact_id = old.artifact_id;
 END;
 CREATE INDEX files_by_sha1 ON files (sha1) WHERE sha1 IS NOT NULL;
 ";

@@ -11,7 +11,7 @@ use crate::index_types::FileRecord;
 use crate::values::{bound, collect, first, uint};
 
 /// Artifacts are counted up to here; a total of this many means "at least".
-pub const COUNTED: u64 = 2_000;
+pub const COUNTED: u64 = 1_000;
 /// Files of one artifact that are looked at.
 const MAX_FILES: i64 = 20_000;
 /// Files with one SHA-1 that are told.
@@ -64,9 +64,7 @@ impl IndexStore {
         } else {
             ("artifact_names JOIN artifacts ON artifacts.id = artifact_names.rowid", "artifact_names.rowid")
         };
-        let mut conditions = vec![
-            "EXISTS (SELECT 1 FROM files WHERE files.group_id = artifacts.group_id AND files.artifact_id = artifacts.artifact_id)",
-        ];
+        let mut conditions = vec!["artifacts.files > 0"];
         conditions.extend((!words.is_empty()).then_some("artifact_names MATCH :words"));
         conditions.extend(filter.group.is_some().then_some("artifacts.group_id = :group"));
         conditions.extend(filter.artifact.is_some().then_some("artifacts.artifact_id = :artifact"));

@@ -283,7 +283,7 @@ pub const LINES: [Line; 43] = [
         id: "soak-growth",
         unit: "MiB",
         meaning: "What the resident memory of a node grows by under a mixed load (POMs, JARs, checksums, metadata, ranges, HEAD, \
-                  absent files, files that it does not have yet) from the end of the first third to the end. Four minutes, \
+                  absent files, files that it does not have yet) from the end of the first third to the end. Three minutes, \
                   unless `PYRSIA_SOAK_MINUTES` says otherwise.",
         peer: None,
         target: Target::AtMost(5.0),

@@ -14,7 +14,7 @@ use super::repository::Nginx;
 use crate::fixture::central;
 
 /// Builds on either side, in turns.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 /// What a far repository takes longer for each answer.
 const FAR: Duration = Duration::from_millis(40);
 const SHARED: &str = "org/apache/maven/shared";

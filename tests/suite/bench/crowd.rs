@@ -20,7 +20,7 @@ const CLIENTS: usize = 1_000;
 const FILE: &str = "org/acme/large/1.0/large-1.0.jar";
 const BYTES: usize = 50 << 20;
 /// Minutes of mixed load, unless `PYRSIA_SOAK_MINUTES` says otherwise.
-const MINUTES: u64 = 4;
+const MINUTES: u64 = 3;
 /// Clients of the mixed load.
 const WORKERS: usize = 8;
 
@@ -96,9 +96,9 @@ fn ask(node: &str, number: u64) {
         4 => format!("org/acme/none{}/1.0/none-1.0.pom", number % 5_000),
         _ => format!("org/acme/a{known}/1.0/a{known}-1.0.pom"),
     };
-    let method = if number % 7 == 0 { "HEAD" } else { "GET" };
+    let method = if number.is_multiple_of(7) { "HEAD" } else { "GET" };
     let range = [("Range", "bytes=10-99")];
-    let headers: &[(&str, &str)] = if number % 11 == 0 { &range } else { &[] };
+    let headers: &[(&str, &str)] = if number.is_multiple_of(11) { &range } else { &[] };
     let answer = http::send(node, method, &format!("/maven2/{path}"), headers, b"").expect("an answer");
     assert!(matches!(answer.status, 200 | 206 | 404), "{path}: {}", answer.status);
 }
@@ -124,7 +124,7 @@ pub fn soak() -> Vec<Measured> {
             scope.spawn(|| {
                 while Instant::now() < until {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number % 10 == 0 {
+                    if number.is_multiple_of(10) {
                         let name = format!("new{number}");
                         let path = format!("org/acme/{name}/1.0/{name}-1.0.jar");
                         upstream.put(&path, number.to_le_bytes().repeat(500));

@@ -29,7 +29,7 @@ const USUAL_ROWS: u64 = 20;
 /// A part of what a search has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchPage {
-    /// How many there are; of more than some thousands, at least so many.
+    /// How many there are; of a thousand or more, at least so many.
     pub total: u64,
     /// The part that was asked for.
     pub found: Vec<FoundRelease>,

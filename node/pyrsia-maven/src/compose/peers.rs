@@ -1,6 +1,6 @@
 //! The peer network and the ordering protocol of a node.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use pyrsia_ledger::{AuthorityKey, Genesis};
 use pyrsia_network::{Method, Network};
 use pyrsia_replica::{BlocksAnswer, OrderedBatch, ReplicaHandle};
 use pyrsia_store::LedgerStore;
-use tokio::sync::mpsc;
+use tokio::sync::{SetOnce, mpsc};
 
 use super::clock;
 use crate::context::Context;
@@ -89,7 +89,7 @@ impl Taking {
             data: context.data.clone(),
             membership: Membership::of_genesis(replica.genesis(), keys.consensus.clone())?,
             batches,
-            submitter: Arc::new(Submitter { own: OnceLock::new(), network, data: context.data.root().to_owned() }),
+            submitter: Arc::new(Submitter { own: SetOnce::new(), network, data: context.data.root().to_owned() }),
             replica: replica.clone(),
         })
     }

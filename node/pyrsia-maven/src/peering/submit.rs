@@ -1,7 +1,8 @@
 //! Entries of this node into the agreed order.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,13 +10,14 @@ use pyrsia_consensus::{Condition, ConsensusOrderer};
 use pyrsia_ledger::SignedEntry;
 use pyrsia_network::{CallError, Method, Network};
 use pyrsia_replica::{Orderer, SubmitError};
+use tokio::sync::SetOnce;
 
 use crate::upkeep::disk;
 
 /// Gives entries to this authority's orderer, and while that takes none (it sits a session out), to another authority.
 pub struct Submitter {
     /// This authority's own.
-    pub own: OnceLock<Arc<ConsensusOrderer>>,
+    pub own: SetOnce<Arc<ConsensusOrderer>>,
     /// The way to the others; none in a network of one.
     pub network: Option<Arc<Network>>,
     /// Where the ledger lies.
@@ -25,12 +27,18 @@ pub struct Submitter {
 /// Bytes that are to be free before an entry is taken: for units, journal and ledger. What is begun has to be written to its
 /// end, and an authority that cannot write its units has to stop; so on a full disk nothing is begun.
 const ROOM: u64 = 4 << 20;
+/// How long an entry waits for a node that has just started and reads its consensus files, where there is nobody else to take it.
+const BEGINNING: Duration = Duration::from_secs(20);
 
 #[async_trait]
 impl Orderer for Submitter {
     async fn submit(&self, entry: SignedEntry) -> Result<(), SubmitError> {
         let bytes = Bytes::from(entry.to_bytes());
-        let own = match self.own.get() {
+        let begun = match (self.own.get(), &self.network) {
+            (None, None) => tokio::time::timeout(BEGINNING, self.own.wait()).await.ok(),
+            (begun, _) => begun,
+        };
+        let own = match begun {
             Some(_) if !self.has_room() => Err(SubmitError::Storage {
                 reason: format!("No space left on the disk of {}: make room and try again", self.data.display()),
             }),
