@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -18,6 +19,9 @@ use crate::prepared::Wanted;
 
 /// Bytes read at once from larger files. Two such pieces are in memory for a client: one that is sent, one that is read.
 const CHUNK: u64 = 512 * 1024;
+/// Where more files than these are sent at the same time, the pieces become smaller, so that a crowd takes little more memory.
+const WHOLE_CHUNKS: u64 = 32;
+const SMALLEST_CHUNK: u64 = 64 * 1024;
 
 /// Why the bytes of a file could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +67,7 @@ pub(crate) async fn stream(file: &ServedFile, wanted: Wanted) -> Result<Body, Bo
     let (path, size) = (file.blob_path.clone(), file.digests.size);
     let opening = move || open(&path, size);
     let file = Arc::new(tokio::task::spawn_blocking(opening).await.map_err(io::Error::other)??);
-    let mut pieces = Pieces { coming: None, file, runs };
+    let mut pieces = Pieces { _sending: Sending::begin(), coming: None, file, runs };
     pieces.coming = match pieces.read_on() {
         Some(Coming::Reading(reading)) => Some(Coming::Here(reading.await.map_err(io::Error::other)??)),
         other => other,
@@ -81,7 +85,32 @@ enum Run {
     },
 }
 
+/// Files that are being sent by this process.
+static SENT: AtomicU64 = AtomicU64::new(0);
+
+/// One of them.
+struct Sending;
+
+impl Sending {
+    fn begin() -> Self {
+        SENT.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        SENT.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of a piece while so many files are sent.
+fn chunk(sent: u64) -> u64 {
+    (CHUNK * WHOLE_CHUNKS / sent.max(1)).clamp(SMALLEST_CHUNK, CHUNK)
+}
+
 struct Pieces {
+    _sending: Sending,
     file: Arc<File>,
     /// The next piece; none at the end.
     coming: Option<Coming>,
@@ -109,7 +138,7 @@ impl Pieces {
         match self.runs.pop_front()? {
             Run::Text(text) => Some(Coming::Here(text)),
             Run::Bytes { next, end } => {
-                let length = CHUNK.min(end.saturating_sub(next));
+                let length = chunk(SENT.load(Ordering::Relaxed)).min(end.saturating_sub(next));
                 if next + length < end {
                     self.runs.push_front(Run::Bytes { next: next + length, end });
                 }
@@ -131,4 +160,16 @@ fn read(file: &File, at: u64, length: u64) -> io::Result<Bytes> {
     let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, at)?;
     Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_gets_smaller_pieces() {
+        for (sent, expected) in [(0, CHUNK), (1, CHUNK), (32, CHUNK), (64, CHUNK / 2), (1_000, SMALLEST_CHUNK)] {
+            assert_eq!(chunk(sent), expected, "{sent}");
+        }
+    }
 }

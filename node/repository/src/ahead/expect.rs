@@ -1,6 +1,7 @@
 //! What a client that got a POM asks for next: a guess from the documents alone, see [`Lineage`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use maven_layout::pom::{BuildPlugin, Dependency, Lineage, Pom, file_of_type};
 use maven_layout::{ArtifactRef, Coordinates, Extension};
@@ -9,6 +10,10 @@ use maven_layout::{ArtifactRef, Coordinates, Extension};
 /// ([bindings](https://maven.apache.org/ref/3.9.11/maven-core/default-bindings.html)).
 const BOUND: [&str; 4] =
     ["maven-resources-plugin", "maven-compiler-plugin", "maven-surefire-plugin", "maven-jar-plugin"];
+/// Dependencies of one POM, and plugins of one build, that are followed; nobody has as many.
+const FOLLOWED: usize = 400;
+/// Exclusions that are kept on the way down; what is excluded beyond them is fetched in vain.
+const EXCLUSIONS: usize = 200;
 /// Of this group there is little that Maven does not have itself.
 const MAVENS_OWN: &str = "org.apache.maven";
 
@@ -22,7 +27,7 @@ pub(super) enum Role {
 }
 
 /// Dependencies that are left out, as (group, artifact); `*` is any.
-pub(super) type Excluded = BTreeSet<(String, String)>;
+pub(super) type Excluded = Arc<BTreeSet<(String, String)>>;
 
 /// A release that will be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +56,7 @@ impl Family<'_> {
             .dependencies()
             .filter(|dependency| is_followed(dependency, role))
             .filter_map(|dependency| self.dependency(dependency, excluded))
+            .take(FOLLOWED)
             .collect();
         if role == Role::Parent {
             next.extend(self.plugins(pom));
@@ -65,9 +71,13 @@ impl Family<'_> {
             return None;
         }
         let part = |part: &Option<String>| self.own.resolve(part.as_deref().unwrap_or("*"));
-        let mut excluded = excluded.clone();
-        for exclusion in &dependency.exclusions {
-            excluded.extend(part(&exclusion.group_id).zip(part(&exclusion.artifact_id)));
+        let mut excluded = Arc::clone(excluded);
+        for exclusion in dependency.exclusions.iter().take(EXCLUSIONS) {
+            if let Some(pattern) = part(&exclusion.group_id).zip(part(&exclusion.artifact_id))
+                && excluded.len() < EXCLUSIONS
+            {
+                Arc::make_mut(&mut excluded).insert(pattern);
+            }
         }
         Some(Next { of: of.clone(), excluded, file: is_asked_for(of).then_some(file), runs: false })
     }
@@ -96,9 +106,9 @@ impl Family<'_> {
     fn plugins(&self, pom: &Pom) -> Vec<Next> {
         let bound = BOUND.map(|name| BuildPlugin { artifact_id: Some(name.to_owned()), ..BuildPlugin::default() });
         let plugins = pom.build.plugins.iter().chain(&bound);
-        let releases = plugins.filter_map(|plugin| self.own.plugin(plugin));
+        let releases = plugins.filter_map(|plugin| self.own.plugin(plugin)).take(FOLLOWED);
         releases
-            .map(|of| Next { file: main_file(&of, "maven-plugin"), of, excluded: Excluded::new(), runs: true })
+            .map(|of| Next { file: main_file(&of, "maven-plugin"), of, excluded: Excluded::default(), runs: true })
             .collect()
     }
 }

@@ -4,8 +4,8 @@
 //! repository most of its time is waiting. The node reads the same POMs, and is ahead. Invariants:
 //! - what is fetched ahead goes the same way as what a client asks for: the same policy, the same checks, one download
 //!   for both if the client comes meanwhile;
-//! - a guess costs at most the configured number of files and bytes that nobody asks for, and ends some seconds after
-//!   the last client has asked for something new;
+//! - once the configured number of files or bytes has arrived that nobody asked for, nothing more is begun, and some
+//!   seconds after the last client has asked for something new all is dropped; a POM made to cost much costs little;
 //! - nothing happens on account of files that have been here for long: a warm node does not look ahead.
 //!
 //! Not here: what is in a POM ([`maven_layout::pom`]), and profiles or properties of a project that the node never sees. A
@@ -82,17 +82,36 @@ pub(crate) async fn run(
         }
         tokio::select! {
             path = reported.recv() => match path {
-                Some(path) => plan.asked(&path, clock()),
+                Some(path) => {
+                    let now = clock();
+                    plan = think(plan, move |plan| plan.asked(&path, now)).await;
+                }
                 None => return,
             },
             Some(done) = running.join_next(), if !running.is_empty() => match done {
-                Ok((step, arrived)) => plan.arrived(step, arrived),
-                // Its step is never done; the next pause forgets it.
-                Err(error) => tracing::error!(error.message = %error, "reading ahead failed"),
+                Ok((step, arrived)) => plan = think(plan, move |plan| plan.arrived(step, arrived)).await,
+                // Its step will never be done.
+                Err(error) => {
+                    tracing::error!(error.message = %error, "reading ahead failed and begins anew");
+                    plan = Plan::new(plan.limits().clone());
+                }
             },
             () = tokio::time::sleep(pause), if !plan.is_empty() => plan.rest(clock()),
         }
     }
+}
+
+/// Lets the plan think on a thread that may be kept busy: a large family of POMs takes milliseconds.
+async fn think(mut plan: Plan, work: impl FnOnce(&mut Plan) + Send + 'static) -> Plan {
+    let limits = plan.limits().clone();
+    let thought = tokio::task::spawn_blocking(move || {
+        work(&mut plan);
+        plan
+    });
+    thought.await.unwrap_or_else(|error| {
+        tracing::error!(error.message = %error, "reading ahead failed and begins anew");
+        Plan::new(limits)
+    })
 }
 
 async fn fetch(repository: &Repository, step: &Step) -> Arrived {

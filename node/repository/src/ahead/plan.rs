@@ -17,6 +17,9 @@ const AHEAD: usize = 3;
 const MEMORY: usize = 4_000;
 /// The bytes of these POMs.
 const MEMORY_BYTES: u64 = 32 << 20;
+/// Bytes of a POM with its parents and bills of materials, each as often as it takes part: what is larger is not understood, since
+/// every release of that family would cost so much again.
+const FAMILY_BYTES: u64 = 4 << 20;
 
 /// Something to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +54,8 @@ struct Visit {
 /// The plan for all clients together. It begins anew after a pause.
 pub(super) struct Plan {
     limits: ReadAhead,
-    poms: HashMap<Coordinates, Option<Arc<Pom>>>,
+    /// With their sizes in bytes; `None` for what is not to be had.
+    poms: HashMap<Coordinates, Option<(Arc<Pom>, u64)>>,
     pom_bytes: u64,
     /// Releases that are visited or were.
     visited: HashSet<Coordinates>,
@@ -95,6 +99,10 @@ impl Plan {
         }
     }
 
+    pub(super) fn limits(&self) -> &ReadAhead {
+        &self.limits
+    }
+
     /// Whether there is nothing to forget.
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.poms.is_empty()
@@ -121,7 +129,7 @@ impl Plan {
         let parked = self.parked.remove(&of).unwrap_or_default();
         self.visit(parked);
         if !led_to {
-            self.visit(vec![Visit { of, trail: Vec::new(), role: Role::Parent, excluded: Excluded::new() }]);
+            self.visit(vec![Visit { of, trail: Vec::new(), role: Role::Parent, excluded: Excluded::default() }]);
         }
     }
 
@@ -156,7 +164,7 @@ impl Plan {
                 let pom = match arrived {
                     Arrived::Pom(pom, size) => {
                         self.pom_bytes = self.pom_bytes.saturating_add(size);
-                        Some(pom)
+                        Some((pom, size))
                     }
                     _ => None,
                 };
@@ -230,7 +238,7 @@ impl Plan {
     }
 
     fn is_plugin(&self, of: &Coordinates) -> bool {
-        matches!(self.poms.get(of), Some(Some(pom)) if pom.effective_packaging() == "maven-plugin")
+        matches!(self.poms.get(of), Some(Some((pom, _))) if pom.effective_packaging() == "maven-plugin")
     }
 
     /// Whether a client has got so far that what this release needs is worth knowing.
@@ -240,27 +248,31 @@ impl Plan {
 
     /// What a client asks for next, or the POMs that are not here yet and without which that is not known.
     fn understand(&self, visit: &Visit) -> Result<Vec<Next>, Vec<Coordinates>> {
-        let own = self.ancestors(&visit.of)?;
+        let mut bytes = 0;
+        let own = self.ancestors(&visit.of, &mut bytes)?;
         let Some(pom) = own.first().copied() else { return Ok(Vec::new()) };
         let is_parent = pom.effective_packaging() == "pom";
         let role = if is_parent { visit.role } else { Role::Library };
-        let imported = self.imported(&own)?;
+        let imported = self.imported(&own, &mut bytes)?;
+        if bytes > FAMILY_BYTES {
+            return Ok(Vec::new());
+        }
         let family =
             Family { own: Lineage::new(&own), imported: imported.iter().map(|poms| Lineage::new(poms)).collect() };
         Ok(family.expect(pom, role, &visit.excluded))
     }
 
     /// The bills of materials that these POMs import, and those that they import.
-    fn imported(&self, own: &[&Pom]) -> Result<Vec<Vec<&Pom>>, Vec<Coordinates>> {
+    fn imported(&self, own: &[&Pom], bytes: &mut u64) -> Result<Vec<Vec<&Pom>>, Vec<Coordinates>> {
         let mut missing = Vec::new();
         let mut imported: Vec<Vec<&Pom>> = Vec::new();
         let mut seen = HashSet::new();
         let mut wanted: VecDeque<Coordinates> = Lineage::new(own).imports().collect();
         while let Some(of) = wanted.pop_front() {
-            if seen.len() >= DEPTH || !seen.insert(of.clone()) {
+            if *bytes > FAMILY_BYTES || seen.len() >= DEPTH || !seen.insert(of.clone()) {
                 continue;
             }
-            match self.ancestors(&of) {
+            match self.ancestors(&of, bytes) {
                 Ok(poms) => {
                     wanted.extend(Lineage::new(&poms).imports());
                     imported.push(poms);
@@ -272,12 +284,13 @@ impl Plan {
     }
 
     /// The POM of a release and its parents as far as they can be had.
-    fn ancestors(&self, of: &Coordinates) -> Result<Vec<&Pom>, Vec<Coordinates>> {
+    fn ancestors(&self, of: &Coordinates, bytes: &mut u64) -> Result<Vec<&Pom>, Vec<Coordinates>> {
         let mut poms: Vec<&Pom> = Vec::new();
         let mut next = Some(of.clone());
         while let Some(of) = next.filter(|_| poms.len() < DEPTH) {
             let Some(pom) = self.poms.get(&of) else { return Err(vec![of]) };
-            let Some(pom) = pom else { break };
+            let Some((pom, size)) = pom else { break };
+            *bytes = bytes.saturating_add(*size);
             poms.push(pom);
             next = pom.parent_coordinates().ok().flatten();
         }
@@ -294,7 +307,7 @@ impl Plan {
 
     /// A client that got the POM of a release asks for its file, if it has one and is not dropped for another version.
     fn want_file_of(&mut self, of: &Coordinates) {
-        let Some(Some(pom)) = self.poms.get(of) else { return };
+        let Some(Some((pom, _))) = self.poms.get(of) else { return };
         if self.asked.contains(of)
             && let Some(file) = main_file(of, pom.effective_packaging())
         {

@@ -235,3 +235,36 @@ fn circles_and_other_nonsense_end() {
     }
     assert_eq!(plan.next(10), None);
 }
+
+#[test]
+fn a_pom_made_to_cost_much_costs_little() {
+    let many = |count: usize, what: &dyn Fn(usize) -> String| (0..count).map(what).collect::<Vec<_>>();
+    let exclusions: String =
+        many(10_000, &|n| format!("<exclusion><groupId>g</groupId><artifactId>x{n}</artifactId></exclusion>")).concat();
+    let with_exclusions = dependency("g:b:1", &format!("<exclusions>{exclusions}</exclusions>"));
+    let world = World::default().with("g:a:1", "jar", &dependencies(&[with_exclusions])).with(
+        "g:b:1",
+        "jar",
+        &dependencies(&many(10_000, &|n| dependency(&format!("g:d{n}:1"), ""))),
+    );
+    let mut plan = plan();
+    ask(&mut plan, "g:a:1", 10);
+    assert!(world.run(&mut plan, 10).len() < 1_000);
+    // The same large bill of materials again and again, by way of others.
+    let import = |n: usize| dependency(&format!("g:bom{n}:1"), "<type>pom</type><scope>import</scope>");
+    let managed = |all: &[String]| format!("<dependencyManagement>{}</dependencyManagement>", dependencies(all));
+    let large = managed(&many(15_000, &|n| dependency(&format!("g:m{n}:1"), "")));
+    let parent = "<parent><groupId>g</groupId><artifactId>large</artifactId><version>1</version></parent>";
+    let mut world = World::default().with("g:large:1", "pom", &large).with(
+        "g:a:1",
+        "jar",
+        &format!("{}{}", managed(&many(20, &import)), dependencies(&[dependency("g:never:1", "")])),
+    );
+    for n in 0..20 {
+        world = world.with(&format!("g:bom{n}:1"), "pom", parent);
+    }
+    let mut plan = Plan::new(ReadAhead::default());
+    ask(&mut plan, "g:a:1", 10);
+    let done = world.run(&mut plan, 10);
+    assert!(done.contains(&"g:large:1".to_owned()) && !done.contains(&"g:never:1".to_owned()), "{done:?}");
+}
