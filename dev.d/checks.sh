@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154
-# `./dev test`, `./dev check` and `./dev bench`.
+# `./dev test`, `./dev check`, `./dev bench` and `./dev rebuilds`.
 
 check_format() { cargo fmt --all --check; }
 
@@ -46,7 +46,7 @@ suite() {
         cargo test --release --locked --workspace --test suite
 }
 
-test_image() { "$bin" --data-dir "$work/image-maker" --images "$images" images build jdk17; }
+make_image() { "$bin" --data-dir "$work/image-maker" --images "$images" images build "$1"; }
 
 # counted COMMAND...: runs it and keeps its `test result:` lines for the sum at the end.
 counted() {
@@ -72,16 +72,29 @@ all_tests() {
     step "lints (clippy)" check_lints
     step "unit tests" unit_tests
     step "examples in the documentation" doc_tests
-    step "making the builder image jdk17" test_image
+    step "making the builder image jdk17" make_image jdk17
     step "cross-process tests" suite
     say "all tests: $(($(date +%s) - started)) s"
     awk '{ passed += $1; failed += $2; skipped += $3 } END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' \
         "$work/tests.counts"
 }
 
+# What is installed, and slower to compile: see the profile in Cargo.toml.
+build_to_install() { cargo build --profile dist --locked --package pyrsia-maven --bin pyrsia-maven; }
+
 bench() {
     step "building everything" build_everything
-    step "making the builder image jdk17" test_image
-    step "benchmarks" env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$images" \
+    step "building the program as it is installed" build_to_install
+    step "making the builder image jdk17" make_image jdk17
+    step "benchmarks" env PYRSIA_BIN="${CARGO_TARGET_DIR:-$root/target}/dist/pyrsia-maven" PYRSIA_IMAGE_CACHE="$images" \
         cargo test --release --locked --workspace --test suite -- --ignored --nocapture --test-threads 1 bench_
+}
+
+rebuilds() {
+    step "building everything" build_everything
+    for jdk in 8 11 17 21 25; do
+        step "making the builder image jdk$jdk" make_image "jdk$jdk"
+    done
+    step "rebuilding published releases" env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$images" \
+        cargo test --release --locked --workspace --test suite -- --ignored --nocapture --test-threads 1 rebuilds_everything
 }

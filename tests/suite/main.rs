@@ -29,6 +29,7 @@ mod policies;
 mod policy_switch;
 mod policy_test;
 mod processes;
+mod published;
 mod read_ahead;
 mod rebuild;
 mod releases;

@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::prepared::Wanted;
 
 /// Bytes read at once from larger files. Two such pieces are in memory for a client: one that is sent, one that is read.
-const CHUNK: u64 = 512 * 1024;
+const CHUNK: u64 = 256 * 1024;
 /// Where more files than these are sent at the same time, the pieces become smaller, so that a crowd takes little more memory.
 const WHOLE_CHUNKS: u64 = 32;
 const SMALLEST_CHUNK: u64 = 64 * 1024;
@@ -156,10 +155,60 @@ fn open(path: &PathBuf, size: u64) -> io::Result<File> {
     if found == size { Ok(file) } else { Err(io::Error::other(format!("it has {found} bytes instead of {size}"))) }
 }
 
+/// Reads into memory that nobody has to clear first, neither this program nor, for pieces of larger files, the system.
 fn read(file: &File, at: u64, length: u64) -> io::Result<Bytes> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, at)?;
-    Ok(bytes.into())
+    let room = usize::try_from(length).map_err(io::Error::other)?;
+    let mut piece = Piece::with_room(room);
+    let bytes = &mut piece.bytes;
+    while bytes.len() < room {
+        let from = at.saturating_add(bytes.len() as u64);
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(bytes), from) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // There may have been more room than was asked for.
+    bytes.truncate(room);
+    Ok(Bytes::from_owner(piece))
+}
+
+/// Memory of pieces that have been sent, for the next ones: what the system gives instead is cleared page by page, which takes
+/// longer than reading.
+static SENT_PIECES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+/// Pieces of full size that are kept.
+const KEPT_PIECES: usize = 32;
+
+/// Bytes of a file.
+struct Piece {
+    bytes: Vec<u8>,
+}
+
+impl Piece {
+    fn with_room(room: usize) -> Self {
+        let full = u64::try_from(room).is_ok_and(|room| room == CHUNK);
+        let sent = if full { SENT_PIECES.lock().unwrap_or_else(PoisonError::into_inner).pop() } else { None };
+        Self { bytes: sent.unwrap_or_else(|| Vec::with_capacity(room)) }
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if self.bytes.capacity() as u64 == CHUNK {
+            let mut kept = SENT_PIECES.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < KEPT_PIECES {
+                let mut bytes = std::mem::take(&mut self.bytes);
+                bytes.clear();
+                kept.push(bytes);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -24,9 +24,9 @@ use crate::served::{Served, Uses};
 /// Files up to this size are kept with their answers, in bytes; larger ones are read for each request.
 pub(crate) const SMALL: u64 = 2 * 1024 * 1024;
 /// Memory for answers, in bytes.
-const BUDGET: u64 = 64 * 1024 * 1024;
+const BUDGET: u64 = 80 * 1024 * 1024;
 /// What an answer takes beside its bytes, roughly: mostly its header values.
-const HEAD: u64 = 2 * 1024;
+const HEAD: u64 = 1024;
 /// Expected number of answers, for the tables of the cache.
 const ANSWERS: usize = 16 * 1024;
 /// How long an absence is repeated without asking again.

@@ -40,6 +40,7 @@ mod requests;
 mod router;
 mod serve;
 mod served;
+mod shapes;
 mod solr;
 mod tile;
 mod tls;
