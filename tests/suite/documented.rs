@@ -20,13 +20,14 @@ const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 const START: Duration = Duration::from_secs(90);
 
 /// The sections with commands, and where those are run.
-const RUN: [(&str, &str); 15] = [
+const RUN: [(&str, &str); 16] = [
     // `dev_script` types all of these; `./dev test` is what runs this test.
     ("README.md", "Two commands"),
     ("README.md", "Verify"),
     ("README.md", "Rebuild something yourself"),
     (OPERATING, "Without any configuration"),
     (OPERATING, "Rebuilding"),
+    (OPERATING, "Specifications of others"),
     (OPERATING, "A network on this machine"),
     (OPERATING, "A network of several machines"),
     (OPERATING, "Configuration"),
@@ -179,7 +180,22 @@ fn what_is_said_of_one_node_works() {
     })
     .expect("a specification");
 
-    for heading in ["Without any configuration", "Rebuilding", "Configuration", "Verifying", "Policies"] {
+    // What somebody else has written about it.
+    let others = person.folder().join("specifications/content/org/acme/lib");
+    std::fs::create_dir_all(&others).expect("a folder");
+    let written = "groupId=org.acme\nartifactId=lib\nversion=1.0\ngitRepo=https://git.example/acme/${artifactId}.git\n\
+        gitTag=v${version}\ntool=mvn-3.9.9\njdk=17\nnewline=lf\ncommand='mvn package -DskipTests'\n";
+    std::fs::write(others.join("lib-1.0.buildspec"), written).expect("a specification");
+
+    let headings = [
+        "Without any configuration",
+        "Rebuilding",
+        "Specifications of others",
+        "Configuration",
+        "Verifying",
+        "Policies",
+    ];
+    for heading in headings {
         if heading == "Verifying" {
             // What a build of the person's own would have left.
             let jar = http::get(&format!("http://{listen}/maven2/{JAR}")).expect(200).body;

@@ -95,14 +95,19 @@ pub fn rebuild_of(
     out: &Path,
     more: &[&str],
 ) -> Finished {
+    let address = Sources::address(repository);
+    rebuild_with(sources, release, out, &[&["--tag", tag, "--source", &address][..], more].concat())
+}
+
+/// `rebuild` of a release with these arguments, with the same data folder.
+pub fn rebuild_with(sources: &Sources, release: &str, out: &Path, more: &[&str]) -> Finished {
     // One rebuild at a time holds the folder.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     engine::require();
     let data = places::run_folder().join("rebuild-data");
     let mut command = node::program();
-    command.arg("--data-dir").arg(data).args(["rebuild", release, "--tag", tag]);
-    command.args(["--source", &Sources::address(repository)]);
+    command.arg("--data-dir").arg(data).args(["rebuild", release]);
     command.args(["--source-mirror", &sources.mirror(), "--json", "--out"]).arg(out).args(more);
     process::run(&mut command, BUILD)
 }

@@ -35,6 +35,7 @@ mod rebuild;
 mod releases;
 mod restart;
 mod search;
+mod specifications;
 mod store_export;
 mod store_import;
 mod store_limits;

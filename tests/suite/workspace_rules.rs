@@ -20,13 +20,14 @@ const OWNED: [(&str, &str); 6] = [
 ];
 
 /// Crates without a runtime, files, clock, randomness or logs.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "maven-layout",
     "pyrsia-digest",
     "pyrsia-merkle",
     "pyrsia-ledger",
     "pyrsia-api-types",
     "build-spec",
+    "buildspec",
     "jar-compare",
 ];
 

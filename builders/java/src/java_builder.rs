@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use crate::config::{JavaBuilderConfig, bytes};
 use crate::engine::Engine;
 use crate::far_end::{Answers, Recorder, Replayer, Routes, Withheld};
+use crate::images::ImageConfig;
 use crate::maven::{self, Distribution};
 use crate::published::AsPublished;
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
@@ -111,11 +112,25 @@ impl JavaBuilder {
                 job.image, image.config.jdk, job.specification.jdk
             )));
         }
+        let toolchains = toolchains(&image.config, &job.specification)?;
         let waiting = || log.line(phase, "waiting for a free build slot");
         let _slot = self.slots.acquire(waiting).await.map_err(local("the build slots cannot be used"))?;
-        let plan = Plan { job, phase, image, tool, answers };
+        let plan = Plan { job, phase, image, toolchains, tool, answers };
         sandbox::run(&engine, runtime, &self.config.limits, plan, Arc::clone(&log)).await
     }
+}
+
+/// The JDKs of the image that a specification wants to be found.
+fn toolchains(image: &ImageConfig, specification: &Specification) -> Result<Vec<(u32, String)>, BuildError> {
+    let there = image.jdks();
+    let find = |wanted: &u32| {
+        there.iter().find(|(major, _)| major == wanted).cloned().ok_or_else(|| {
+            let text =
+                format!("image {} has no JDK {wanted}, which the specification's toolchains ask for", image.name);
+            BuildError::Unsupported(text)
+        })
+    };
+    specification.toolchains.iter().map(find).collect()
 }
 
 /// What the build of a job must not get.

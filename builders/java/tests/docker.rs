@@ -244,3 +244,69 @@ async fn dropping_a_build_removes_its_container() {
     }
     panic!("the container is still there");
 }
+
+/// A project that asks for a toolchain, and says what it was built with.
+const TOOLCHAINS: &str = "<build><plugins><plugin><groupId>org.apache.maven.plugins</groupId>\
+    <artifactId>maven-toolchains-plugin</artifactId><version>3.2.0</version><executions><execution><goals>\
+    <goal>toolchain</goal></goals></execution></executions><configuration><toolchains><jdk><version>17</version></jdk>\
+    </toolchains></configuration></plugin></plugins></build>";
+
+const SECOND: &str = r#"
+version = 2
+tool = "maven-3.9.9"
+jdk = 17
+commands = ["cd sub/..", "umask 077 && export WHERE=here", "sh ./mvnw clean compile -q", "./mvnw package -DskipTests -Dwords='one two'"]
+exec_before = ["echo \"before: $(umask) $TZ $LC_ALL $PWD $(ls -l pom.xml | cut -c 1-10) $MAVEN_OPTS\"", "mkdir sub"]
+exec_after = ["echo \"after: $WHERE $(umask)\"", "unzip -p target/tiny-1.0.jar META-INF/maven/org.example/tiny/pom.properties | grep -q \"$(printf '\\r')\""]
+maven_opts = "-Dsandbox.told=yes"
+toolchains = [17]
+newline = "crlf"
+newline_git = "lf"
+umask = "0027"
+timezone = "Asia/Kathmandu"
+locale = "fr_FR"
+workdir = "/home/runner/work/tiny"
+os = "windows"
+arch = "amd64"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_specification_run_in_the_sandbox_under_its_settings() {
+    let Some(world) = world(TOOLCHAINS).await else { return };
+    let World { builder, upstream, job, .. } = &world;
+    let mut job = job.clone();
+    job.specification = Specification::from_toml(SECOND).unwrap();
+    let log = Arc::new(Kept::default());
+    let recorded = builder.record(&job, upstream.clone(), log.clone()).await.unwrap();
+    let first = recorded.result.unwrap();
+    let lines = log.lines();
+    let said = |text: &str| assert!(lines.iter().any(|line| line.contains(text)), "nothing said {text:?}");
+    said("before: 0027 Asia/Kathmandu fr_FR.UTF-8 /home/runner/work/tiny -rw-r-----");
+    said("-XX:TieredStopAtLevel=1 @/run/pyrsia/java.args -Dsandbox.told=yes");
+    said("after: here 0077");
+    said("JDK[/usr/lib/jvm/");
+    // The project has no wrapper: both calls were of the tool, and the install came with the last alone.
+    assert_eq!(lines.iter().filter(|line| line.contains("install:3.1.2:install")).count(), 1);
+    let names: Vec<_> = first.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["tiny-1.0.jar", "tiny-1.0.pom"]);
+    let again = builder.replay(&job, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap();
+    assert_eq!(digests(&again), digests(&first));
+
+    // A line that fails is no failure of the tool, and nothing that others could be told.
+    let mut failing = job.clone();
+    failing.specification.exec_before = vec!["true".to_owned(), "echo it fails; exit 9".to_owned()];
+    let error = builder.replay(&failing, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    let named =
+        matches!(&error, BuildError::CommandFailed { place, exit_code: 9, .. } if place == "exec_before, line 2");
+    assert!(named && !error.is_attestable(), "{error}");
+    // That of the tool is, wherever it stands.
+    failing.specification.exec_before = vec!["mvn no-such-phase".to_owned()];
+    let error = builder.replay(&failing, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(error.is_attestable(), "{error}");
+
+    // A JDK that the image does not have is refused by name before anything runs.
+    let mut other = job.clone();
+    other.specification.toolchains = vec![17, 8];
+    let error = builder.replay(&other, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(matches!(&error, BuildError::Unsupported(text) if text.contains("no JDK 8")), "{error}");
+}

@@ -230,6 +230,17 @@ pub enum BuildError {
     /// The build tool ended with a non-zero exit code: the only failure that may be attested (exit code 20).
     #[error(transparent)]
     ToolFailed(#[from] ToolFailure),
+    /// A line that the specification has the shell run failed, and not because the tool did: it says as much about the
+    /// sandbox as about the source, so it is not attestable (exit code 20).
+    #[error("{place} of the specification ended with exit code {exit_code}")]
+    CommandFailed {
+        /// Which line of which field.
+        place: String,
+        /// The line's exit code.
+        exit_code: i64,
+        /// The last lines of the log, oldest first, at most 40.
+        log_tail: Vec<String>,
+    },
     /// The tool ended well but a requested release has no main artifact or POM (exit code 20).
     #[error("the build made no {0}")]
     NoOutput(String),

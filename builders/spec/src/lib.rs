@@ -12,6 +12,8 @@
 //!
 //! What is not here: Docker, git, Maven (`builders/java`), comparing (`builders/jar-compare`), voting (`node/ledger`).
 
+mod commands;
+mod converted;
 mod job;
 mod manifest;
 mod profile;
@@ -19,6 +21,7 @@ mod specification;
 mod structured;
 mod traits;
 
+pub use converted::{Converted, from_buildspec};
 pub use job::{
     BuildError, BuildLimit, Built, BuiltFile, Job, Mode, Recorded, RunId, Source, SourceError, SourceRequest,
     ToolFailure,
@@ -26,8 +29,8 @@ pub use job::{
 pub use manifest::{InputLine, InputManifest, InputStatus, MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES, ManifestError};
 pub use profile::SandboxProfile;
 pub use specification::{
-    ExtraInput, GitState, Newline, RemoteRepository, SPECIFICATION_FILE, SourceDateEpoch, Specification,
-    SpecificationError, Tool,
+    ExtraInput, GitState, Newline, RemoteRepository, SPECIFICATION_FILE, SourceDateEpoch, SourceDistribution,
+    Specification, SpecificationError, Tool,
 };
 pub use structured::NotStructured;
 pub use traits::{

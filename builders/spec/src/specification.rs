@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 pub const SPECIFICATION_FILE: &str = "pyrsia.toml";
 
 const DOMAIN: &[u8] = b"pyrsia-maven/specification/v1\0";
+const DOMAIN_2: &[u8] = b"pyrsia-maven/specification/v2\0";
 const MAX_TOML_BYTES: usize = 64 * 1024;
-const MAX_LIST: usize = 64;
-const MAX_TEXT: usize = 512;
+pub(crate) const MAX_LIST: usize = 64;
+pub(crate) const MAX_TEXT: usize = 512;
 
 /// Why a text is no specification. The message names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -170,17 +171,37 @@ pub struct ExtraInput {
     pub path: String,
 }
 
+/// A source archive, pinned by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceDistribution {
+    /// Where it comes from (https); a zip, or a tar compressed with gzip.
+    pub url: String,
+    /// What it must be.
+    pub sha256: Sha256,
+    /// The folder in it that is built; none is its root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Files that are left out, relative to that folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+}
+
 /// How a release is built. Every field takes part in the digest.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+///
+/// Borsh writes the fields of version 1 alone, as every version of this program has hashed them; [`Specification::digest`]
+/// adds the others.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Specification {
-    /// Version of this format: 1.
+    /// Version of this format: 1, or 2 if a field of version 2 is used.
     pub version: u32,
     /// Build tool and version.
     pub tool: Tool,
     /// Major version of the JDK: 8, 11, 17, 21, 25.
     pub jdk: u32,
-    /// Phases or goals, in order.
+    /// Phases or goals, in order; none if there are commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub goals: Vec<String>,
     /// Profiles to activate (`!name` deactivates).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -227,6 +248,57 @@ pub struct Specification {
     /// Single files.
     #[serde(default, rename = "input", skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<ExtraInput>,
+    /// Version 2. Lines of a shell that stand in the place of goals, profiles, modules and properties; the last one ends
+    /// with a call of the tool. They are run one after the other in one shell, as long as they end well.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// Version 2. Lines of a shell that are run before the build.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exec_before: Vec<String>,
+    /// Version 2. Lines of a shell that are run after the build.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exec_after: Vec<String>,
+    /// Version 2. Options of the JVM that the tool runs on, separated by spaces.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maven_opts: Option<String>,
+    /// Version 2. Major versions of the JDKs that the build finds in its `toolchains.xml`.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub toolchains: Vec<u32>,
+    /// Version 2. Line ends of the checked-out sources; none: as `newline`, which then is about `line.separator` alone.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newline_git: Option<Newline>,
+    /// Version 2. Operating system that the release was built on, where that is known to matter. Nothing follows from it.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    /// Version 2. Processor architecture that the release was built on, likewise.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// Version 2. An archive that is built instead of a commit.
+    #[borsh(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_distribution: Option<SourceDistribution>,
+}
+
+/// The fields of version 2, in the order in which they are hashed.
+#[derive(BorshSerialize)]
+struct Additions<'a> {
+    commands: &'a [String],
+    exec_before: &'a [String],
+    exec_after: &'a [String],
+    maven_opts: &'a Option<String>,
+    toolchains: &'a [u32],
+    newline_git: &'a Option<Newline>,
+    os: &'a Option<String>,
+    arch: &'a Option<String>,
+    source_distribution: &'a Option<SourceDistribution>,
 }
 
 fn default_umask() -> String {
@@ -271,6 +343,15 @@ impl Specification {
             git: GitState::None,
             repositories: Vec::new(),
             inputs: Vec::new(),
+            commands: Vec::new(),
+            exec_before: Vec::new(),
+            exec_after: Vec::new(),
+            maven_opts: None,
+            toolchains: Vec::new(),
+            newline_git: None,
+            os: None,
+            arch: None,
+            source_distribution: None,
         }
     }
 
@@ -290,24 +371,78 @@ impl Specification {
         toml::to_string(self).expect("a specification has a TOML form")
     }
 
-    /// The digest that the ledger knows the specification by: SHA-256 over a domain and the canonical (borsh) form.
+    /// The digest that the ledger knows the specification by: SHA-256 over a domain and the canonical (borsh) form. That
+    /// of version 2 is another domain, the fields of version 1 and those of version 2.
     pub fn digest(&self) -> Sha256 {
-        let mut bytes = DOMAIN.to_vec();
+        let additions = (self.version != 1 || self.addition().is_some()).then(|| self.additions());
+        let mut bytes = if additions.is_some() { DOMAIN_2 } else { DOMAIN }.to_vec();
         bytes.extend(borsh::to_vec(self).expect("writing to a vector cannot fail"));
+        if let Some(additions) = additions {
+            bytes.extend(borsh::to_vec(&additions).expect("writing to a vector cannot fail"));
+        }
         Sha256::of(&bytes)
+    }
+
+    fn additions(&self) -> Additions<'_> {
+        Additions {
+            commands: &self.commands,
+            exec_before: &self.exec_before,
+            exec_after: &self.exec_after,
+            maven_opts: &self.maven_opts,
+            toolchains: &self.toolchains,
+            newline_git: &self.newline_git,
+            os: &self.os,
+            arch: &self.arch,
+            source_distribution: &self.source_distribution,
+        }
+    }
+
+    /// The first field of version 2 that is used.
+    pub fn addition(&self) -> Option<&'static str> {
+        let Additions {
+            commands,
+            exec_before,
+            exec_after,
+            maven_opts,
+            toolchains,
+            newline_git,
+            os,
+            arch,
+            source_distribution,
+        } = self.additions();
+        let used = [
+            ("commands", !commands.is_empty()),
+            ("exec_before", !exec_before.is_empty()),
+            ("exec_after", !exec_after.is_empty()),
+            ("maven_opts", maven_opts.is_some()),
+            ("toolchains", !toolchains.is_empty()),
+            ("newline_git", newline_git.is_some()),
+            ("os", os.is_some()),
+            ("arch", arch.is_some()),
+            ("source_distribution", source_distribution.is_some()),
+        ];
+        used.into_iter().find(|(_, used)| *used).map(|(name, _)| name)
+    }
+
+    /// Line ends of the checked-out sources.
+    pub fn checkout_newline(&self) -> Newline {
+        self.newline_git.unwrap_or(self.newline)
     }
 
     /// Checks every field against its limits; [`Self::from_toml`] has done it already.
     pub fn check(&self) -> Result<(), SpecificationError> {
-        if self.version != 1 {
-            return Err(field("version", format!("this program knows version 1, got {}", self.version)));
+        match (self.version, self.addition()) {
+            (1, Some(addition)) => return Err(field(addition, "this field needs `version = 2`")),
+            (1 | 2, _) => {}
+            (other, _) => return Err(field("version", format!("this program knows versions 1 and 2, got {other}"))),
         }
         if ![8, 11, 17, 21, 25].contains(&self.jdk) {
             return Err(field("jdk", format!("one of 8, 11, 17, 21, 25, got {}", self.jdk)));
         }
-        if self.goals.is_empty() {
+        if self.goals.is_empty() && self.commands.is_empty() {
             return Err(field("goals", "at least one phase or goal is needed"));
         }
+        self.check_commands()?;
         list("goals", &self.goals, |c| c.is_ascii_alphanumeric() || ".:_@-".contains(c))?;
         list("profiles", &self.profiles, |c| c.is_ascii_alphanumeric() || "._!+-".contains(c))?;
         list("modules", &self.modules, |c| c.is_ascii_alphanumeric() || "._/:!-".contains(c))?;
@@ -317,9 +452,9 @@ impl Specification {
         text("timezone", &self.timezone, |c| c.is_ascii_alphanumeric() || "/_+-".contains(c))?;
         text("locale", &self.locale, |c| c.is_ascii_alphanumeric() || c == '_')?;
         text("workdir", &self.workdir, |c| c.is_ascii_alphanumeric() || "/._-".contains(c))?;
-        let inside = self.workdir.starts_with("/var/") || self.workdir.starts_with("/home/");
+        let inside = ["/var/", "/home/", "/Users/"].iter().any(|top| self.workdir.starts_with(top));
         if !inside || self.workdir.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
-            return Err(field("workdir", "an absolute path below /var or /home without `.` or `..`"));
+            return Err(field("workdir", "an absolute path below /var, /home or /Users without `.` or `..`"));
         }
         if let Some(name) = &self.user_name {
             text("user_name", name, |c| c.is_ascii_graphic() || c == ' ')?;
@@ -356,7 +491,7 @@ impl Specification {
     }
 }
 
-fn text(name: &'static str, value: &str, allowed: impl Fn(char) -> bool) -> Result<(), SpecificationError> {
+pub(crate) fn text(name: &'static str, value: &str, allowed: impl Fn(char) -> bool) -> Result<(), SpecificationError> {
     if value.is_empty() || value.len() > MAX_TEXT {
         return Err(field(name, format!("1 to {MAX_TEXT} characters")));
     }
@@ -391,86 +526,4 @@ fn map(name: &'static str, values: &BTreeMap<String, String>) -> Result<(), Spec
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MINIMAL: &str = "version = 1\ntool = \"maven-3.6.3\"\njdk = 17\ngoals = [\"clean\", \"package\"]\n";
-
-    #[test]
-    fn minimal_form_gets_defaults() {
-        let spec = Specification::from_toml(MINIMAL).unwrap();
-        assert_eq!(spec.tool, Tool::Maven("3.6.3".to_owned()));
-        assert_eq!(spec.umask_bits().unwrap(), 0o022);
-        assert_eq!(spec.source_date_epoch, SourceDateEpoch::ByMode);
-        assert_eq!(Specification::from_toml(&spec.to_toml()).unwrap(), spec);
-    }
-
-    #[test]
-    fn digest_covers_every_field() {
-        let base = Specification::from_toml(MINIMAL).unwrap();
-        let changes: Vec<fn(&mut Specification)> = vec![
-            |s| s.jdk = 21,
-            |s| s.tool = Tool::Maven("3.8.8".to_owned()),
-            |s| s.goals.push("verify".to_owned()),
-            |s| s.profiles.push("x".to_owned()),
-            |s| s.modules.push("x".to_owned()),
-            |s| drop(s.properties.insert("x".to_owned(), String::new())),
-            |s| drop(s.system_properties.insert("x".to_owned(), String::new())),
-            |s| s.umask = "0002".to_owned(),
-            |s| s.newline = Newline::Crlf,
-            |s| s.timezone = "Europe/Paris".to_owned(),
-            |s| s.locale = "de_DE".to_owned(),
-            |s| s.workdir = "/var/maven/other".to_owned(),
-            |s| s.user_name = Some("x".to_owned()),
-            |s| s.source_date_epoch = SourceDateEpoch::At(0),
-            |s| s.output_timestamp = Some("0".to_owned()),
-            |s| s.git = GitState::Commit,
-            |s| s.repositories.push(RemoteRepository { id: "x".to_owned(), include: vec![] }),
-        ];
-        let mut seen = std::collections::BTreeSet::from([base.digest()]);
-        for change in changes {
-            let mut spec = base.clone();
-            change(&mut spec);
-            assert!(seen.insert(spec.digest()), "a change left the digest as it was");
-        }
-    }
-
-    #[test]
-    fn hostile_fields_are_refused() {
-        for (name, line) in [
-            ("goals", "goals = [\"package; rm -rf /\"]"),
-            ("goals", "goals = [\"-Dx=y\"]"),
-            ("goals", "goals = []"),
-            ("workdir", "goals = [\"package\"]\nworkdir = \"/var/../etc\""),
-            ("workdir", "goals = [\"package\"]\nworkdir = \"/etc\""),
-            ("umask", "goals = [\"package\"]\numask = \"9\""),
-            ("timezone", "goals = [\"package\"]\ntimezone = \"$(id)\""),
-        ] {
-            let toml = format!("version = 1\ntool = \"maven-3.6.3\"\njdk = 17\n{line}\n");
-            match Specification::from_toml(&toml) {
-                Err(SpecificationError::Field { field, .. }) => assert_eq!(field, name),
-                other => panic!("{line}: {other:?}"),
-            }
-        }
-        assert!(matches!(
-            Specification::from_toml(&format!("{MINIMAL}unknown = 1\n")),
-            Err(SpecificationError::Toml(_))
-        ));
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text: String) {
-            let _ = Specification::from_toml(&text);
-        }
-
-        #[test]
-        fn toml_round_trips(umask in 0u32..=0o777, key in "[a-z.]{1,20}", value in "[ -~]{0,40}") {
-            let mut spec = Specification::from_toml(MINIMAL).unwrap();
-            spec.umask = format!("{umask:04o}");
-            spec.properties.insert(key, value);
-            prop_assert_eq!(Specification::from_toml(&spec.to_toml()).unwrap(), spec);
-        }
-    }
-}
+mod tests;

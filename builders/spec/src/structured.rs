@@ -62,6 +62,17 @@ impl Specification {
                 return not("properties", &format!("{name}={value}"));
             }
         }
+        let lines =
+            [("commands", &self.commands), ("exec_before", &self.exec_before), ("exec_after", &self.exec_after)];
+        if let Some((name, line)) = lines.into_iter().find_map(|(name, lines)| Some((name, lines.first()?))) {
+            return not(name, line);
+        }
+        if let Some(options) = &self.maven_opts {
+            return not("maven_opts", options);
+        }
+        if let Some(distribution) = &self.source_distribution {
+            return not("source_distribution", &distribution.url);
+        }
         if let Some(name) = self.system_properties.keys().next() {
             return not("system_properties", name);
         }
@@ -85,6 +96,28 @@ mod tests {
         assert_eq!(spec.structured(), Ok(()));
         spec.goals.push("dependency:get".to_owned());
         assert_eq!(spec.structured().unwrap_err().field, "goals");
+    }
+
+    #[test]
+    fn what_a_shell_or_the_jvm_is_told_needs_approval() {
+        type Change = fn(&mut Specification);
+        let changes: [(&str, Change); 4] = [
+            ("commands", |spec| spec.commands = vec!["mvn package".to_owned()]),
+            ("exec_before", |spec| spec.exec_before = vec!["true".to_owned()]),
+            ("exec_after", |spec| spec.exec_after = vec!["true".to_owned()]),
+            ("maven_opts", |spec| spec.maven_opts = Some("-javaagent:x.jar".to_owned())),
+        ];
+        for (field, change) in changes {
+            let mut spec = Specification::default_maven("3.9.9");
+            spec.version = 2;
+            change(&mut spec);
+            assert_eq!(spec.structured().unwrap_err().field, field);
+        }
+        let mut spec = Specification::default_maven("3.9.9");
+        spec.version = 2;
+        spec.toolchains = vec![8, 17];
+        spec.os = Some("osx".to_owned());
+        assert_eq!(spec.structured(), Ok(()));
     }
 
     #[test]

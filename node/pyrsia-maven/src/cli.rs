@@ -59,6 +59,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Rebuild a release here and now, without a network
     Rebuild(RebuildArgs),
+    /// What a collection of build specifications has for a release, or how much of it can be used
+    Specs(SpecsArgs),
     /// Does this artifact match what the ledger says?
     Verify(VerifyArgs),
     /// Write the offline receipt of a release
@@ -272,9 +274,12 @@ pub struct SourceArgs {
     /// Commit, in full
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
-    /// Build specification (TOML) [default: pyrsia.toml at the commit, else Maven's ordinary build]
-    #[arg(long, value_name = "FILE")]
+    /// Build specification (TOML, or a .buildspec file) [default: pyrsia.toml at the commit, else Maven's ordinary build]
+    #[arg(long, value_name = "FILE", conflicts_with = "specs")]
     pub spec: Option<PathBuf>,
+    /// Take specification, source and tag from this folder or git repository of specifications
+    #[arg(long, value_name = "DIR|URL")]
+    pub specs: Vec<String>,
 }
 
 /// `build`
@@ -319,6 +324,17 @@ pub struct RebuildArgs {
     /// Maven Central or a mirror of it [default: found as Maven finds it]
     #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true)]
     pub upstream: Option<String>,
+}
+
+/// `specs`
+#[derive(Debug, Args)]
+pub struct SpecsArgs {
+    /// Folder, or git repository at file:// or https://, of TOML or .buildspec files
+    #[arg(value_name = "DIR|URL")]
+    pub collection: String,
+    /// groupId:artifactId:version [default: count the .buildspec files that can be used]
+    #[arg(value_name = "G:A:V")]
+    pub coordinates: Option<maven_layout::Coordinates>,
 }
 
 /// `verify`
@@ -467,7 +483,7 @@ pub enum NamespaceCommand {
 /// `approve`
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// The specification (TOML)
+    /// The specification (TOML, or a .buildspec file)
     #[arg(long, value_name = "FILE")]
     pub spec: PathBuf,
 }

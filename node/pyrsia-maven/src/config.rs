@@ -29,6 +29,9 @@ pub const FILE_NAME: &str = "config.toml";
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Folders and git repositories of build specifications, which `rebuild` looks into, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub specs: Vec<String>,
     /// The node itself.
     pub node: NodeConfig,
     /// Further Maven repositories, in the order in which they are asked.

@@ -28,6 +28,7 @@ mod network_file;
 mod no_ledger;
 mod peering;
 mod service;
+mod specs;
 mod terminal;
 mod upkeep;
 mod upstream;
@@ -100,6 +101,7 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
         Command::Node(args) => commands::node::run(global, args, builders).await,
         Command::Build(args) => commands::build::run(global, args).await,
         Command::Rebuild(args) => commands::rebuild::run(global, args).await,
+        Command::Specs(args) => commands::specs::run(global, args).await,
         Command::Verify(args) => commands::verify::run(global, args).await,
         Command::Receipt(args) => commands::receipt::run(global, args).await,
         Command::Inspect(args) => commands::inspect::run(global, args).await,

@@ -106,7 +106,8 @@ pub fn record_failure(error: &BuildError, failed: FailedBuild) -> RecordFailure 
         BuildError::InputsUnavailable(_) | BuildError::Snapshot(_) => RecordFailure::InputsUnavailable,
         BuildError::Undeclared { .. } => RecordFailure::NotReplayable,
         BuildError::Specification(_) | BuildError::Unsupported(_) => RecordFailure::SpecificationUnavailable,
-        BuildError::NoOutput(_)
+        BuildError::CommandFailed { .. }
+        | BuildError::NoOutput(_)
         | BuildError::InputIsOutput(_)
         | BuildError::Manifest(_)
         | BuildError::Limit(_)
@@ -118,7 +119,10 @@ pub fn record_failure(error: &BuildError, failed: FailedBuild) -> RecordFailure 
 /// The class that exit codes follow.
 pub fn failure_kind(error: &BuildError) -> board::FailureKind {
     match error {
-        BuildError::ToolFailed(_) | BuildError::NoOutput(_) | BuildError::InputIsOutput(_) => board::FailureKind::Build,
+        BuildError::ToolFailed(_)
+        | BuildError::CommandFailed { .. }
+        | BuildError::NoOutput(_)
+        | BuildError::InputIsOutput(_) => board::FailureKind::Build,
         BuildError::Undeclared { .. }
         | BuildError::NeedsNetwork(_)
         | BuildError::InputsUnavailable(_)

@@ -32,6 +32,11 @@ impl ImageConfig {
         serde_json::to_string(self).expect("a configuration has a JSON form")
     }
 
+    /// Every JDK in the image, by major version, with its folder.
+    pub fn jdks(&self) -> Vec<(u32, String)> {
+        vec![(self.jdk, self.java_home.clone())]
+    }
+
     /// Reads the canonical text and no other form.
     pub fn parse(text: &str) -> Option<Self> {
         let config: Self = serde_json::from_str(text).ok()?;

@@ -4,15 +4,42 @@ exec 3>&1 1>&2
 
 # What comes in, one after the other, each as long as announced.
 umask 022
-mkdir -p "$control/tool" "$control/out"
+mkdir -p "$control/tool" "$control/out" "$control/bin"
 head -c "$args_bytes" > "$control/java.args"
 head -c "$settings_bytes" > "$control/settings.xml"
+head -c "$toolchains_bytes" > "$control/toolchains.xml"
+head -c "$launcher_bytes" > "$control/java"
+head -c "$commands_bytes" > "$control/commands.sh"
 head -c "$tool_bytes" | { tar -xz --strip-components=1 -C "$control/tool" && cat > /dev/null; }
 
 # Files get the modes that a checkout under this umask would have given them: all bits that it leaves.
 umask "$umask"
 head -c "$source_bytes" | { tar -x -C "$workdir" && cat > /dev/null; }
 chmod -R =rwX "$workdir"
+# Where lines end as on Windows, no file can be executed.
+if [ "$newline" = crlf ]; then find "$workdir" -type f -exec chmod a-x {} +; fi
+
+# What a command calls when it calls the tool: with the builder's own files, and with a note of how it ended.
+flags="-B -V -ntp -s $control/settings.xml"
+if [ -s "$control/toolchains.xml" ]; then flags="$flags -t $control/toolchains.xml"; fi
+java_home=$JAVA_HOME
+if [ -s "$control/java" ]; then
+    # The JDK as it is, but for a launcher that hands on options which no variable can hold.
+    java_home=$control/jdk
+    mkdir -p "$java_home/bin"
+    for file in "$JAVA_HOME"/*; do [ "${file##*/}" = bin ] || ln -s "$file" "$java_home/"; done
+    for file in "$JAVA_HOME"/bin/*; do [ "${file##*/}" = java ] || ln -s "$file" "$java_home/bin/"; done
+    mv "$control/java" "$java_home/bin/java"
+    chmod 755 "$java_home/bin/java"
+fi
+cat > "$control/bin/mvn" << END
+#!/bin/sh
+code=0
+JAVA_HOME=$java_home "$control/tool/bin/mvn" $flags "\$@" || code=\$?
+echo "\$code" > "$control/ended"
+exit "\$code"
+END
+chmod 755 "$control/bin/mvn"
 
 # The one way out. A connection to it says that it is ready.
 socat -b 65536 "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=64" \
@@ -27,12 +54,20 @@ done
 
 cd "$workdir"
 code=0
-"$control/tool/bin/mvn" -B -V -ntp -s "$control/settings.xml" "$@" < /dev/null 3>&- || code=$?
+if [ -s "$control/commands.sh" ]; then
+    PATH=$control/bin:$PATH bash "$control/commands.sh" < /dev/null 3>&- || code=$?
+else
+    "$control/bin/mvn" "$@" < /dev/null 3>&- || code=$?
+fi
 
 # What the build put into the local repository for the wanted releases, and how full the RAM disks are.
 umask 022
 cd "$control/out"
 echo "$code" > status
+# Which line was run last, and how the tool ended, if it was called.
+for note in step ended; do
+    if [ -f "$control/$note" ]; then cat "$control/$note" > "$note"; else : > "$note"; fi
+done
 df -Pk "$workdir" "$repository" /tmp | while read -r _ _ _ free _; do echo "$free"; done > free
 : > byproducts
 : > reactor
@@ -55,6 +90,6 @@ if [ "$code" -eq 0 ]; then
         fi
     done | LC_ALL=C sort > files
 fi
-exec tar -c --format=gnu --no-recursion --owner=0 --group=0 --numeric-owner -C "$control/out" status free byproducts \
-    reactor \
+exec tar -c --format=gnu --no-recursion --owner=0 --group=0 --numeric-owner -C "$control/out" status step ended \
+    free byproducts reactor \
     -C "$repository" --verbatim-files-from -T files >&3

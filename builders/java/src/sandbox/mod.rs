@@ -38,6 +38,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) job: &'a Job,
     pub(crate) phase: Phase,
     pub(crate) image: LoadedImage,
+    /// JDKs of the image that the build finds in its `toolchains.xml`: major version and folder.
+    pub(crate) toolchains: Vec<(u32, String)>,
     /// The tool's distribution: a gzip-compressed tar with one top folder.
     pub(crate) tool: PathBuf,
     pub(crate) answers: Arc<dyn Answers>,

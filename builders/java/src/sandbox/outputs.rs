@@ -44,7 +44,7 @@ pub(crate) fn collect(
         if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(unexpected(&format!("{name}, which is no regular file")));
         }
-        if matches!(name.as_str(), "status" | "free" | "byproducts" | "reactor") {
+        if matches!(name.as_str(), "status" | "step" | "ended" | "free" | "byproducts" | "reactor") {
             let most = if name == "reactor" { MAX_REACTOR_NOTE } else { MAX_NOTE };
             if entry.size() > most {
                 return Err(BuildError::Limit(BuildLimit::Outputs));
@@ -164,9 +164,18 @@ fn why_failed(exit_code: i64, notes: &BTreeMap<String, String>, log_tail: Vec<St
     if full || hints.disk_full {
         return BuildError::Limit(BuildLimit::Disk);
     }
-    match &hints.unknown_host {
-        Some(host) => BuildError::NeedsNetwork(host.clone()),
-        None => ToolFailure { exit_code, log_tail }.into(),
+    if let Some(host) = &hints.unknown_host {
+        return BuildError::NeedsNetwork(host.clone());
+    }
+    // A line that failed without the tool having failed says nothing about the source that could be attested.
+    let note = |name: &str| notes.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let by_tool = note("ended").is_some_and(|code| code != "0");
+    match note("step").and_then(|step| step.split_once(' ')) {
+        Some((place @ ("exec_before" | "commands" | "exec_after"), number)) if !by_tool => {
+            let number: String = number.chars().filter(char::is_ascii_digit).take(3).collect();
+            BuildError::CommandFailed { place: format!("{place}, line {number}"), exit_code, log_tail }
+        }
+        _ => ToolFailure { exit_code, log_tail }.into(),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use build_spec::{BuildError, Mode, Newline, SourceDateEpoch, Specification, Tool};
+use buildspec::Line;
 
 use crate::maven::INSTALL_GOAL;
-use crate::sandbox::settings::{jvm_options, settings_xml};
+use crate::sandbox::settings::{jvm_options, settings_xml, toolchains_xml};
 use crate::sandbox::{Plan, local};
 
 /// Where the builder's own files lie in the sandbox: a RAM disk.
@@ -17,7 +18,7 @@ const SCRIPT: &str = include_str!("build.sh");
 
 /// What goes in over stdin, in this order, and the script that expects it.
 pub(crate) struct Feed {
-    /// Argument file and settings.
+    /// Argument file, settings, toolchains, launcher, commands.
     pub(crate) small: Vec<u8>,
     /// The tool's distribution, then the source.
     pub(crate) files: Vec<(PathBuf, u64)>,
@@ -33,8 +34,11 @@ pub(crate) struct Feed {
 pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
     let (job, profile) = (plan.job, &plan.job.profile);
     let specification = &job.specification;
-    let options = jvm_options(profile, specification, &format!("{CONTROL}/java.args"))?;
+    let options = jvm_options(profile, specification, &format!("{CONTROL}/java.args"));
     let settings = settings_xml(profile);
+    let toolchains = toolchains_xml(&plan.toolchains);
+    let launcher = launcher(&plan.image.config.java_home, &options.launcher);
+    let commands = commands(specification);
     let mut files = Vec::new();
     for file in [&plan.tool, &job.source.archive] {
         let size = tokio::fs::metadata(file).await.map_err(local("an input of the build cannot be read"))?.len();
@@ -48,8 +52,12 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
         ("repository", profile.local_repository.clone()),
         ("workdir", specification.workdir.clone()),
         ("umask", format!("{:04o}", specification.umask_bits()?)),
+        ("newline", newline(specification.newline).to_owned()),
         ("args_bytes", options.argument_file.len().to_string()),
         ("settings_bytes", settings.len().to_string()),
+        ("toolchains_bytes", toolchains.len().to_string()),
+        ("launcher_bytes", launcher.len().to_string()),
+        ("commands_bytes", commands.len().to_string()),
         ("tool_bytes", files[0].1.to_string()),
         ("source_bytes", files[1].1.to_string()),
         ("releases", releases.join(" ")),
@@ -60,7 +68,7 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
     }
     script.push_str(SCRIPT);
     Ok(Feed {
-        small: [options.argument_file.as_bytes(), settings.as_bytes()].concat(),
+        small: [&options.argument_file, &settings, &toolchains, &launcher, &commands].map(String::as_bytes).concat(),
         files,
         script,
         arguments: arguments(specification),
@@ -78,13 +86,66 @@ pub(crate) fn check(specification: &Specification) -> Result<(), BuildError> {
     if specification.git != build_spec::GitState::None {
         return unsupported("`git = \"commit\"` and `git = \"history\"` are not supported yet: the build sees no .git");
     }
-    if specification.newline == Newline::Crlf {
-        return unsupported("`newline = \"crlf\"` is not supported yet");
+    if specification.checkout_newline() == Newline::Crlf {
+        return unsupported(
+            "sources with CRLF are not supported yet: `newline = \"crlf\"` needs `newline_git = \"lf\"`",
+        );
+    }
+    if let Some(distribution) = &specification.source_distribution {
+        return unsupported(&format!("`source_distribution` is not supported yet ({})", distribution.url));
     }
     if let Some(input) = specification.inputs.first() {
         return unsupported(&format!("[[input]] files are not supported yet ({})", input.url));
     }
     Ok(())
+}
+
+fn newline(newline: Newline) -> &'static str {
+    match newline {
+        Newline::Lf => "lf",
+        Newline::Crlf => "crlf",
+    }
+}
+
+/// The lines that a specification has the shell run, as a script; empty: there is only the tool's own call.
+///
+/// Each is handed to `eval` as one word, so that none can reach beyond itself, and all run in one shell, so that a folder
+/// or variable stays what a line has made it.
+fn commands(specification: &Specification) -> String {
+    let Specification { commands, exec_before, exec_after, .. } = specification;
+    if commands.is_empty() && exec_before.is_empty() && exec_after.is_empty() {
+        return String::new();
+    }
+    let rewritten = |line: &String, more: &str| {
+        // They have been checked; one that is no line after all fails in the shell.
+        Line::parse(line).map_or_else(|_| line.clone(), |line| line.rewritten("mvn", more))
+    };
+    let all = |lines: &[String]| lines.iter().map(|line| rewritten(line, "")).collect::<Vec<_>>();
+    let chain = match commands.split_last() {
+        None => vec![format!(
+            "mvn {}",
+            arguments(specification).iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+        )],
+        Some((last, before)) => [all(before), vec![rewritten(last, INSTALL_GOAL)]].concat(),
+    };
+    let mut script = String::new();
+    for (place, lines) in [("exec_before", all(exec_before)), ("commands", chain), ("exec_after", all(exec_after))] {
+        for (at, line) in lines.iter().enumerate() {
+            let step = quote(&format!("{place} {}", at + 1));
+            script.push_str(&format!("echo {step} > {CONTROL}/step\nprintf '%s\\n' {}\n", quote(&format!("+ {line}"))));
+            script.push_str(&format!("eval {} || exit $?\n", quote(line)));
+        }
+    }
+    script
+}
+
+/// A launcher of the JVM that gives it more options; empty: it needs none.
+fn launcher(java_home: &str, options: &[String]) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
+    let options: Vec<String> = options.iter().map(|option| quote(option)).collect();
+    format!("#!/bin/sh\nexec {} {} \"$@\"\n", quote(&format!("{java_home}/bin/java")), options.join(" "))
 }
 
 /// The tool's arguments as the specification has them, then the goal that shows what the build attached.
@@ -180,6 +241,80 @@ mod tests {
                 INSTALL_GOAL
             ]
         );
+    }
+
+    /// Runs a script with a `mvn` on the path that says what it was given.
+    fn run(script: &str) -> (i32, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let control = folder.path().join("control");
+        std::fs::create_dir_all(control.join("bin")).unwrap();
+        let mvn = control.join("bin/mvn");
+        std::fs::write(
+            &mvn,
+            "#!/bin/sh\necho \"mvn in ${PWD##*/}:\"; printf ' <%s>' \"$@\"; echo; [ \"$1\" != fail ]\n",
+        )
+        .unwrap();
+        std::fs::set_permissions(&mvn, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::create_dir(folder.path().join("java")).unwrap();
+        let script = script.replace(CONTROL, control.to_str().unwrap());
+        let path = format!("{}:{}", control.join("bin").display(), std::env::var("PATH").unwrap());
+        let output = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .env("PATH", path)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let step = std::fs::read_to_string(control.join("step")).unwrap();
+        let said = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .filter(|line| !line.starts_with('+'))
+            .collect::<Vec<_>>()
+            .join("\n");
+        (output.status.code().unwrap(), format!("{said}\n{step}"))
+    }
+
+    #[test]
+    fn lines_run_in_one_shell_and_the_tool_gets_the_last_goal() {
+        let mut specification = Specification::default_maven("3.9.9");
+        assert_eq!(commands(&specification), "");
+        specification.exec_before = vec!["x='it is'; echo before".to_owned(), "echo \"$x\"".to_owned()];
+        let (code, said) = run(&commands(&specification));
+        assert_eq!(code, 0);
+        let goal = INSTALL_GOAL;
+        assert!(said.starts_with("before\nit is\nmvn in "), "{said}");
+        assert!(said.ends_with(&format!("<-DskipTests> <clean> <package> <{goal}>\ncommands 1\n")), "{said}");
+
+        specification.goals.clear();
+        specification.properties.clear();
+        specification.commands = vec!["cd java".to_owned(), "./mvnw clean && sh ../mvnw 'a b' # why".to_owned()];
+        specification.exec_after = vec!["echo after".to_owned()];
+        let (code, said) = run(&commands(&specification));
+        let expected =
+            format!("before\nit is\nmvn in java:\n <clean>\nmvn in java:\n <a b> <{goal}>\nafter\nexec_after 1\n");
+        assert_eq!((code, said), (0, expected));
+
+        specification.commands[0] = "mvn fail; false".to_owned();
+        let (code, said) = run(&commands(&specification));
+        assert_eq!((code, said.lines().last()), (1, Some("commands 1")));
+        specification.commands[0] = "} || exit 0; eval 'echo".to_owned();
+        let (code, said) = run(&commands(&specification));
+        assert_ne!(code, 0, "no line reaches beyond itself");
+        assert_eq!(said.lines().last(), Some("commands 1"));
+    }
+
+    #[test]
+    fn a_launcher_hands_on_what_a_variable_cannot_hold() {
+        assert_eq!(launcher("/jdk", &[]), "");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        let java = folder.path().join("bin/java");
+        std::fs::write(&java, "#!/bin/sh\nprintf '<%s>' \"$@\"\n").unwrap();
+        std::fs::set_permissions(&java, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let script =
+            launcher(folder.path().to_str().unwrap(), &["-Dline.separator=\r\n".to_owned(), "-Da='".to_owned()]);
+        let output = std::process::Command::new("sh").args(["-c", &script, "java", "Main", "a b"]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "<-Dline.separator=\r\n><-Da='><Main><a b>");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the tool is told in files: `settings.xml`, and the JVM's options where a shell would split them.
 
-use build_spec::{BuildError, Newline, SandboxProfile, Specification};
+use build_spec::{Newline, SandboxProfile, Specification};
 
 /// Maven's settings: one repository for everything, and where the local one lies.
 pub(crate) fn settings_xml(profile: &SandboxProfile) -> String {
@@ -14,6 +14,24 @@ pub(crate) fn settings_xml(profile: &SandboxProfile) -> String {
     )
 }
 
+/// Maven's `toolchains.xml` for JDKs by major version and folder
+/// ([format](https://maven.apache.org/ref/3.9.9/maven-core/toolchains.html)); empty: there are none.
+pub(crate) fn toolchains_xml(jdks: &[(u32, String)]) -> String {
+    if jdks.is_empty() {
+        return String::new();
+    }
+    let mut xml = String::from("<toolchains>\n");
+    for (major, home) in jdks {
+        xml.push_str(&format!(
+            "  <toolchain>\n    <type>jdk</type>\n    <provides>\n      <version>{major}</version>\n    </provides>\n    \
+             <configuration>\n      <jdkHome>{}</jdkHome>\n    </configuration>\n  </toolchain>\n",
+            escape(home)
+        ));
+    }
+    xml.push_str("</toolchains>\n");
+    xml
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -25,14 +43,12 @@ pub(crate) struct JvmOptions {
     pub(crate) environment: String,
     /// For an argument file of the `java` launcher (JDK 9 and later), which has quotes; empty: there is none.
     pub(crate) argument_file: String,
+    /// For a launcher of our own, where a JDK has no argument files.
+    pub(crate) launcher: Vec<String>,
 }
 
 /// Sorts the options of profile and specification into environment and argument file.
-pub(crate) fn jvm_options(
-    profile: &SandboxProfile,
-    specification: &Specification,
-    argument_file: &str,
-) -> Result<JvmOptions, BuildError> {
+pub(crate) fn jvm_options(profile: &SandboxProfile, specification: &Specification, argument_file: &str) -> JvmOptions {
     let mut properties: Vec<(&str, &str)> =
         specification.system_properties.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     if let Some(name) = &specification.user_name {
@@ -41,7 +57,8 @@ pub(crate) fn jvm_options(
     if specification.newline == Newline::Crlf {
         properties.push(("line.separator", "\r\n"));
     }
-    let mut options = JvmOptions { environment: profile.jvm_options.clone(), argument_file: String::new() };
+    let mut options =
+        JvmOptions { environment: profile.jvm_options.clone(), argument_file: String::new(), launcher: Vec::new() };
     for (key, value) in properties {
         let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "_.,:/+-=@".contains(c));
         if plain {
@@ -49,16 +66,17 @@ pub(crate) fn jvm_options(
         } else if specification.jdk >= 9 {
             options.argument_file.push_str(&quoted(&format!("-D{key}={value}")));
         } else {
-            return Err(BuildError::Unsupported(format!(
-                "JDK {} cannot be given the system property {key} with white space or quotes in its value",
-                specification.jdk
-            )));
+            options.launcher.push(format!("-D{key}={value}"));
         }
     }
     if !options.argument_file.is_empty() {
         options.environment.push_str(&format!(" @{argument_file}"));
     }
-    Ok(options)
+    // Last, so that they win: they are what somebody has found to be needed.
+    if let Some(own) = &specification.maven_opts {
+        options.environment.push_str(&format!(" {own}"));
+    }
+    options
 }
 
 /// One line of an [argument file](https://docs.oracle.com/en/java/javase/17/docs/specs/man/java.html).
@@ -85,18 +103,33 @@ mod tests {
     fn values_that_a_shell_would_split_go_into_the_file() {
         let profile = SandboxProfile::v1();
         let mut specification = Specification::default_maven("3.9.9");
-        let plain = jvm_options(&profile, &specification, "/x").unwrap();
-        assert_eq!(plain, JvmOptions { environment: profile.jvm_options.clone(), argument_file: String::new() });
+        let plain = jvm_options(&profile, &specification, "/x");
+        assert_eq!(plain.environment, profile.jvm_options);
+        assert!(plain.argument_file.is_empty() && plain.launcher.is_empty());
 
         specification.user_name = Some("release manager".to_owned());
         specification.newline = Newline::Crlf;
         specification.system_properties.insert("a.b".to_owned(), "c".to_owned());
-        let options = jvm_options(&profile, &specification, "/x").unwrap();
-        assert_eq!(options.environment, format!("{} -Da.b=c @/x", profile.jvm_options));
+        specification.maven_opts = Some("-Duser.country=US -Xmx1g".to_owned());
+        let options = jvm_options(&profile, &specification, "/x");
+        assert_eq!(options.environment, format!("{} -Da.b=c @/x -Duser.country=US -Xmx1g", profile.jvm_options));
         assert_eq!(options.argument_file, "\"-Duser.name=release manager\"\n\"-Dline.separator=\\r\\n\"\n");
 
         specification.jdk = 8;
-        assert!(matches!(jvm_options(&profile, &specification, "/x"), Err(BuildError::Unsupported(_))));
+        let options = jvm_options(&profile, &specification, "/x");
+        assert_eq!(options.launcher, ["-Duser.name=release manager", "-Dline.separator=\r\n"]);
+        assert_eq!((options.argument_file.as_str(), options.environment.contains('@')), ("", false));
+    }
+
+    #[test]
+    fn toolchains_are_listed_by_version_and_folder() {
+        assert_eq!(toolchains_xml(&[]), "");
+        let xml = toolchains_xml(&[(8, "/usr/lib/jvm/a&b".to_owned()), (17, "/jdk".to_owned())]);
+        assert_eq!(xml.matches("<toolchain>").count(), 2);
+        assert!(
+            xml.contains("<version>8</version>") && xml.contains("<jdkHome>/usr/lib/jvm/a&amp;b</jdkHome>"),
+            "{xml}"
+        );
     }
 
     #[test]

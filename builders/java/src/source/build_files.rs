@@ -69,9 +69,10 @@ impl<'a> Tree<'a> {
             }
         }
         if let Some(specification) = specification {
-            for (name, value) in specification.properties.iter().chain(&specification.system_properties) {
-                given.entry(name.clone()).or_default().insert(value.clone());
+            for (name, value) in specification.stated_properties() {
+                given.entry(name).or_default().insert(value);
             }
+            other_root |= specification.builds_elsewhere();
         }
         Ok(Self { commit, given, other_root, read: BTreeMap::new() })
     }

@@ -116,6 +116,33 @@ fn fetch_any(
     Err(SourceError::Clone { repository: address.url.clone(), problem })
 }
 
+/// Fetches all branches and tags with their history.
+pub(crate) fn fetch_all(
+    request: &SourceRequest,
+    address: &CloneAddress,
+    dir: &Path,
+    budget: &Budget,
+) -> Result<Repository, SourceError> {
+    let repository = empty_repository(dir)?;
+    fetch_any(request, address, &repository, budget)?;
+    Ok(repository)
+}
+
+/// Fetches what the default branch is at, without its history, into a repository whose HEAD is there.
+pub(crate) fn fetch_head(address: &CloneAddress, dir: &Path, budget: &Budget) -> Result<Repository, SourceError> {
+    const FETCHED: &str = "refs/heads/fetched";
+    let repository = empty_repository(dir)?;
+    let fetched = fetch_once(&repository, &address.url, &[format!("+HEAD:{FETCHED}")], 1, budget)
+        .and_then(|()| repository.set_head(FETCHED));
+    match fetched {
+        Ok(()) => Ok(repository),
+        Err(error) => {
+            let problem = budget.exhausted().map_or_else(|| error.message().to_owned(), str::to_owned);
+            Err(SourceError::Clone { repository: address.url.clone(), problem })
+        }
+    }
+}
+
 fn fetch_once(
     repository: &Repository,
     url: &str,

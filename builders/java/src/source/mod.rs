@@ -8,6 +8,8 @@ mod address;
 mod build_files;
 mod clone;
 mod expressions;
+mod listing;
+mod message;
 mod mirror;
 mod reactor;
 mod siblings;
@@ -21,6 +23,8 @@ use std::time::{Duration, Instant};
 
 use build_spec::{BuildLog, Phase, SPECIFICATION_FILE, Source, SourceError, SourceRequest, Specification};
 
+pub use listing::{Listing, read_files};
+pub use message::commit_with_message;
 pub use mirror::{CloneAddress, clone_address};
 
 use crate::config::{JavaBuilderConfig, bytes};
@@ -40,6 +44,19 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
+    /// What the settings allow, from now on.
+    fn new(config: &JavaBuilderConfig, tunnel: Option<&tunnel::Tunnel>, cancelled: Arc<AtomicBool>) -> Self {
+        let limits = &config.limits;
+        Self {
+            proxy: tunnel.map(|tunnel| tunnel.url().to_owned()),
+            cancelled,
+            deadline: Instant::now() + limits.clone_time(),
+            transfer: bytes(limits.clone_mib),
+            tree_bytes: bytes(limits.source_mib),
+            tree_files: limits.source_files,
+        }
+    }
+
     /// A sentence if the work must stop.
     fn exhausted(&self) -> Option<&'static str> {
         if self.cancelled.load(Ordering::Relaxed) {
@@ -56,6 +73,17 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// The way to a server, if it is one. However silent the server is, the thread that speaks with it ends when this is dropped.
+async fn open_tunnel(
+    config: &JavaBuilderConfig,
+    way: Option<tunnel::Way>,
+) -> Result<Option<tunnel::Tunnel>, SourceError> {
+    let Some(way) = way else { return Ok(None) };
+    let idle = SILENCE.min(config.limits.clone_time());
+    let opened = tunnel::Tunnel::open(way, idle).await;
+    opened.map(Some).map_err(|error| SourceError::Local(format!("no way to the git server: {error}")))
 }
 
 /// Does everything that [`build_spec::Builder::resolve`] promises.
@@ -79,23 +107,8 @@ pub(crate) async fn resolve(
     let cancelled = Arc::new(AtomicBool::new(false));
     let guard = CancelOnDrop(Arc::clone(&cancelled));
     let limits = &config.limits;
-    // However silent the server is, the thread that speaks with it ends when this is dropped.
-    let tunnel = match way {
-        Some(way) => {
-            let idle = SILENCE.min(limits.clone_time());
-            let opened = tunnel::Tunnel::open(way, idle).await;
-            Some(opened.map_err(|error| SourceError::Local(format!("no way to the git server: {error}")))?)
-        }
-        None => None,
-    };
-    let budget = Budget {
-        proxy: tunnel.as_ref().map(|tunnel| tunnel.url().to_owned()),
-        cancelled,
-        deadline: Instant::now() + limits.clone_time(),
-        transfer: bytes(limits.clone_mib),
-        tree_bytes: bytes(limits.source_mib),
-        tree_files: limits.source_files,
-    };
+    let tunnel = open_tunnel(config, way).await?;
+    let budget = Budget::new(config, tunnel.as_ref(), cancelled);
     let temp_dir = config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let (request, thread_log) = (request.clone(), Arc::clone(&log));
     let work = tokio::task::spawn_blocking(move || {

@@ -407,3 +407,54 @@ async fn a_server_that_says_nothing_holds_no_thread() {
     }
     panic!("the thread still waits for the server");
 }
+
+#[tokio::test]
+async fn files_of_a_collection_are_read_where_it_lies() {
+    let made = Made::new(&[
+        (0o100_644, "content/org/acme/lib-1.0.buildspec", b"one"),
+        (0o100_644, "content/org/acme/lib-1.0.buildinfo", b"other"),
+        (0o100_644, "content/org/acme/long-1.0.buildspec", &[b'x'; 100]),
+        (0o120_000, "content/org/acme/link-1.0.buildspec", b"lib-1.0.buildspec"),
+        (0o100_644, "top-1.0.buildspec", b"two"),
+    ]);
+    // A bare repository whose HEAD is the branch that was committed to.
+    let path = made.folder.path().join("acme/lib");
+    git2::Repository::open_bare(&path).unwrap().set_head("refs/heads/main").unwrap();
+    let address = format!("file://{}", path.display());
+    let listing = read_files(&made.config, &address, 50, |path| path.ends_with(".buildspec")).await.unwrap();
+    let expected = [("content/org/acme/lib-1.0.buildspec", "one"), ("top-1.0.buildspec", "two")];
+    let files: Vec<_> =
+        listing.files.iter().map(|(path, content)| (path.as_str(), std::str::from_utf8(content).unwrap())).collect();
+    assert_eq!(files, expected);
+    assert_eq!(listing.commit.len(), 40);
+    for address in ["file:///nowhere/at/all", &format!("file://{}/refs", path.display())] {
+        let error = read_files(&made.config, address, 50, |_| true).await.unwrap_err();
+        assert!(matches!(error, SourceError::Clone { .. }), "{address}: {error}");
+    }
+    let error = read_files(&made.config, "ssh://git.example/x", 50, |_| true).await.unwrap_err();
+    assert!(matches!(error, SourceError::Refused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_commit_is_found_by_its_message() {
+    let made = Made::new(&[(0o100_644, "pom.xml", POM.as_bytes())]);
+    let repository = git2::Repository::open_bare(made.folder.path().join("acme/lib")).unwrap();
+    let first = repository.find_reference("refs/heads/main").unwrap().peel_to_commit().unwrap();
+    let mut parent = first.clone();
+    let mut ids = Vec::new();
+    for (at, message) in ["Version 1.0", "Version 1.0 again", "Version 1.1"].into_iter().enumerate() {
+        let who = git2::Signature::new("a", "a@example.org", &git2::Time::new(1_700_000_000 + at as i64, 0)).unwrap();
+        let tree = first.tree().unwrap();
+        let id = repository.commit(Some("refs/heads/main"), &who, &who, message, &tree, &[&parent]).unwrap();
+        parent = repository.find_commit(id).unwrap();
+        ids.push(id.to_string());
+    }
+    let address = maven_layout::scm::canonical("https://git.example/acme/lib").unwrap();
+    let find = async |message: &str| commit_with_message(&made.config, &address, message).await.unwrap();
+    assert_eq!(find("Version 1.0").await.as_ref(), Some(&ids[1]), "the newest one");
+    assert_eq!(find("one").await, Some(first.id().to_string()));
+    assert_eq!(find("Version 2").await, None);
+    assert_eq!(made.files_left(), 0);
+    let other = maven_layout::scm::canonical("https://git.example/acme/none").unwrap();
+    assert!(matches!(commit_with_message(&made.config, &other, "x").await, Err(SourceError::Clone { .. })));
+}

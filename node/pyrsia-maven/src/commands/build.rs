@@ -7,11 +7,18 @@ use pyrsia_ledger::{BuildRequest, PublisherKey};
 use serde::Serialize;
 
 use super::builds::{follow, one};
-use crate::cli::{BuildArgs, Global, VerifyArgs};
+use crate::cli::{BuildArgs, Global, SourceArgs, VerifyArgs};
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{CommandError, Exit};
-use crate::{known_nodes, network_file, terminal};
+use crate::{known_nodes, network_file, specs, terminal};
+
+/// What was asked for, which is what may be signed.
+struct Asked<'a> {
+    coordinates: &'a maven_layout::Coordinates,
+    source: SourceArgs,
+    specification: Option<Specification>,
+}
 
 #[derive(Serialize)]
 struct Document {
@@ -23,24 +30,24 @@ struct Document {
 pub async fn run(global: &Global, args: &BuildArgs) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
     let client = Client::new(&global.node, known_nodes::token(&context.data, &global.node)?)?;
-    let specification = match &args.source.spec {
-        Some(path) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?),
-        None => None,
-    };
+    let chosen = specs::choose(&context, &args.source, &[], &args.coordinates).await?;
+    let source = specs::completed(&context, &args.source, chosen.as_ref()).await?;
     let submission = BuildSubmission {
         coordinates: vec![args.coordinates.to_string()],
         mode: None,
-        source: args.source.source.clone(),
-        tag: args.source.tag.clone(),
-        commit: args.source.commit.clone(),
-        specification,
+        source: source.source.clone(),
+        tag: source.tag.clone(),
+        commit: source.commit.clone(),
+        specification: chosen.as_ref().map(|chosen| chosen.specification.to_toml()),
     };
     let accepted: BuildAccepted = client.post("/api/v1/builds", &submission).await?;
     let id = accepted.id;
     if !global.json {
         terminal::line(&id);
     }
-    sign_if_asked(&context, &client, &id, args).await?;
+    let asked =
+        Asked { coordinates: &args.coordinates, source, specification: chosen.map(|chosen| chosen.specification) };
+    sign_if_asked(&context, &client, &id, &asked).await?;
     if !args.wait {
         if global.json {
             let build = one(&client, &id).await?;
@@ -101,7 +108,7 @@ fn headline_extension(build: &Build, args: &BuildArgs) -> maven_layout::Extensio
 }
 
 /// A native request goes on only with the publisher's signature; what is signed is compared with what was asked for.
-async fn sign_if_asked(context: &Context, client: &Client, id: &str, args: &BuildArgs) -> anyhow::Result<()> {
+async fn sign_if_asked(context: &Context, client: &Client, id: &str, asked: &Asked<'_>) -> anyhow::Result<()> {
     let build = loop {
         let build = one(client, id).await?;
         if build.stage != "preparing" || build.done {
@@ -112,10 +119,10 @@ async fn sign_if_asked(context: &Context, client: &Client, id: &str, args: &Buil
     let Some(request) = build.to_sign else { return Ok(()) };
     let mut request: BuildRequest = serde_json::from_value(request).context("the node's request cannot be read")?;
     ensure!(
-        request.coordinates == [args.coordinates.clone()],
+        request.coordinates == [asked.coordinates.clone()],
         "the node asks to sign a request for another release; nothing was signed"
     );
-    if let Some(source) = &args.source.source {
+    if let Some(source) = &asked.source.source {
         let wanted = maven_layout::scm::canonical(source).with_context(|| format!("{source} is no repository"))?;
         ensure!(
             request.repository == wanted,
@@ -123,21 +130,20 @@ async fn sign_if_asked(context: &Context, client: &Client, id: &str, args: &Buil
             request.repository
         );
     }
-    if let Some(path) = &args.source.spec {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let wanted = Specification::from_toml(&text)?.digest();
+    if let Some(specification) = &asked.specification {
+        let wanted = specification.digest();
         ensure!(request.specification == wanted, "the node asks to sign another specification; nothing was signed");
     }
-    if let Some(tag) = &args.source.tag {
+    if let Some(tag) = &asked.source.tag {
         ensure!(request.tag.as_ref() == Some(tag), "the node asks to sign another tag than {tag}; nothing was signed");
     }
-    if let Some(commit) = &args.source.commit {
+    if let Some(commit) = &asked.source.commit {
         ensure!(request.commit.as_str() == commit, "the node asks to sign another commit than {commit}");
     }
     // What is signed is final once it is published: it is said before.
     terminal::note(&terminal::plain(&format!(
         "signing as the publisher: {} from {}, tag {}, commit {}",
-        args.coordinates,
+        asked.coordinates,
         request.repository,
         request.tag.as_deref().unwrap_or("none"),
         request.commit
@@ -145,7 +151,7 @@ async fn sign_if_asked(context: &Context, client: &Client, id: &str, args: &Buil
     let seed = context.data.existing_secret("publisher.key")?.with_context(|| {
         format!(
             "{} is native, and this data directory ({}) holds no publisher key to sign its request with",
-            args.coordinates,
+            asked.coordinates,
             context.data.root().display()
         )
     })?;

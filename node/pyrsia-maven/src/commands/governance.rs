@@ -1,7 +1,5 @@
 //! `namespace`, `approve`, `withdraw`, `block`: what an operator asks the network to decide.
 
-use anyhow::Context as _;
-use build_spec::Specification;
 use pyrsia_api_types::{
     Accepted, BlockSubmission, ImageApproval, NamespaceSubmission, SpecificationApproval, WithdrawalSubmission,
 };
@@ -12,7 +10,7 @@ use crate::cli::{ApproveArgs, Global, NamespaceCommand, ReasonArgs};
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::{known_nodes, terminal};
+use crate::{known_nodes, specs, terminal};
 
 /// `namespace grant`
 pub async fn namespace(global: &Global, command: &NamespaceCommand) -> anyhow::Result<Exit> {
@@ -36,11 +34,9 @@ pub async fn namespace(global: &Global, command: &NamespaceCommand) -> anyhow::R
 /// `approve --spec FILE`
 pub async fn approve(global: &Global, args: &ApproveArgs) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
-    let path = args.spec.display();
-    let text = std::fs::read_to_string(&args.spec).with_context(|| format!("cannot read {path}"))?;
-    let specification = Specification::from_toml(&text).with_context(|| format!("{path} is no specification"))?;
+    let specification = specs::read(&args.spec, None)?.specification;
     let digest = specification.digest();
-    let submission = SpecificationApproval { specification: text };
+    let submission = SpecificationApproval { specification: specification.to_toml() };
     say(global, &context, "/api/v1/specifications/approve", &submission, &format!("specification {digest}")).await
 }
 

@@ -21,5 +21,6 @@ pub mod peers;
 pub mod policy;
 pub mod rebuild;
 pub mod receipt;
+pub mod specs;
 pub mod status;
 pub mod verify;

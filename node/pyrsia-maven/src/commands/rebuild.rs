@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use build_spec::{
     BuildError, BuildLog, Builder, Input, InputError, Inputs, Job, Mode, Phase, RepositoryId, RunId, SandboxProfile,
-    Source, SourceError, SourceRequest, Specification,
+    Source, SourceError, SourceRequest, Specification, ToolFailure,
 };
 use maven_layout::{CanonicalRepository, RepoPath};
 use pyrsia_api_types::{
@@ -21,18 +21,21 @@ use pyrsia_rebuilds::{
     provenance, record_and_replay, references, resolve,
 };
 
-use crate::cli::{Global, RebuildArgs};
+use crate::cli::{Global, RebuildArgs, SourceArgs};
 use crate::compose::{self, DEFAULT_MAVEN, LocalRepository};
 use crate::context::Context;
 use crate::data_dir::{DataDir, write_atomically};
 use crate::exit::{CommandError, Exit};
 use crate::image_store::ImageStore;
 use crate::inputs::RepositoryInputs;
+use crate::specs::{self, Chosen};
 use crate::terminal;
 use crate::upstream::NONE;
 
 /// Where a specification came from that lies in the commit itself.
 const FROM_SOURCE: &str = "source";
+/// That was found in a collection of specifications.
+const FOUND: &str = "specs";
 
 /// The log of a run: into a file, and to the terminal.
 struct RunLog {
@@ -115,9 +118,15 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     };
 
     let start = Instant::now();
-    let source = source(args, &builder, &*inputs, log.clone()).await?;
+    let chosen = specs::choose(&context, &args.source, &context.config.specs, &args.coordinates).await?;
+    if let Some(chosen) = &chosen {
+        log.line(Phase::Source, &format!("specification {}", chosen.place));
+        chosen.notes.iter().for_each(|note| log.line(Phase::Source, note));
+    }
+    let wanted = specs::completed(&context, &args.source, chosen.as_ref()).await?;
+    let source = source(args, &wanted, &builder, &*inputs, log.clone()).await?;
     let clone = start.elapsed();
-    let (specification, origin) = specification(args, &source)?;
+    let (specification, origin) = specification(args, chosen, &source);
     let image = image(&context, specification.jdk).await?;
     let job = Job {
         run: RunId::new(&format!("rebuild-{}", std::process::id())),
@@ -156,15 +165,14 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
 
 async fn source(
     args: &RebuildArgs,
+    wanted: &SourceArgs,
     builder: &dyn Builder,
     inputs: &dyn Inputs,
     log: Arc<dyn BuildLog>,
 ) -> anyhow::Result<Source> {
     let no_source = |text: String| CommandError::new(Exit::NoSource, text);
-    let repository: CanonicalRepository = match &args.source.source {
-        Some(raw) => {
-            maven_layout::scm::canonical(raw).map_err(|error| no_source(format!("--source {raw}: {error}")))?
-        }
+    let repository: CanonicalRepository = match &wanted.source {
+        Some(raw) => maven_layout::scm::canonical(raw).map_err(|error| no_source(format!("source {raw}: {error}")))?,
         None => {
             let chain = pom_chain(inputs, &args.coordinates).await.map_err(|error| match error {
                 // That an upstream is down says nothing about the source.
@@ -181,8 +189,8 @@ async fn source(
     let request = SourceRequest {
         coordinates: vec![args.coordinates.clone()],
         repository,
-        tag: args.source.tag.clone(),
-        commit: args.source.commit.clone(),
+        tag: wanted.tag.clone(),
+        commit: wanted.commit.clone(),
     };
     let source = resolve(builder, request, log.clone()).await.map_err(|error| match error {
         SourceError::Local(text) => CommandError::new(Exit::Failed, text),
@@ -194,17 +202,13 @@ async fn source(
     Ok(source)
 }
 
-fn specification(args: &RebuildArgs, source: &Source) -> anyhow::Result<(Specification, &'static str)> {
-    if let Some(path) = &args.source.spec {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let given =
-            Specification::from_toml(&text).with_context(|| format!("{} is no specification", path.display()))?;
-        return Ok((given, "given"));
+fn specification(args: &RebuildArgs, chosen: Option<Chosen>, source: &Source) -> (Specification, &'static str) {
+    match (chosen, &source.specification) {
+        (Some(chosen), _) if args.source.spec.is_some() => (chosen.specification, "given"),
+        (Some(chosen), _) => (chosen.specification, FOUND),
+        (None, Some(committed)) => (committed.clone(), FROM_SOURCE),
+        (None, None) => (Specification::default_maven(DEFAULT_MAVEN), "default"),
     }
-    Ok(match &source.specification {
-        Some(committed) => (committed.clone(), FROM_SOURCE),
-        None => (Specification::default_maven(DEFAULT_MAVEN), "default"),
-    })
 }
 
 /// The image for a JDK, made now if it is not there: a maintainer's first try should need one command.
@@ -269,7 +273,9 @@ fn build_error(error: BuildError) -> anyhow::Error {
         FailureKind::Refused | FailureKind::Internal => Exit::Failed,
     };
     let text = match &error {
-        BuildError::ToolFailed(failure) => format!("{error}\n{}", failure.log_tail.join("\n")),
+        BuildError::ToolFailed(ToolFailure { log_tail, .. }) | BuildError::CommandFailed { log_tail, .. } => {
+            format!("{error}\n{}", log_tail.join("\n"))
+        }
         _ => error.to_string(),
     };
     CommandError::new(exit, text).into()
@@ -307,7 +313,7 @@ fn report(args: &RebuildArgs, found: &Found) -> RebuildReport {
             origin: found.origin.to_owned(),
             tool: Some(job.specification.tool.to_string()),
             jdk: Some(job.specification.jdk.to_string()),
-            command: Some(job.specification.goals.join(" ")),
+            command: Some(job.specification.command_line()),
         },
         image_digest: Some(job.image.to_string()),
         manifest: ManifestSummary {

@@ -67,7 +67,8 @@ pub fn java_builder(context: &Context) -> JavaBuilder {
     JavaBuilder::new(java_config(context))
 }
 
-fn java_config(context: &Context) -> JavaBuilderConfig {
+/// Its settings.
+pub fn java_config(context: &Context) -> JavaBuilderConfig {
     let mut config = context.config.builder.java.clone();
     let mirrors = context.config.source_mirrors.iter();
     config.source_mirrors.extend(

@@ -168,3 +168,17 @@ fn what_other_modules_attached_is_known_by_digest() {
         &[("status", b"0\n"), ("reactor", b"x\n"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"")];
     assert!(matches!(collected(nonsense, 1000), Err(BuildError::Engine(_))));
 }
+
+#[test]
+fn a_line_that_fails_is_not_the_failure_of_the_tool() {
+    let failed = |step: &[u8], ended: &[u8]| {
+        collected(&[("status", b"3\n"), ("step", step), ("ended", ended), ("free", b"99999\n")], 100).unwrap_err()
+    };
+    let error = failed(b"exec_before 2\n", b"");
+    assert!(matches!(&error, BuildError::CommandFailed { place, exit_code: 3, .. } if place == "exec_before, line 2"));
+    assert!(!error.is_attestable());
+    assert!(matches!(failed(b"exec_after 1\n", b"0\n"), BuildError::CommandFailed { .. }), "the tool had ended well");
+    assert!(failed(b"commands 1\n", b"3\n").is_attestable());
+    assert!(failed(b"", b"").is_attestable(), "there were no lines");
+    assert!(failed(b"rubbish 1\n", b"").is_attestable());
+}
