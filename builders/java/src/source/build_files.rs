@@ -135,9 +135,9 @@ impl<'a> Tree<'a> {
 
     /// Reads the root, every module that it could lead to, and their parents; gives the paths of root and modules.
     pub(crate) fn walk(&mut self) -> Result<BTreeSet<String>, SourceError> {
-        let mut queue = VecDeque::from([("pom.xml".to_owned(), Named::Plainly)]);
+        let mut queue = VecDeque::from(self.beginnings());
         // A module is queued once, however often and by whomever it is named: the queue is as bounded as what is read.
-        let mut queued = BTreeSet::from(["pom.xml".to_owned()]);
+        let mut queued: BTreeSet<String> = queue.iter().map(|(path, _)| path.clone()).collect();
         let mut everything = self.other_root;
         while let Some((path, named)) = queue.pop_front() {
             self.load(&path, named)?;
@@ -180,6 +180,16 @@ impl<'a> Tree<'a> {
         }
         queued.retain(|path| self.get(path).is_some());
         Ok(queued)
+    }
+
+    /// The root. Where there is none, the command says where the build begins, and every build file may be part of it.
+    fn beginnings(&self) -> Vec<(String, Named)> {
+        let root = "pom.xml".to_owned();
+        let all = build_files(self.commit);
+        if all.is_empty() || all.contains(&root) {
+            return vec![(root, Named::Plainly)];
+        }
+        all.into_iter().map(|path| (path, Named::Perhaps)).collect()
     }
 
     fn load_parents(&mut self, path: &str) -> Result<(), SourceError> {

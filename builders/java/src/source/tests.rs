@@ -458,3 +458,23 @@ async fn a_commit_is_found_by_its_message() {
     let other = maven_layout::scm::canonical("https://git.example/acme/none").unwrap();
     assert!(matches!(commit_with_message(&made.config, &other, "x").await, Err(SourceError::Clone { .. })));
 }
+
+#[tokio::test]
+async fn without_a_build_file_in_the_root_every_one_of_the_tree_may_be_the_build() {
+    let other = "<project><groupId>org.acme</groupId><artifactId>tool</artifactId><version>1.0</version></project>";
+    let made = Made::new(&[
+        (0o100_644, "java/pom.xml", POM.as_bytes()),
+        (0o100_644, "java/core/pom.xml", CORE.as_bytes()),
+        (0o100_644, "java/extra/pom.xml", EXTRA.as_bytes()),
+        (0o100_644, "tools/pom.xml", other.as_bytes()),
+    ]);
+    let source = made.resolve("org.acme:core:1.0", Some("v1"), None).await.unwrap();
+    let reactor: Vec<String> = source.reactor.iter().map(ToString::to_string).collect();
+    let all = ["org.acme:core:1.0", "org.acme:extra:1.0", "org.acme:parent:1.0", "org.acme:tool:1.0"];
+    assert_eq!(reactor, all, "nothing that the build could make is given to it");
+    let error = made.resolve("org.acme:none:1.0", Some("v1"), None).await.unwrap_err();
+    assert!(matches!(error, SourceError::Coordinates { .. }), "{error}");
+    let none = Made::new(&[(0o100_644, "README", b"none")]);
+    let error = none.resolve("org.acme:core:1.0", Some("v1"), None).await.unwrap_err();
+    assert!(matches!(error, SourceError::BuildFile { .. }), "{error}");
+}
