@@ -12,6 +12,7 @@
 //!
 //! What is not here: Docker, git, Maven (`builders/java`), comparing (`builders/jar-compare`), voting (`node/ledger`).
 
+mod additions;
 mod commands;
 mod converted;
 mod job;
