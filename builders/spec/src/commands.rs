@@ -134,3 +134,41 @@ fn shell_lines(name: &'static str, lines: &[String]) -> Result<(), Specification
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(commands: &[&str]) -> Specification {
+        let mut specification = Specification::default_maven("3.9.9");
+        specification.version = 2;
+        specification.goals.clear();
+        specification.properties.clear();
+        specification.commands = commands.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(specification.check(), Ok(()));
+        specification
+    }
+
+    #[test]
+    fn properties_are_found_wherever_they_are_stated() {
+        let mut specification = with(&["X=1 mvn -Drevision=1.2 -D 'a=b c' clean", "./mvnw package --define=skip -Dd"]);
+        specification.maven_opts = Some("-De=f -Xmx1g".to_owned());
+        specification.system_properties.insert("g".to_owned(), "h".to_owned());
+        let found = specification.stated_properties();
+        let expected = [("g", "h"), ("e", "f"), ("revision", "1.2"), ("a", "b c"), ("skip", "true"), ("d", "true")];
+        let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, expected);
+        assert_eq!(Specification::default_maven("3.9.9").stated_properties().len(), 3);
+    }
+
+    #[test]
+    fn a_command_that_leaves_the_root_is_known() {
+        for line in
+            ["mvn -f java/pom.xml package", "mvn --file=java package", "mvn -fjava package", "cd x; mvn package"]
+        {
+            assert!(with(&[line]).builds_elsewhere(), "{line}");
+        }
+        assert!(with(&["sh build.sh", "mvn package"]).builds_elsewhere());
+        assert!(!with(&["mvn clean", "mvn package -Dfile=x"]).builds_elsewhere());
+    }
+}

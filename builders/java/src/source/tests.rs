@@ -478,3 +478,22 @@ async fn without_a_build_file_in_the_root_every_one_of_the_tree_may_be_the_build
     let error = none.resolve("org.acme:core:1.0", Some("v1"), None).await.unwrap_err();
     assert!(matches!(error, SourceError::BuildFile { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn what_the_commands_of_a_commit_say_counts_for_its_siblings() {
+    let parent = "<project><groupId>org.acme</groupId><artifactId>parent</artifactId><version>1.0</version>\
+        <packaging>pom</packaging><modules><module>named</module></modules></project>";
+    let named = "<project><groupId>org.acme</groupId><artifactId>${name}</artifactId><version>1.0</version></project>";
+    let apart = "<project><groupId>org.acme</groupId><artifactId>apart</artifactId><version>1.0</version></project>";
+    let specification = "version = 2\ntool = \"maven-3.9.9\"\njdk = 17\n\
+        commands = [\"mvn -f apart/pom.xml package\", \"mvn package -Dname=by-command\"]\n";
+    let made = Made::new(&[
+        (0o100_644, "pom.xml", parent.as_bytes()),
+        (0o100_644, "named/pom.xml", named.as_bytes()),
+        (0o100_644, "apart/pom.xml", apart.as_bytes()),
+        (0o100_644, "pyrsia.toml", specification.as_bytes()),
+    ]);
+    let source = made.resolve("org.acme:parent:1.0", Some("v1"), None).await.unwrap();
+    let reactor: Vec<String> = source.reactor.iter().map(ToString::to_string).collect();
+    assert_eq!(reactor, ["org.acme:apart:1.0", "org.acme:by-command:1.0", "org.acme:parent:1.0"]);
+}
