@@ -76,6 +76,23 @@ pub struct VerdictStory {
     pub files: Vec<FileStory>,
     /// Position of the verdict in the log.
     pub log_index: Option<u64>,
+    /// The signed provenance of each build that was attested, in the order of the authorities' names; see
+    /// `/api/v1/provenance/{gav}`.
+    #[serde(default)]
+    pub provenance: Vec<AttestedProvenance>,
+}
+
+/// A provenance that an authority has attested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttestedProvenance {
+    /// The authority's name.
+    pub authority: String,
+    /// Its public key (ed25519), in hexadecimal.
+    pub key: String,
+    /// The key id of its signatures in DSSE envelopes.
+    pub key_id: String,
+    /// SHA-256 of the envelope.
+    pub sha256: String,
 }
 
 /// `GET /api/v1/inspect/{gav}`.

@@ -28,11 +28,14 @@ pub use builds::{
     AuthorityProgress, Build, BuildAccepted, BuildEvent, BuildEvents, BuildList, BuildMode, BuildSubmission,
     PublisherProof,
 };
-pub use inspect::{Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory};
+pub use inspect::{AttestedProvenance, Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory};
 pub use log::{LogLeaf, LogPage};
 pub use policy::{FilePolicy, GroupPolicy, PolicyTest, ReleasePolicy, ServedCount, ServedRelease, ServedReport};
 pub use problem::Problem;
-pub use rebuild::{ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SpecReport, Timings};
+pub use rebuild::{
+    ManifestSummary, OutputReport, ProvenanceReport, RebuildReport, RebuildVerdict, SignedProvenance, SpecReport, Timings,
+    WrittenProvenance,
+};
 pub use requests::{
     Accepted, BlockSubmission, ImageApproval, ImageFetch, ImageFetched, NamespaceSubmission, SpecificationApproval,
     WithdrawalSubmission,

@@ -40,9 +40,53 @@ pub struct RebuildReport {
     pub outputs: Vec<OutputReport>,
     /// How long it took.
     pub timings: Timings,
+    /// The provenance that was written.
+    #[serde(default)]
+    pub provenance: Option<WrittenProvenance>,
     /// Why there is no result.
     #[serde(default)]
     pub failure: Option<String>,
+}
+
+/// The provenance of a rebuild.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WrittenProvenance {
+    /// The file with the statement, unsigned.
+    pub statement: String,
+    /// The file with the DSSE envelope; `null`: there was no key to sign it with.
+    pub envelope: Option<String>,
+    /// The key id of its signature.
+    pub key_id: Option<String>,
+    /// The public key, in PEM.
+    pub public_key: Option<String>,
+}
+
+/// `provenance --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProvenanceReport {
+    /// The release.
+    pub gav: String,
+    /// The verdict in the ledger's words.
+    pub verdict: String,
+    /// The envelopes, in the order of the lines that are written.
+    pub envelopes: Vec<SignedProvenance>,
+}
+
+/// An envelope that one of the builders of a verdict signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignedProvenance {
+    /// The authority's public key (ed25519), in hexadecimal.
+    pub key: String,
+    /// The key id of the signature.
+    pub key_id: String,
+    /// The public key, in PEM.
+    pub public_key: String,
+    /// `builder.id` of the statement.
+    pub builder: String,
+    /// Its resolved dependencies.
+    pub inputs: u64,
+    /// Whether it is about the files that the verdict names.
+    pub agrees: bool,
 }
 
 /// The specification that was used.
@@ -126,6 +170,7 @@ mod tests {
                 explanation: None,
             }],
             timings: Timings { clone_s: 0.5, ..Timings::default() },
+            provenance: None,
             failure: None,
         };
         let value = serde_json::to_value(&report).unwrap();

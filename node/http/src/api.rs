@@ -220,6 +220,32 @@ pub(crate) async fn receipt(State(shared): State<Shared>, Path(gav): Path<String
     Ok(text(shared.view.receipt(&coordinates(&gav)?).await?))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct By {
+    /// Of this authority only, by its name or its key.
+    authority: Option<String>,
+}
+
+/// The signed provenance of a release: a DSSE envelope with an in-toto statement, one in a line for each authority.
+#[utoipa::path(
+    get,
+    path = "/api/v1/provenance/{gav}",
+    tag = "ledger",
+    params(("gav" = String, Path, description = "group:artifact:version"), By),
+    responses((status = 200, description = "The envelopes, one in a line", body = String, content_type = "application/jsonl"), Asked, Named, Usual)
+)]
+pub(crate) async fn provenance(
+    State(shared): State<Shared>,
+    Path(gav): Path<String>,
+    by: Result<Query<By>, QueryRejection>,
+) -> Answered {
+    let by = query(by)?;
+    let mut response = text(shared.view.provenance(&coordinates(&gav)?, by.authority.as_deref()).await?);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    Ok(response)
+}
+
 /// The network's document.
 #[utoipa::path(
     get,

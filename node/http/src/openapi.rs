@@ -28,6 +28,7 @@ use crate::{api, openapi, policy};
         api::files,
         api::log,
         api::receipt,
+        api::provenance,
         api::network,
         api::peers,
         api::submit_namespace,

@@ -75,6 +75,7 @@ pub(crate) fn routes(hot: Arc<HotAnswers>, view: Arc<dyn NodeView>, control: Arc
         .route("/api/v1/files/{sha256}", get(api::files))
         .route("/api/v1/log", get(api::log))
         .route("/api/v1/receipts/{gav}", get(api::receipt))
+        .route("/api/v1/provenance/{gav}", get(api::provenance))
         .route("/api/v1/network", get(api::network))
         .route("/api/v1/peers", get(api::peers))
         .route("/api/v1/policy/{gav}", get(policy::policy))

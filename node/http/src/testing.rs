@@ -140,6 +140,7 @@ pub(crate) fn verdict() -> VerdictStory {
             dissent: vec![Dissent { authority: NASTY.into(), sha256: Some(NASTY.into()) }],
         }],
         log_index: Some(3),
+        provenance: vec![],
     }
 }
 
@@ -269,6 +270,11 @@ impl NodeView for TableNode {
 
     async fn receipt(&self, coordinates: &Coordinates) -> Result<String, ViewError> {
         Ok(format!("receipt of {coordinates}\n"))
+    }
+
+    async fn provenance(&self, coordinates: &Coordinates, authority: Option<&str>) -> Result<String, ViewError> {
+        self.calls.lock().unwrap().push(format!("provenance {coordinates} {authority:?}"));
+        Ok("{}\n".to_owned())
     }
 
     async fn network(&self) -> Result<serde_json::Value, ViewError> {

@@ -88,6 +88,10 @@ pub trait NodeView: Send + Sync {
     /// The receipt's canonical text; [`ViewError::NotFound`] without a standing verdict.
     async fn receipt(&self, coordinates: &Coordinates) -> Result<String, ViewError>;
 
+    /// DSSE envelopes with the provenance of the builds behind the standing verdict, one a line, of all authorities or
+    /// of the one with this name or key; [`ViewError::NotFound`] without a verdict, and if none can be had.
+    async fn provenance(&self, coordinates: &Coordinates, authority: Option<&str>) -> Result<String, ViewError>;
+
     /// The network document.
     async fn network(&self) -> Result<serde_json::Value, ViewError>;
 

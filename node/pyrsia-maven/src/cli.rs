@@ -65,6 +65,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Write the offline receipt of a release
     Receipt(ReceiptArgs),
+    /// Write the signed provenance of a release, one DSSE envelope in a line
+    Provenance(ProvenanceArgs),
     /// The story of a release: request, source, builders, digests, verdict
     Inspect(InspectArgs),
     /// The ledger itself
@@ -324,6 +326,10 @@ pub struct RebuildArgs {
     /// Maven Central or a mirror of it [default: found as Maven finds it]
     #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true)]
     pub upstream: Option<String>,
+    /// Sign the provenance with the key in FILE: an ed25519 seed, 64 hexadecimal digits, readable by its owner alone
+    /// [default: the data directory's authority key, if it has one]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
 }
 
 /// `specs`
@@ -380,6 +386,19 @@ pub struct ReceiptArgs {
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// `provenance`
+#[derive(Debug, Args)]
+pub struct ProvenanceArgs {
+    /// groupId:artifactId:version
+    pub coordinates: maven_layout::Coordinates,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Of this authority only, by its name or its key
+    #[arg(long, value_name = "NAME")]
+    pub authority: Option<String>,
 }
 
 /// `inspect`

@@ -110,11 +110,7 @@ impl DataDir {
 
     /// Reads a secret that must be there already.
     pub fn existing_secret(&self, name: &str) -> anyhow::Result<Option<[u8; 32]>> {
-        let path = self.keys().join(name);
-        match read_secret(&path)? {
-            Some(text) => Ok(Some(parse_secret(&text).with_context(|| format!("{} is no key", path.display()))?)),
-            None => Ok(None),
-        }
+        read_seed(&self.keys().join(name))
     }
 
     /// The token that calls which change state must carry; made on first use.
@@ -146,6 +142,14 @@ pub fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
     let mut text = String::new();
     (&mut file).take(256).read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Some(text))
+}
+
+/// Reads the 32 bytes of a secret key; none without the file.
+pub fn read_seed(path: &Path) -> anyhow::Result<Option<[u8; 32]>> {
+    match read_secret(path)? {
+        Some(text) => Ok(Some(parse_secret(&text).with_context(|| format!("{} is no key", path.display()))?)),
+        None => Ok(None),
+    }
 }
 
 fn parse_secret(text: &str) -> anyhow::Result<[u8; 32]> {

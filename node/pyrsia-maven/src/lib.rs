@@ -104,6 +104,7 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
         Command::Specs(args) => commands::specs::run(global, args).await,
         Command::Verify(args) => commands::verify::run(global, args).await,
         Command::Receipt(args) => commands::receipt::run(global, args).await,
+        Command::Provenance(args) => commands::provenance::run(global, args).await,
         Command::Inspect(args) => commands::inspect::run(global, args).await,
         Command::Log(args) => commands::log::run(global, args).await,
         Command::Compare(args) => commands::compare::run(global, args),

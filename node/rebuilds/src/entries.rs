@@ -6,6 +6,7 @@ use std::time::Duration;
 use build_spec::{SandboxProfile, Specification};
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{AuthorityKey, EntryBody, NetworkId, PublicKey, RoundKey, RoundResult, SignedEntry, State};
+use pyrsia_provenance::{Envelope, Statement};
 use pyrsia_replica::{ReplicaHandle, SigningStatus, SubmissionOutcome};
 use pyrsia_store::LedgerStore;
 
@@ -46,6 +47,11 @@ impl Entries {
     /// This authority.
     pub fn me(&self) -> PublicKey {
         self.key.public()
+    }
+
+    /// Signs what a replay left behind. Only what is attested afterwards counts.
+    pub fn sign_provenance(&self, statement: &Statement) -> Envelope {
+        Envelope::sign(statement, &[&self.key])
     }
 
     /// The sandbox profile that this authority builds in.

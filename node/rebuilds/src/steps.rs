@@ -13,6 +13,7 @@ use pyrsia_ledger::{
     Attestation, EntryBody, FailedBuild, Inputs as InputsEntry, InputsFailed, InputsRejected, RecordFailure, Round,
     RoundResult, VoidReason,
 };
+use pyrsia_provenance::authority_builder;
 use tokio::sync::Mutex;
 
 use crate::assess::{ReferenceFile, assess};
@@ -101,7 +102,7 @@ impl Steps {
             &format!("{} inputs, {} bytes, root {}", manifest.len(), manifest.total_bytes(), manifest.root()),
         );
         // **The recorder speaks only after its own replay from the manifest worked.**
-        let result = match self.replay_manifest(id, &prepared, &manifest).await {
+        let result = match self.replay_manifest(id, round, &prepared, &manifest).await {
             Ok(result) => result,
             Err(ReplayError::Build(error)) => return self.record_failed(id, round, &error, failed),
             Err(ReplayError::Step(error)) => return Err(error),
@@ -153,7 +154,7 @@ impl Steps {
         if !mine && let Some((line, detail)) = self.checker(round, &prepared.job).contradiction(&manifest).await? {
             return self.reject(id, round, &line.to_string().replace('\t', " "), &detail);
         }
-        match self.replay_manifest(id, &prepared, &manifest).await {
+        match self.replay_manifest(id, round, &prepared, &manifest).await {
             Ok(result) => {
                 self.sayable(round, &result).map_err(StepError::Abstain)?;
                 self.keep_result(round, &result)
@@ -297,6 +298,7 @@ impl Steps {
     async fn replay_manifest(
         &self,
         id: &str,
+        round: &Round,
         prepared: &Prepared,
         manifest: &InputManifest,
     ) -> Result<RoundResult, ReplayError> {
@@ -328,10 +330,14 @@ impl Steps {
         for file in &built.files {
             self.blobs.import_file(&file.path).map_err(|error| StepError::Again(error.to_string()))?;
         }
-        let statement = provenance::statement(job, manifest, &assessment, &format!("authority:{}", self.entries.me()));
+        let run = provenance::Run {
+            builder: authority_builder(&self.entries.me()),
+            invocation: Some(format!("{}/{}/{}", self.entries.network(), round.key, round.attempt)),
+        };
+        let statement = provenance::statement(job, manifest, &assessment, run);
         let provenance = self
             .blobs
-            .put_bytes(statement.to_string().as_bytes())
+            .put_bytes(self.entries.sign_provenance(&statement).to_json().as_bytes())
             .map_err(|error| StepError::Again(error.to_string()))?;
         for file in &assessment.files {
             let digest = file.built.as_ref().map(|built| built.sha256.to_string()).unwrap_or_default();

@@ -120,7 +120,7 @@ pub struct BuiltResult {
     pub pom_chain: Vec<Sha256>,
     /// Digest over the by-products: recorded, never voted on.
     pub byproducts: Option<Sha256>,
-    /// SHA-256 of the provenance blob: recorded, never voted on.
+    /// SHA-256 of the provenance blob (a DSSE envelope): recorded, never voted on.
     pub provenance: Option<Sha256>,
     /// Whether the source was seen only through a mirror map.
     pub mirrored_source: bool,

@@ -28,7 +28,10 @@ pub async fn run(global: &Global, args: &InspectArgs) -> anyhow::Result<Exit> {
         line(&format!("  namespace {}", plain(namespace)));
     }
     match &story.verdict {
-        Some(verdict) => tell(verdict),
+        Some(verdict) => {
+            tell(verdict);
+            tell_provenance(verdict);
+        }
         None => {
             line("  no verdict");
             terminal::note(&hint(&args.coordinates));
@@ -38,6 +41,17 @@ pub async fn run(global: &Global, args: &InspectArgs) -> anyhow::Result<Exit> {
         line(&format!("  build {}", plain(build)));
     }
     Ok(exit)
+}
+
+/// Where the signed provenance is.
+fn tell_provenance(verdict: &VerdictStory) {
+    if verdict.provenance.is_empty() {
+        return;
+    }
+    line(&format!("  provenance signed by each of them: pyrsia-maven provenance {}", plain(&verdict.gav)));
+    for one in &verdict.provenance {
+        line(&format!("    {} {}", plain(&one.authority), plain(&one.sha256)));
+    }
 }
 
 /// Prints a verdict; shared with `builds`.

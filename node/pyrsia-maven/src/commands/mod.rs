@@ -19,6 +19,7 @@ pub mod network;
 pub mod node;
 pub mod peers;
 pub mod policy;
+pub mod provenance;
 pub mod rebuild;
 pub mod receipt;
 pub mod specs;

@@ -14,8 +14,10 @@ use build_spec::{
 };
 use maven_layout::{CanonicalRepository, RepoPath};
 use pyrsia_api_types::{
-    ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SourceDocument, SpecReport, Timings,
+    ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SourceDocument, SpecReport, Timings, WrittenProvenance,
 };
+use pyrsia_ledger::AuthorityKey;
+use pyrsia_provenance::{Envelope, key_id, local_builder, public_key_pem};
 use pyrsia_rebuilds::{
     Assessment, FileOutcome, PomChainError, Rebuilt, ReferenceFile, StoreBlobs, assess, check_inputs, pom_chain,
     provenance, record_and_replay, references, resolve,
@@ -24,7 +26,7 @@ use pyrsia_rebuilds::{
 use crate::cli::{Global, RebuildArgs, SourceArgs};
 use crate::compose::{self, DEFAULT_MAVEN, LocalRepository};
 use crate::context::Context;
-use crate::data_dir::{DataDir, write_atomically};
+use crate::data_dir::{DataDir, read_seed, write_atomically};
 use crate::exit::{CommandError, Exit};
 use crate::image_store::ImageStore;
 use crate::inputs::RepositoryInputs;
@@ -36,6 +38,11 @@ use crate::upstream::NONE;
 const FROM_SOURCE: &str = "source";
 /// That was found in a collection of specifications.
 const FOUND: &str = "specs";
+
+/// The statement as a document.
+const STATEMENT: &str = "provenance.json";
+/// The signed statement: one DSSE envelope in a line.
+const ENVELOPE: &str = "provenance.intoto.jsonl";
 
 /// The log of a run: into a file, and to the terminal.
 struct RunLog {
@@ -109,6 +116,7 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     // Sources and outputs of this run lie in one folder, which goes with it.
     let work = tempfile::tempdir_in(cache.root()).context("cannot make a work folder")?;
     context.config.builder.java.temp_dir = Some(work.path().to_owned());
+    let signer = signer(&context, args)?;
     let builder = compose::java_builder(&context);
     builder.available().await.map_err(|text| anyhow::anyhow!("{text}"))?;
     let local = LocalRepository::open(&cache, &context).await?;
@@ -147,8 +155,8 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     let assessment = assess(job.mode, &rebuilt.built, &references)?;
     let compare = start.elapsed();
     let found = Found { job, origin, rebuilt, assessment, clone, compare };
-    write_out(&out, &found)?;
-    let report = report(args, &found);
+    let provenance = write_out(&out, &found, signer.as_ref())?;
+    let report = report(args, &found, provenance);
     let exit = match report.verdict {
         RebuildVerdict::Identical | RebuildVerdict::Built => Exit::Done,
         RebuildVerdict::Equivalent => Exit::Equivalent,
@@ -281,18 +289,46 @@ fn build_error(error: BuildError) -> anyhow::Error {
     CommandError::new(exit, text).into()
 }
 
-fn write_out(out: &Path, found: &Found) -> anyhow::Result<()> {
+/// The key that signs the provenance: the one that was named, else this data directory's as an authority.
+fn signer(context: &Context, args: &RebuildArgs) -> anyhow::Result<Option<AuthorityKey>> {
+    let seed = match &args.key {
+        Some(path) => {
+            Some(read_seed(path)?.with_context(|| format!("cannot sign: {} is not there", path.display()))?)
+        }
+        None => context.data.existing_secret("authority.key")?,
+    };
+    Ok(seed.map(|seed| AuthorityKey::from_seed(&seed)))
+}
+
+/// Writes what was made and how. Without a key there is no envelope, nor one that an earlier run has left.
+fn write_out(out: &Path, found: &Found, signer: Option<&AuthorityKey>) -> anyhow::Result<WrittenProvenance> {
     for file in &found.rebuilt.built.files {
         let bytes = std::fs::read(&file.path).with_context(|| format!("cannot read {}", file.path.display()))?;
         write_atomically(&out.join(&file.name), &bytes)?;
     }
     write_atomically(&out.join("manifest.txt"), found.rebuilt.manifest.to_text().as_bytes())?;
-    let statement = provenance::statement(&found.job, &found.rebuilt.manifest, &found.assessment, "local");
-    write_atomically(&out.join("provenance.json"), &serde_json::to_vec_pretty(&statement)?)?;
-    write_atomically(&out.join("specification.toml"), found.job.specification.to_toml().as_bytes())
+    write_atomically(&out.join("specification.toml"), found.job.specification.to_toml().as_bytes())?;
+    let run = provenance::Run { builder: local_builder(), invocation: None };
+    let statement = provenance::statement(&found.job, &found.rebuilt.manifest, &found.assessment, run);
+    write_atomically(&out.join(STATEMENT), &serde_json::to_vec_pretty(&statement)?)?;
+    let envelope = out.join(ENVELOPE);
+    if let Some(key) = signer {
+        let line = format!("{}\n", Envelope::sign(&statement, &[key]).to_json());
+        write_atomically(&envelope, line.as_bytes())?;
+    } else if let Err(error) = std::fs::remove_file(&envelope)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot remove the former {}", envelope.display()));
+    }
+    Ok(WrittenProvenance {
+        statement: STATEMENT.to_owned(),
+        envelope: signer.map(|_| ENVELOPE.to_owned()),
+        key_id: signer.map(|key| key_id(&key.public())),
+        public_key: signer.map(|key| public_key_pem(&key.public())),
+    })
 }
 
-fn report(args: &RebuildArgs, found: &Found) -> RebuildReport {
+fn report(args: &RebuildArgs, found: &Found, provenance: WrittenProvenance) -> RebuildReport {
     let (job, rebuilt) = (&found.job, &found.rebuilt);
     let verdict = match found.assessment.headline(&args.coordinates) {
         FileOutcome::Built => RebuildVerdict::Built,
@@ -341,6 +377,7 @@ fn report(args: &RebuildArgs, found: &Found) -> RebuildReport {
             replay_s: rebuilt.replay.as_secs_f64(),
             compare_s: found.compare.as_secs_f64(),
         },
+        provenance: Some(provenance),
         failure: None,
     }
 }
@@ -359,6 +396,7 @@ fn failed_report(args: &RebuildArgs, error: &anyhow::Error) -> RebuildReport {
         manifest: ManifestSummary::default(),
         outputs: Vec::new(),
         timings: Timings::default(),
+        provenance: None,
         failure: Some(format!("{error:#}")),
     }
 }
@@ -395,6 +433,13 @@ fn print(report: &RebuildReport, out: &Path) {
         for sentence in output.explanation.iter().flat_map(|text| text.lines()).take(20) {
             terminal::line(&format!("    {}", terminal::plain(sentence)));
         }
+    }
+    if let Some(written) = &report.provenance {
+        let text = match &written.key_id {
+            Some(id) => format!("{ENVELOPE}, signed by key {id}"),
+            None => format!("{STATEMENT}, UNSIGNED: no authority key in the data directory and none named with --key"),
+        };
+        terminal::line(&format!("  provenance {text}"));
     }
     let times = &report.timings;
     terminal::line(&format!(

@@ -187,6 +187,8 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
     let service = Arc::new(NodeService {
         replica: handle.clone(),
         store,
+        blobs: blobs.clone(),
+        fetcher: network.as_ref().map(|joined| joined.fetcher.clone()),
         index,
         policies,
         served: served.clone(),

@@ -4,6 +4,7 @@ mod condition;
 mod control;
 mod peers;
 mod policy;
+mod provenance;
 mod search;
 mod story;
 mod view;
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use build_spec::Builder;
 use pyrsia_api_types::UpstreamStatus;
+use pyrsia_blobs::BlobStore;
 use pyrsia_http::ViewError;
 use pyrsia_network::Network;
 use pyrsia_rebuilds::{Board, Entries, Intake};
@@ -24,6 +26,7 @@ pub use policy::Tally;
 
 use crate::image_store::ImageStore;
 use crate::peering::cosign::Heads;
+use crate::peering::fetcher::Fetcher;
 use crate::peering::remote_builds::RemoteBuilds;
 use crate::peering::submit::Submitter;
 
@@ -33,6 +36,10 @@ pub struct NodeService {
     pub replica: ReplicaHandle,
     /// Its database.
     pub store: LedgerStore,
+    /// Files by digest.
+    pub blobs: BlobStore,
+    /// Gets from peers what the ledger names by digest; none without peers.
+    pub fetcher: Option<Fetcher>,
     /// The coordinate index.
     pub index: IndexStore,
     /// What clients are served.

@@ -7,6 +7,8 @@ use pyrsia_api_types::{
 use pyrsia_ledger::{Committee, EntryBody, Leaf, Mode, PublicKey, Round, RoundResult, Stage, State, Verdict};
 use pyrsia_rebuilds::BoardBuild;
 
+use super::provenance;
+
 /// The name of an authority, or its key.
 pub fn name_of(committee: &Committee, key: &PublicKey) -> String {
     committee.member(key).map_or_else(|| key.to_string(), |authority| authority.name.clone())
@@ -40,6 +42,7 @@ pub fn verdict(verdict: &Verdict, state: &State) -> VerdictStory {
         committee_size: verdict.committee_size,
         files,
         log_index: Some(verdict.index),
+        provenance: state.round(&verdict.round).map(provenance::of_round).unwrap_or_default(),
     }
 }
 

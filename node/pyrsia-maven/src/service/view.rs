@@ -222,6 +222,10 @@ impl NodeView for NodeService {
         }
     }
 
+    async fn provenance(&self, coordinates: &Coordinates, authority: Option<&str>) -> Result<String, ViewError> {
+        self.envelopes(coordinates, authority).await
+    }
+
     async fn network(&self) -> Result<serde_json::Value, ViewError> {
         Ok(self.network.clone())
     }

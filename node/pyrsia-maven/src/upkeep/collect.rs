@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::State;
+use pyrsia_ledger::{RoundResult, State};
 use pyrsia_store::{IndexStore, LastUse, StoreError};
 
 use super::limits::{Fate, Limits, Need, fate};
@@ -41,9 +41,19 @@ pub struct Collected {
     pub after: Option<(u64, Sha256)>,
 }
 
-/// The files that standing verdicts name: this node may be the last to have them.
+/// What standing verdicts rest on: their files, the manifest of inputs, and the provenance of each build. This node may be
+/// the last to have it.
 pub fn named(state: &State) -> BTreeSet<Sha256> {
-    state.verdicts().flat_map(|verdict| &verdict.files).filter_map(|file| file.sha256).collect()
+    let files = state.verdicts().flat_map(|verdict| &verdict.files).filter_map(|file| file.sha256);
+    let rounds = state.verdicts().filter_map(|verdict| state.round(&verdict.round));
+    let records = rounds.flat_map(|round| {
+        let results = round.attestations.values().filter_map(|shown| match &*shown.result {
+            RoundResult::Built(built) => built.provenance,
+            RoundResult::Failed(_) | RoundResult::Void { .. } => None,
+        });
+        round.inputs.iter().map(|inputs| inputs.manifest).chain(results)
+    });
+    files.chain(records).collect()
 }
 
 impl Store<'_> {

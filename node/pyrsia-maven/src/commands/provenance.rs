@@ -1,0 +1,93 @@
+//! `provenance`: the signed provenance of a release, checked against its verdict before it is handed over.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+use anyhow::Context as _;
+use pyrsia_api_types::{ProvenanceReport, SignedProvenance};
+use pyrsia_ledger::{PublicKey, Verdict};
+use pyrsia_provenance::{Envelope, key_id, public_key_pem};
+
+use super::judge::hint;
+use super::receipt;
+use crate::cli::{Global, ProvenanceArgs};
+use crate::client::Client;
+use crate::context::Context;
+use crate::data_dir::write_atomically;
+use crate::exit::{CommandError, Exit};
+use crate::terminal::{self, plain};
+
+/// Runs the command.
+pub async fn run(global: &Global, args: &ProvenanceArgs) -> anyhow::Result<Exit> {
+    let context = Context::load(global)?;
+    let client = Client::new(&global.node, None)?;
+    let release = &args.coordinates;
+    // Whose signatures count is what a certified verdict says, not what the node says.
+    let Some((_, proven)) = receipt::proven(&context, &client, global, release).await? else {
+        let text = format!("the ledger has no verdict for {release}; {}", hint(release));
+        return Err(CommandError::new(Exit::Unknown, text).into());
+    };
+    let mut address = reqwest::Url::parse(client.base()).context("the node's address")?;
+    if let Some(name) = &args.authority {
+        address.query_pairs_mut().append_pair("authority", name);
+    }
+    let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let Some(bytes) = client.find_bytes(&format!("/api/v1/provenance/{release}{query}")).await? else {
+        let text = format!("the node has no provenance of {release}; ask an authority that built it (--node URL)");
+        return Err(CommandError::new(Exit::Unknown, text).into());
+    };
+    let mut lines = String::new();
+    let mut envelopes = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let wrong = |text: String| CommandError::new(Exit::BadProof, format!("the provenance of {release}: {text}"));
+        let envelope = Envelope::from_json(line).map_err(|error| wrong(error.to_string()))?;
+        match signed(&envelope, &proven.verdict) {
+            Some(found) => {
+                lines.push_str(&envelope.to_json());
+                lines.push('\n');
+                envelopes.push(found);
+            }
+            None => terminal::note("one is left out: nobody whose result is part of the verdict signed it"),
+        }
+    }
+    if envelopes.is_empty() {
+        let text = format!("no provenance of {release} is signed by an authority whose result is part of the verdict");
+        return Err(CommandError::new(Exit::BadProof, text).into());
+    }
+    if let Some(path) = &args.output {
+        write_atomically(path, lines.as_bytes())?;
+    }
+    if global.json {
+        let verdict = proven.verdict.state.to_string();
+        terminal::json(&ProvenanceReport { gav: release.to_string(), verdict, envelopes })?;
+    } else if args.output.is_none() {
+        terminal::line(lines.trim_end());
+    } else {
+        for one in &envelopes {
+            let word = if one.agrees { "the verdict's files" } else { "files that the verdict does not name" };
+            terminal::line(&format!("signed by {}: {} inputs, {word}", plain(&one.key), one.inputs));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Who of those that a verdict names signed an envelope, and whether it is about what they agreed on.
+fn signed(envelope: &Envelope, verdict: &Verdict) -> Option<SignedProvenance> {
+    let named = |file: &pyrsia_ledger::FileVerdict| -> Vec<PublicKey> {
+        file.agreed_by.iter().copied().chain(file.dissent.iter().map(|(key, _)| *key)).collect()
+    };
+    let keys: BTreeSet<PublicKey> = verdict.files.iter().flat_map(named).collect();
+    let (key, statement) = keys
+        .into_iter()
+        .find_map(|key| Some((key, envelope.verified(&[key], NonZeroUsize::MIN).ok()?)))?;
+    // What was built stands in `rebuilt`; where builders agree that it differs from upstream's, also.
+    let agrees = verdict.files.iter().all(|file| file.rebuilt.is_none_or(|sha256| statement.is_about(&file.name, &sha256)));
+    Some(SignedProvenance {
+        key: key.to_string(),
+        key_id: key_id(&key),
+        public_key: public_key_pem(&key),
+        builder: statement.predicate.run_details.builder.id,
+        inputs: statement.predicate.build_definition.resolved_dependencies.len() as u64,
+        agrees,
+    })
+}
