@@ -1,13 +1,14 @@
 //! The normalised form of a file, as a digest.
 //!
 //! Entries sorted by name, each with the digest of its content after the rules for it; nested archives by their own
-//! normalised digest; signature files left out; nothing of what the archive records about its entries.
+//! normalised digest; signature files left out. Of what the archive records about its entries only what somebody reads:
+//! whether the manifest comes first, and whether nested archives are stored.
 
 use pyrsia_digest::Sha256;
 
 use crate::error::ArchiveError;
 use crate::limits::Limits;
-use crate::rules::{Rule, is_xml, signature_files};
+use crate::rules::{Rule, is_xml, leading_manifest, signature_files};
 use crate::text::unix_lines;
 use crate::zip::{Archive, Budget, Nested, is_archive};
 
@@ -25,7 +26,7 @@ pub fn normalised_digest(file: &[u8], limits: &Limits) -> Result<Sha256, Archive
         return archive_digest(&archive, 0, limits, &mut budget);
     }
     let content = if is_xml(file) { Sha256::of(&unix_lines(file)) } else { Sha256::of(file) };
-    Ok(Sha256::of(format!("jar-compare/1 file\n{content}").as_bytes()))
+    Ok(Sha256::of(format!("jar-compare/2 file\n{content}").as_bytes()))
 }
 
 /// Digest of an opened archive at this depth of nesting.
@@ -38,12 +39,18 @@ pub(crate) fn archive_digest(
     let signatures = signature_files(archive);
     let mut order: Vec<usize> = (0..archive.entries.len()).filter(|index| !signatures.contains(index)).collect();
     order.sort_by_key(|&index| archive.entries[index].name);
-    let mut text = b"jar-compare/1 archive\n".to_vec();
+    let mut text = b"jar-compare/2 archive\n".to_vec();
+    if leading_manifest(archive).is_some() {
+        text.extend_from_slice(b"manifest first\n");
+    }
     for index in order {
         let (entry, summary) = (&archive.entries[index], archive.contents[index]);
         let (form, digest) = if summary.archive {
             let content = archive.content(index)?;
             match Nested::open(&content, depth + 1, limits, budget)? {
+                Nested::Open(nested) if entry.method == 0 => {
+                    ("stored archive", archive_digest(&nested, depth + 1, limits, budget)?)
+                }
                 Nested::Open(nested) => ("archive", archive_digest(&nested, depth + 1, limits, budget)?),
                 Nested::Opaque(_) => ("bytes", summary.digest),
             }

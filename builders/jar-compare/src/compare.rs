@@ -8,10 +8,10 @@ use crate::error::{ArchiveError, CompareError, Side};
 use crate::findings::Findings;
 use crate::limits::Limits;
 use crate::metadata;
-use crate::model::{Comparison, DifferenceKind, Normaliser, Outcome};
+use crate::model::{Comparison, DifferenceKind, EntryCounts, Normaliser, Outcome};
 use crate::normalised_digest;
-use crate::rules::{Rule, is_xml, signature_files};
-use crate::text::{as_text, explain, explain_bytes, unix_lines};
+use crate::rules::{MANIFEST, Rule, is_xml, leading_manifest, signature_files};
+use crate::text::{explain_bytes, unix_lines};
 use crate::zip::{Archive, Budget, Nested, is_archive};
 
 /// Compares a rebuilt file (`left`) with its reference (`right`).
@@ -27,8 +27,8 @@ pub fn compare(left: &[u8], right: &[u8], limits: &Limits) -> Result<Comparison,
         (true, true) => archives(left, right, limits),
         (false, false) => {
             if is_xml(left) && is_xml(right) && unix_lines(left) == unix_lines(right) {
-                let text = as_text(left).zip(as_text(right)).map(|(l, r)| explain(l, r)).unwrap_or_default();
-                findings.remove(Normaliser::XmlLineEndings, "", DifferenceKind::Text, text);
+                let said = contents::line_ends(left, right);
+                findings.remove(Normaliser::XmlLineEndings, "", DifferenceKind::Text, said);
                 let digest = normalised_digest(right, limits).map_err(|reason| refused(Side::Reference, reason))?;
                 return Ok(finish(findings, Some(digest), Outcome::Equivalent));
             }
@@ -53,7 +53,7 @@ fn refused(side: Side, reason: ArchiveError) -> CompareError {
 fn finish(findings: Findings, normalised: Option<pyrsia_digest::Sha256>, outcome: Outcome) -> Comparison {
     let (normalisers, differences, omitted) = findings.finish();
     let normalisers = if outcome == Outcome::Equivalent { normalisers } else { Vec::new() };
-    Comparison { outcome, normalisers, normalised, differences, omitted }
+    Comparison { outcome, normalisers, normalised, differences, omitted, entries: None }
 }
 
 fn archives(left: &[u8], right: &[u8], limits: &Limits) -> Result<Comparison, CompareError> {
@@ -62,12 +62,14 @@ fn archives(left: &[u8], right: &[u8], limits: &Limits) -> Result<Comparison, Co
         left: Budget::new(limits),
         right: Budget::new(limits),
         findings: Findings::new(limits.max_differences),
+        counts: EntryCounts::default(),
     };
     let l = Archive::open(left, limits, &mut pair.left).map_err(|reason| refused(Side::Rebuilt, reason))?;
     let r = Archive::open(right, limits, &mut pair.right).map_err(|reason| refused(Side::Reference, reason))?;
     pair.archives("", &l, &r, 0)?;
+    let entries = Some(pair.counts);
     if pair.findings.has_real() {
-        return Ok(finish(pair.findings, None, Outcome::Different));
+        return Ok(Comparison { entries, ..finish(pair.findings, None, Outcome::Different) });
     }
     // The digest is what other builders see, so it has the last word: both files must really have the same.
     let digest = |archive: &Archive<'_>| archive_digest(archive, 0, limits, &mut Budget::new(limits));
@@ -75,9 +77,9 @@ fn archives(left: &[u8], right: &[u8], limits: &Limits) -> Result<Comparison, Co
     let of_right = digest(&r).map_err(|reason| refused(Side::Reference, reason))?;
     if of_left != of_right {
         pair.findings.differ("", DifferenceKind::Binary, "the normalised contents differ");
-        return Ok(finish(pair.findings, None, Outcome::Different));
+        return Ok(Comparison { entries, ..finish(pair.findings, None, Outcome::Different) });
     }
-    Ok(finish(pair.findings, Some(of_right), Outcome::Equivalent))
+    Ok(Comparison { entries, ..finish(pair.findings, Some(of_right), Outcome::Equivalent) })
 }
 
 /// A comparison under way.
@@ -86,6 +88,8 @@ struct Pair<'l> {
     left: Budget,
     right: Budget,
     findings: Findings,
+    /// Of the outermost archives.
+    counts: EntryCounts,
 }
 
 /// One archive of a pair.
@@ -121,8 +125,12 @@ impl Pair<'_> {
             match there.get(entry.name) {
                 Some(&j) => {
                     matched.insert(j);
+                    let (real, all) = (self.findings.real_count(), self.findings.count());
                     if self.entry(path, (&l, i), (&r, j), depth)? {
                         pairs.push((i, j));
+                    }
+                    if depth == 0 {
+                        self.count(self.findings.real_count() > real, self.findings.count() > all);
                     }
                 }
                 None => self.lonely(path, entry.name, l.signatures.contains(&i), Side::Rebuilt),
@@ -130,6 +138,12 @@ impl Pair<'_> {
         }
         for (j, entry) in right.entries.iter().enumerate().filter(|(j, _)| !matched.contains(j)) {
             self.lonely(path, entry.name, r.signatures.contains(&j), Side::Reference);
+        }
+        if leading_manifest(left).is_some() != leading_manifest(right).is_some()
+            && [left, right].iter().all(|archive| archive.entries.iter().any(|e| e.name.eq_ignore_ascii_case(MANIFEST)))
+        {
+            let text = "the manifest is the first entry in one archive only: who reads the other as a stream sees none";
+            self.findings.differ(&inside(path, MANIFEST), DifferenceKind::ArchiveMetadata, text);
         }
         metadata::compare(path, left, right, &pairs, &mut self.findings);
         if self.findings.count() == before {
@@ -140,8 +154,23 @@ impl Pair<'_> {
         Ok(())
     }
 
+    fn count(&mut self, differs: bool, is_told: bool) {
+        let count = match (differs, is_told) {
+            (true, _) => &mut self.counts.different,
+            (false, true) => &mut self.counts.normalised,
+            (false, false) => &mut self.counts.same,
+        };
+        *count += 1;
+    }
+
     /// An entry that only one archive has.
     fn lonely(&mut self, path: &str, name: &str, signature: bool, side: Side) {
+        if path.is_empty() {
+            match side {
+                Side::Rebuilt => self.counts.only_in_rebuilt += 1,
+                Side::Reference => self.counts.only_in_reference += 1,
+            }
+        }
         let place = match side {
             Side::Rebuilt => "rebuilt archive",
             Side::Reference => "reference",
@@ -179,6 +208,14 @@ impl Pair<'_> {
                 let text = "part of a signature in one archive only";
                 self.findings.differ(&path, DifferenceKind::Signature, text);
                 return Ok(false);
+            }
+        }
+        if a.archive && b.archive {
+            let stored = |half: &Half<'_>, index: usize| half.archive.entries[index].method == 0;
+            if stored(left, i) != stored(right, j) {
+                let text = "a nested archive is stored in one file and compressed in the other: it can be read in place \
+                            only where it is stored";
+                self.findings.differ(&path, DifferenceKind::ArchiveMetadata, text);
             }
         }
         let rule = Rule::of(name);

@@ -1,13 +1,16 @@
 //! Pairs of contents: which normaliser removes their difference, or how it is told.
 
 use crate::class;
-use crate::findings::Findings;
+use crate::findings::{Findings, Said};
 use crate::manifest::Manifest;
 use crate::manifest_diff;
 use crate::model::{DifferenceKind, Normaliser};
 use crate::properties::Properties;
 use crate::rules::Rule;
-use crate::text::{as_text, escape, explain, explain_bytes};
+use crate::text::{escape, explain, explain_bytes, unopened};
+
+/// Keys of a properties file that are named.
+const KEYS: usize = 10;
 
 /// An entry with a rule of its own; the flags say whether the archives are signed.
 pub(crate) fn ruled(
@@ -37,13 +40,14 @@ pub(crate) fn ruled(
     match rule {
         Rule::PomProperties => pom_properties(path, left, right, findings),
         Rule::PomXml | Rule::Manifest => {
-            let text = as_text(left).zip(as_text(right)).map(|(l, r)| explain(l, r)).unwrap_or_default();
-            findings.remove(Normaliser::XmlLineEndings, path, DifferenceKind::Text, text);
+            findings.remove(Normaliser::XmlLineEndings, path, DifferenceKind::Text, line_ends(left, right));
         }
         Rule::GitProperties => {
-            let text = properties(left, right).map(|said| said.join("; ")).unwrap_or_default();
-            let text = if text.is_empty() { "comments, order or line ends differ".to_owned() } else { text };
-            findings.remove(Normaliser::GitPropertiesBuild, path, DifferenceKind::Properties, text);
+            let said = properties(left, right);
+            let said = said.unwrap_or_else(|| vec![Said::from("comments, order or line ends differ")]);
+            for one in said {
+                findings.remove(Normaliser::GitPropertiesBuild, path, DifferenceKind::Properties, one);
+            }
         }
     }
 }
@@ -70,24 +74,42 @@ fn pom_properties(path: &str, left: &[u8], right: &[u8], findings: &mut Findings
 }
 
 /// Sentences about the keys of two properties files; `None` if one of them is none, or no key differs.
-fn properties(left: &[u8], right: &[u8]) -> Option<Vec<String>> {
-    let said = Properties::parse(left)?.explain(&Properties::parse(right)?, 5);
+fn properties(left: &[u8], right: &[u8]) -> Option<Vec<Said>> {
+    let said = Properties::parse(left)?.explain(&Properties::parse(right)?, KEYS);
     (!said.is_empty()).then_some(said)
+}
+
+/// What stands for a difference that an XML processor does not see.
+pub(crate) fn line_ends(left: &[u8], right: &[u8]) -> Said {
+    let said = explain(left, right).and_then(|said| said.into_iter().next());
+    said.unwrap_or_else(|| Said::at("line ends", "only line ends differ"))
 }
 
 /// Records that two contents differ, in the words that fit them.
 pub(crate) fn plain(path: &str, name: &str, left: &[u8], right: &[u8], findings: &mut Findings) {
-    if name.ends_with(".properties")
+    if findings.is_full() {
+        // Nobody will read it.
+        return findings.differ(path, DifferenceKind::Binary, "");
+    }
+    let (kind, said) = if name.ends_with(".properties")
         && let Some(said) = properties(left, right)
     {
-        for sentence in said {
-            findings.differ(path, DifferenceKind::Properties, sentence);
-        }
-    } else if let Some(text) = class::explain(left, right) {
-        findings.differ(path, DifferenceKind::Class, text);
-    } else if let (Some(l), Some(r)) = (as_text(left), as_text(right)) {
-        findings.differ(path, DifferenceKind::Text, explain(l, r));
+        (DifferenceKind::Properties, said)
+    } else if let Some(said) = class::explain(left, right) {
+        (DifferenceKind::Class, said)
+    } else if let Some(said) = explain(left, right) {
+        (DifferenceKind::Text, said)
     } else {
-        findings.differ(path, DifferenceKind::Binary, explain_bytes(left, right));
+        let text = explain_bytes(left, right);
+        match (unopened(left), unopened(right)) {
+            (Some(format), Some(there)) if format == there => {
+                let text = format!("{format} is compared byte for byte, not opened: {text}");
+                (DifferenceKind::Archive, vec![Said::from(text)])
+            }
+            _ => (DifferenceKind::Binary, vec![Said::from(text)]),
+        }
+    };
+    for one in said {
+        findings.differ(path, kind, one);
     }
 }

@@ -81,7 +81,7 @@ pub enum ArchiveError {
         /// The entry that reaches too far.
         entry: String,
     },
-    /// A name occurs twice (a file and a folder of one name count as one).
+    /// A name occurs twice (a file and a folder of one name count as one, and manifests in any letter case).
     #[error("the name '{entry}' occurs twice")]
     DuplicateName {
         /// The name.
@@ -110,6 +110,18 @@ pub enum ArchiveError {
         method: u16,
         /// General purpose flags.
         flags: u16,
+    },
+    /// The entry is no file and no folder, but a link or a device, or a folder without a slash.
+    #[error("entry '{entry}' is a link, or another special file")]
+    SpecialFile {
+        /// The entry.
+        entry: String,
+    },
+    /// The entry is stored, and its size is only behind its data.
+    #[error("entry '{entry}' is stored, and its size stands only behind it")]
+    EndlessStored {
+        /// The entry.
+        entry: String,
     },
     /// A folder entry has content.
     #[error("the folder entry '{entry}' has content")]

@@ -11,6 +11,9 @@
 //! - Archives are read strictly, by an own parser of the
 //!   [ZIP format](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT). An archive that two readers could
 //!   understand in two ways is refused before anything in it is expanded; see [`ArchiveError`] for the list.
+//! - No normaliser removes what a class loader, a JVM or an unpacker would see: order does not count, but whether the
+//!   manifest is where streams look for it does; compression does not, but whether a nested archive is stored does;
+//!   a manifest that a JVM might read in another way than this crate is compared byte for byte.
 //! - No input panics; memory and time are bounded by [`Limits`].
 //! - The digest of the normalised content ([`Comparison::normalised`]) is a function of one file's bytes, the
 //!   limits and [`COMPARATOR_VERSION`] alone, never of the file that it was compared with. Two files are equivalent
@@ -39,9 +42,9 @@ pub use canonical::normalised_digest;
 pub use compare::compare;
 pub use error::{ArchiveError, CompareError, Side};
 pub use limits::Limits;
-pub use model::{Comparison, Difference, DifferenceKind, Normaliser, Outcome, UnknownNormaliser};
+pub use model::{Comparison, Difference, DifferenceKind, EntryCounts, Normaliser, Outcome, UnknownNormaliser};
 pub use rules::{BUILD_METADATA_ATTRIBUTES, GIT_BUILD_KEYS, UNORDERED_VALUE_ATTRIBUTES};
 
 /// Version of the rules of this crate. It rises whenever some pair of files would get another outcome, other
 /// normalisers or another normalised digest than before; builders agree on it before they build.
-pub const COMPARATOR_VERSION: u32 = 1;
+pub const COMPARATOR_VERSION: u32 = 2;

@@ -5,6 +5,9 @@ use std::collections::HashSet;
 
 use crate::rules::{BUILD_METADATA_ATTRIBUTES, UNORDERED_VALUE_ATTRIBUTES};
 
+/// Longest line before it is joined with others, in bytes, with its end: what all JVMs read.
+const MAX_LINE: usize = 510;
+
 /// Attributes in the order of the file.
 pub(crate) type Attributes = Vec<(String, String)>;
 
@@ -17,9 +20,13 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// `None` if the bytes are not a plain manifest (an attribute or section twice, a line without a colon):
-    /// then nothing is normalised.
+    /// `None` if the bytes are not a plain manifest, of which every JVM reads the same: an attribute or section twice, a
+    /// line without a colon and a space, a name with other characters, a line that is too long or not ended, or
+    /// `Multi-Release`, which JVMs look for in the bytes, wrapped. Then nothing is normalised.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        if !bytes.is_empty() && !bytes.ends_with(b"\n") && !bytes.ends_with(b"\r") {
+            return None;
+        }
         let mut blocks = blocks(bytes)?.into_iter();
         let main = blocks.next().unwrap_or_default();
         unique(main.iter().map(|(name, _)| name.to_ascii_lowercase()))?;
@@ -74,9 +81,11 @@ pub(crate) fn is_build(name: &str) -> bool {
     BUILD_METADATA_ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// True for `SHA-256-Digest` and the like.
+/// True for `SHA-256-Digest` and the like: what signers write, and no attribute of anybody else.
 pub(crate) fn is_digest(name: &str) -> bool {
-    name.to_ascii_lowercase().ends_with("-digest")
+    let algorithms = ["md5", "sha", "sha1", "sha-1", "sha-224", "sha-256", "sha-384", "sha-512"];
+    let name = name.to_ascii_lowercase();
+    name.strip_suffix("-digest").is_some_and(|algorithm| algorithms.contains(&algorithm))
 }
 
 /// The value, its clauses sorted if their order means nothing.
@@ -85,9 +94,11 @@ pub(crate) fn canonical_value(name: &str, value: &str) -> String {
         return value.to_owned();
     }
     let mut clauses = Vec::new();
-    let (mut start, mut quoted) = (0, false);
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
     for (at, c) in value.char_indices() {
         match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
             ',' if !quoted => {
                 clauses.push(value[start..at].trim());
@@ -97,6 +108,10 @@ pub(crate) fn canonical_value(name: &str, value: &str) -> String {
         }
     }
     clauses.push(value[start..].trim());
+    if quoted || clauses.contains(&"") {
+        // Not what the format allows: nobody knows what is a clause here.
+        return value.to_owned();
+    }
     clauses.sort_unstable();
     clauses.join(",")
 }
@@ -105,7 +120,13 @@ pub(crate) fn canonical_value(name: &str, value: &str) -> String {
 fn blocks(bytes: &[u8]) -> Option<Vec<Attributes>> {
     let mut logical: Vec<Vec<u8>> = Vec::new();
     for line in lines(bytes) {
+        if line.len() > MAX_LINE {
+            return None;
+        }
         match (line.split_first(), logical.last_mut()) {
+            (Some((b' ', _)), Some(last)) if last.get(..13).is_some_and(|name| name.eq_ignore_ascii_case(b"Multi-Release")) => {
+                return None;
+            }
             // Lines are wrapped by bytes, so a character may be cut in two: join before decoding.
             (Some((b' ', rest)), Some(last)) if !last.is_empty() => last.extend_from_slice(rest),
             (Some((b' ', _)), _) => return None,
@@ -120,13 +141,22 @@ fn blocks(bytes: &[u8]) -> Option<Vec<Attributes>> {
             ended = true;
             continue;
         }
-        let (name, value) = line.split_once(": ").or_else(|| line.strip_suffix(':').map(|name| (name, "")))?;
+        let (name, value) = line.split_once(": ")?;
+        if !is_name(name) {
+            return None;
+        }
         if std::mem::take(&mut ended) {
             blocks.push(Attributes::new());
         }
         blocks.last_mut()?.push((name.to_owned(), value.to_owned()));
     }
     Some(blocks)
+}
+
+/// Letters, digits, `-` and `_`, beginning with a letter or digit, at most 70.
+fn is_name(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=70).contains(&name.len()) && name.bytes().all(good) && !name.starts_with(['-', '_'])
 }
 
 /// Lines that end with CRLF, LF or CR.
@@ -196,6 +226,11 @@ mod tests {
             ("Class-Path: a b\n", "Class-Path: b a\n"),
             ("A: 1\n\nName: x\nBuilt-By: 1\n", "A: 1\n\nName: x\nBuilt-By: 2\n"),
             ("Bundle-ClassPath: a,b\n", "Bundle-ClassPath: b,a\n"),
+            ("Automatic-Module-Name: a\n", "Automatic-Module-Name: b\n"),
+            ("Multi-Release: true\n", "Multi-Release: false\n"),
+            ("Multi-Release: true\n", "Multi-Release: true \n"),
+            ("Import-Package: a;v=\"\\\",\",b\n", "Import-Package: b,a;v=\"\\\"\",\n"),
+            ("Import-Package: \"a,b\n", "Import-Package: b,\"a\n"),
         ];
         for (left, right) in table {
             assert_ne!(canonical(left), canonical(right), "{left:?} {right:?}");
@@ -205,10 +240,35 @@ mod tests {
     #[test]
     fn ambiguous_manifests_are_left_alone() {
         for text in
-            ["A: 1\nA: 2\n", "A: 1\na: 2\n", "no colon\n", " x\n", "A: 1\n\nB: 2\n", "A: 1\n\nName: x\n\nName: x\n"]
+            [
+                "A: 1\nA: 2\n",
+                "A: 1\na: 2\n",
+                "no colon\n",
+                " x\n",
+                "A: 1\n\nB: 2\n",
+                "A: 1\n\nName: x\n\nName: x\n",
+                "A: 1",
+                "A:1\n",
+                "A:\n",
+                "A B: 1\n",
+                "-A: 1\n",
+                "\nA: 1\n",
+                "Multi-Release: tr\n ue\n",
+            ]
         {
             assert_eq!(Manifest::parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(Manifest::parse(b"A: \xff\n"), None);
+        assert_eq!(Manifest::parse(format!("A: {}\n", "x".repeat(600)).as_bytes()), None);
+    }
+
+    #[test]
+    fn digests_are_those_of_signers() {
+        for name in ["SHA-256-Digest", "SHA1-Digest", "md5-digest", "SHA-Digest"] {
+            assert!(is_digest(name), "{name}");
+        }
+        for name in ["X-Digest", "Digest", "-Digest", "SHA-256-Digest-Manifest", "My-SHA-256-Digest"] {
+            assert!(!is_digest(name), "{name}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! What differs between two manifests, attribute by attribute.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::findings::Findings;
+use crate::findings::{Findings, Said};
 use crate::manifest::{Attributes, Manifest, canonical_value, is_build, is_digest};
 use crate::model::{DifferenceKind, Normaliser};
 use crate::text::{escape, versus};
@@ -49,8 +49,9 @@ pub(crate) fn compare(path: &str, left: &Side<'_>, right: &Side<'_>, findings: &
     }
     let crlf = |raw: &[u8]| raw.windows(2).any(|pair| pair == b"\r\n");
     let spelling = |side: &Side<'_>, other: &Side<'_>| -> Vec<String> {
-        let known = |name: &str| other.manifest.main.iter().any(|(there, _)| there.eq_ignore_ascii_case(name));
-        let mut names: Vec<_> = side.manifest.main.iter().map(|(name, _)| name.clone()).filter(|n| known(n)).collect();
+        let known: HashSet<String> = other.manifest.main.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        let names = side.manifest.main.iter().map(|(name, _)| name.clone());
+        let mut names: Vec<_> = names.filter(|name| known.contains(&name.to_ascii_lowercase())).collect();
         names.sort();
         names
     };
@@ -80,9 +81,10 @@ fn attributes(
     for (name, value) in left {
         let key = name.to_ascii_lowercase();
         let there = r.get(&key);
+        let place = format!("{label}{}", escape(name));
         let text = || match there {
-            Some(there) => format!("{label}attribute {}: {}", escape(name), versus(value, there)),
-            None => format!("{label}attribute {} is in the rebuilt file only", escape(name)),
+            Some(there) => Said::at(&place, format!("{label}attribute {}: {}", escape(name), versus(value, there))),
+            None => Said::at(&place, format!("{label}attribute {} is in the rebuilt file only", escape(name))),
         };
         if dropped(name, signed_left) && (there.is_none() || dropped(name, signed_right)) {
             if there != Some(value) {
@@ -95,13 +97,14 @@ fn attributes(
             findings.remove(Normaliser::ManifestBuildAttributes, path, kind, text());
         } else if there.is_some_and(|there| canonical_value(name, value) == canonical_value(name, there)) {
             let text = format!("{label}attribute {}: the clauses are in another order", escape(name));
-            findings.remove(Normaliser::ManifestValueOrder, path, kind, text);
+            findings.remove(Normaliser::ManifestValueOrder, path, kind, Said::at(&place, text));
         } else {
             findings.differ(path, kind, text());
         }
     }
     for (name, _) in right.iter().filter(|(name, _)| !l.contains_key(&name.to_ascii_lowercase())) {
         let text = format!("{label}attribute {} is in the reference only", escape(name));
+        let text = Said::at(&format!("{label}{}", escape(name)), text);
         if dropped(name, signed_right) {
             findings.remove(Normaliser::JarSignatures, path, DifferenceKind::Signature, text);
         } else if build(name) {

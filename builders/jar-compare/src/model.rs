@@ -20,6 +20,38 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// How many further differences were found but not described, because of [`crate::Limits::max_differences`].
     pub omitted: u64,
+    /// The entries in numbers; present if both files are archives of different bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<EntryCounts>,
+}
+
+/// What became of the entries of two archives; a nested archive is one entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EntryCounts {
+    /// Entries with the same content.
+    pub same: u64,
+    /// Entries with the same content after normalisers.
+    pub normalised: u64,
+    /// Entries with different content.
+    pub different: u64,
+    /// Entries of the rebuilt archive only.
+    pub only_in_rebuilt: u64,
+    /// Entries of the reference only.
+    pub only_in_reference: u64,
+}
+
+impl fmt::Display for EntryCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} entries have the same content", self.same)?;
+        let parts = [
+            (self.normalised, "after normalisers"),
+            (self.different, "differ"),
+            (self.only_in_rebuilt, "in the rebuilt file only"),
+            (self.only_in_reference, "in the reference only"),
+        ];
+        parts.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, text)| write!(f, ", {count} {text}"))
+    }
 }
 
 /// How a rebuilt file relates to its reference.
@@ -47,10 +79,13 @@ impl fmt::Display for Outcome {
 /// One place where the files differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Path of the entry, nested ones as `lib/a.jar!/x`; empty for the file itself.
+    /// Path of the entry, nested ones as `lib/a.jar!/x`, cut after 512 characters; empty for the file itself.
     pub path: String,
     /// What sort of difference it is.
     pub kind: DifferenceKind,
+    /// Where in the file: a manifest's attribute, a key, a line, a member of a class; `None` for the file as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// One sentence for a person; values stand as "rebuilt vs reference".
     pub explanation: String,
     /// The normaliser that removes this difference; `None` for a real one.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::findings::Said;
 use crate::text::{escape, versus};
 
 /// A properties file taken apart.
@@ -51,21 +52,26 @@ impl Properties {
     }
 
     /// What differs, key by key; at most `limit` sentences.
-    pub(crate) fn explain(&self, other: &Self, limit: usize) -> Vec<String> {
+    pub(crate) fn explain(&self, other: &Self, limit: usize) -> Vec<Said> {
         let left: BTreeMap<_, _> = self.pairs.iter().cloned().collect();
         let right: BTreeMap<_, _> = other.pairs.iter().cloned().collect();
         let mut out = Vec::new();
+        let mut say = |key: &str, text: String| out.push(Said::at(&format!("key {}", escape(key)), text));
         for (key, value) in &left {
             match right.get(key) {
                 Some(there) if there == value => {}
-                Some(there) => out.push(format!("key {}: {}", escape(key), versus(value, there))),
-                None => out.push(format!("key {} is in the rebuilt file only", escape(key))),
+                Some(there) => say(key, format!("key {}: {}", escape(key), versus(value, there))),
+                None => say(key, format!("key {} is in the rebuilt file only", escape(key))),
             }
         }
         for key in right.keys().filter(|key| !left.contains_key(*key)) {
-            out.push(format!("key {} is in the reference only", escape(key)));
+            say(key, format!("key {} is in the reference only", escape(key)));
         }
+        let more = out.len().saturating_sub(limit);
         out.truncate(limit);
+        if more > 0 {
+            out.push(Said::from(format!("and {more} further keys differ")));
+        }
         out
     }
 }
@@ -111,10 +117,11 @@ mod tests {
     fn explanations_name_the_key() {
         let left = Properties::parse(b"a=1\nb=2\nc=3\n").expect("parses");
         let right = Properties::parse(b"a=1\nb=9\nd=4\n").expect("parses");
+        let said = |limit| left.explain(&right, limit).into_iter().map(|one| one.text).collect::<Vec<_>>();
         assert_eq!(
-            left.explain(&right, 10),
+            said(10),
             ["key b: '2' vs '9'", "key c is in the rebuilt file only", "key d is in the reference only"]
         );
-        assert_eq!(left.explain(&right, 1).len(), 1);
+        assert_eq!(said(1), ["key b: '2' vs '9'", "and 2 further keys differ"]);
     }
 }

@@ -44,6 +44,9 @@ pub const UNORDERED_VALUE_ATTRIBUTES: &[&str] =
 pub const GIT_BUILD_KEYS: &[&str] =
     &["git.build.host", "git.build.time", "git.build.user.email", "git.build.user.name"];
 
+/// Name of the manifest, found by JVMs in any letter case.
+pub(crate) const MANIFEST: &str = "META-INF/MANIFEST.MF";
+
 /// Entries with rules of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -56,7 +59,7 @@ pub(crate) enum Rule {
 impl Rule {
     /// The rule for an entry of this name.
     pub(crate) fn of(name: &str) -> Option<Self> {
-        if name.eq_ignore_ascii_case("META-INF/MANIFEST.MF") {
+        if name.eq_ignore_ascii_case(MANIFEST) {
             return Some(Self::Manifest);
         }
         let segments: Vec<&str> = name.split('/').collect();
@@ -91,8 +94,37 @@ pub(crate) fn is_xml(content: &[u8]) -> bool {
     content.starts_with(b"<?xml") || content.starts_with(b"<project")
 }
 
-/// Positions of the signature files of an archive: `META-INF/X.SF` and its block files, if both exist
-/// ([JAR specification](https://docs.oracle.com/en/java/javase/17/docs/specs/jar/jar.html#signed-jar-file)).
+/// Position of the manifest, if it is where
+/// [`JarInputStream`](https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/util/jar/JarInputStream.html)
+/// looks for it: the first entry of the data, or the second after `META-INF/`.
+pub(crate) fn leading_manifest(archive: &Archive<'_>) -> Option<usize> {
+    let at = |place: usize| archive.entries.iter().position(|entry| entry.local.position == place);
+    let is = |index: &usize, name: &str| archive.entries[*index].name.eq_ignore_ascii_case(name);
+    let first = at(0)?;
+    let manifest = if is(&first, "META-INF/") { at(1)? } else { first };
+    is(&manifest, MANIFEST).then_some(manifest)
+}
+
+/// Signature files are what signers write, not whatever is called so: a list says which version of signatures it is, and a
+/// block is a PKCS #7 `SignedData` from its first byte to its last.
+fn is_signature(content: &[u8], block: bool) -> bool {
+    if !block {
+        let manifest = Manifest::parse(content);
+        return manifest.is_some_and(|list| list.main.iter().any(|(name, _)| name == "Signature-Version"));
+    }
+    // SEQUENCE with a length in two or three bytes, then OBJECT IDENTIFIER 1.2.840.113549.1.7.2.
+    let (len, rest) = match content {
+        [0x30, len @ ..=0x7f, rest @ ..] => (usize::from(*len), rest),
+        [0x30, 0x81, len, rest @ ..] => (usize::from(*len), rest),
+        [0x30, 0x82, a, b, rest @ ..] => (usize::from(*a) << 8 | usize::from(*b), rest),
+        [0x30, 0x83, a, b, c, rest @ ..] => (usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c), rest),
+        _ => return false,
+    };
+    len == rest.len() && rest.starts_with(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02")
+}
+
+/// Positions of the signature files of an archive: `META-INF/X.SF` and its block files, if both exist and are what they
+/// are called ([JAR specification](https://docs.oracle.com/en/java/javase/17/docs/specs/jar/jar.html#signed-jar-file)).
 pub(crate) fn signature_files(archive: &Archive<'_>) -> HashSet<usize> {
     let mut files: Vec<(usize, String, bool)> = Vec::new();
     for (index, entry) in archive.entries.iter().enumerate() {
@@ -106,6 +138,7 @@ pub(crate) fn signature_files(archive: &Archive<'_>) -> HashSet<usize> {
             _ => {}
         }
     }
+    files.retain(|(index, _, block)| archive.content(*index).is_ok_and(|content| is_signature(&content, *block)));
     let (mut lists, mut blocks) = (HashSet::new(), HashSet::new());
     for (_, base, block) in &files {
         if *block {

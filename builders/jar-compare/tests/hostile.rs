@@ -141,6 +141,40 @@ fn unsupported_features() {
     refused!(one(|e| e.disk = 1), ArchiveError::MultiDisk);
 }
 
+/// One more than a header of two bytes can count: there have to be Zip64 records, and they have to be right.
+#[test]
+fn more_than_65535_entries() {
+    let entries: Vec<Raw> = (0..65_536).map(|i| raw(&format!("{i:x}"), "").with(|e| e.level = None)).collect();
+    let mut zip64 = Parts::of(&entries);
+    zip64.zip64 = true;
+    zip64.entries = entries.len() as u64;
+    let good = zip64.join();
+    assert!(normalised_digest(&good, &Limits::default()).is_ok());
+    // The count of the end record alone wraps around to 0.
+    let mut wrapped = Parts::of(&entries);
+    wrapped.count = 0;
+    refused!(wrapped.join(), ArchiveError::Mismatch { .. });
+    let few = Limits { max_entries: 65_535, ..Limits::default() };
+    assert_eq!(refusal_within(&good, &few), ArchiveError::TooManyEntries { entries: 65_536, limit: 65_535 });
+}
+
+#[test]
+fn special_files_and_manifests() {
+    for mode in [0o120_777, 0o060_644, 0o020_644, 0o010_644, 0o140_644, 0o040_755] {
+        refused!(one(|e| e.external = mode << 16), ArchiveError::SpecialFile { .. });
+    }
+    let link = vec![0x6e, 0x75, 6, 0, 0, 0, 0, 0, 0xff, 0xa1];
+    refused!(one(|e| e.extra = link.clone()), ArchiveError::SpecialFile { .. });
+    refused!(one(|e| e.local_extra = link.clone()), ArchiveError::SpecialFile { .. });
+    let stored = |e: &mut Raw| {
+        e.level = None;
+        e.descriptor = true;
+    };
+    refused!(one(stored), ArchiveError::EndlessStored { .. });
+    let two = [raw("META-INF/MANIFEST.MF", "A: 1\n"), raw("meta-inf/Manifest.MF", "A: 2\n")];
+    refused!(zip(&two), ArchiveError::DuplicateName { .. });
+}
+
 #[test]
 fn counts() {
     let mut parts = Parts::of(&[raw("a", "a"), raw("b", "b")]);

@@ -1,41 +1,275 @@
-//! In which way two class files differ.
+//! In which way two class files differ, member by member.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
-use super::parse::{Attribute, ClassFile, Constant, Member, Pool, parse};
+use super::decode::{Decoded, Item, Value, decode};
+use super::names::Meanings;
+use super::parse::{Attribute, ClassFile, Constant, Member, Pool, parse, separated};
+use crate::findings::Said;
 use crate::text::{escape, explain_bytes};
 
-/// Sentences at most; the first ones say the most.
-const SENTENCES: usize = 4;
+/// Sentences at most; the others are counted.
+const SENTENCES: usize = 12;
 /// Names shown of a set at most.
 const NAMES: usize = 3;
+/// Attributes that only debuggers, stack traces and reflection on names of parameters read.
+const DEBUG: [&[u8]; 6] = [
+    b"LineNumberTable",
+    b"LocalVariableTable",
+    b"LocalVariableTypeTable",
+    b"MethodParameters",
+    b"SourceDebugExtension",
+    b"SourceFile",
+];
 
 /// Says how two class files of different bytes differ; `None` if one of them is no class file.
-pub(crate) fn explain(left: &[u8], right: &[u8]) -> Option<String> {
+pub(crate) fn explain(left: &[u8], right: &[u8]) -> Option<Vec<Said>> {
     let (l, r) = (parse(left)?, parse(right)?);
-    let mut said = Vec::new();
-    if (l.major, l.minor) != (r.major, r.minor) {
-        said.push(format!("class file version {} vs {}", version(&l), version(&r)));
+    let mut meanings = Meanings::default();
+    let (left_numbers, right_numbers) = (meanings.of(&l.pool), meanings.of(&r.pool));
+    let l = Side { pool: &l.pool, numbers: left_numbers, class: &l };
+    let r = Side { pool: &r.pool, numbers: right_numbers, class: &r };
+    let mut report = Report { left: &l, right: &r, said: Vec::new(), more: 0, debug_only: true };
+    report.header();
+    report.members("field", &l.class.fields, &r.class.fields);
+    report.members("method", &l.class.methods, &r.class.methods);
+    report.attributes("", &l.class.attributes, &r.class.attributes, false);
+    Some(report.finish(left, right))
+}
+
+/// One of the two classes.
+struct Side<'c, 'a> {
+    class: &'c ClassFile<'a>,
+    pool: &'c Pool<'a>,
+    /// What the constants mean, by index.
+    numbers: Vec<u32>,
+}
+
+impl Side<'_, '_> {
+    fn number(&self, index: u16) -> u32 {
+        self.numbers.get(usize::from(index)).copied().unwrap_or(u32::MAX)
     }
-    if left.len() != right.len() {
-        said.push(format!("{} vs {} bytes", left.len(), right.len()));
+}
+
+struct Report<'s, 'c, 'a> {
+    left: &'s Side<'c, 'a>,
+    right: &'s Side<'c, 'a>,
+    said: Vec<Said>,
+    more: u64,
+    /// Nothing was said that a program without a debugger would see.
+    debug_only: bool,
+}
+
+impl Report<'_, '_, '_> {
+    fn say(&mut self, place: &str, text: impl FnOnce() -> String) {
+        self.debug_only = false;
+        self.add(place, text);
     }
-    header(&l, &r, &mut said);
-    let same_pool = l.pool.constants == r.pool.constants;
-    // Pools of one length mostly differ in single constants; otherwise the same meaning has other indexes, and
-    // only the size of an attribute says something.
-    let aligned = l.pool.constants.len() == r.pool.constants.len();
-    members("field", (&l.pool, &l.fields), (&r.pool, &r.fields), aligned, &mut said);
-    members("method", (&l.pool, &l.methods), (&r.pool, &r.methods), aligned, &mut said);
-    attributes("", (&l.pool, &l.attributes), (&r.pool, &r.attributes), aligned, &mut said);
-    if !same_pool {
-        constants(&l.pool, &r.pool, &mut said);
+
+    fn add(&mut self, place: &str, text: impl FnOnce() -> String) {
+        if self.said.len() < SENTENCES {
+            self.said.push(Said::at(place, text()));
+        } else {
+            self.more += 1;
+        }
     }
-    if said.is_empty() {
-        said.push(explain_bytes(left, right));
+
+    fn header(&mut self) {
+        let (l, r) = (self.left, self.right);
+        if (l.class.major, l.class.minor) != (r.class.major, r.class.minor) {
+            self.say("version", || format!("class file version {} vs {}", version(l.class), version(r.class)));
+        }
+        if l.class.access != r.class.access {
+            self.say("class", || format!("access flags {:#06x} vs {:#06x}", l.class.access, r.class.access));
+        }
+        for (what, a, b) in
+            [("class", l.class.this, r.class.this), ("superclass", l.class.parent, r.class.parent)]
+        {
+            if l.number(a) != r.number(b) {
+                self.say("class", || format!("{what} {} vs {}", l.pool.name(a), r.pool.name(b)));
+            }
+        }
+        let numbers = |side: &Side<'_, '_>| side.class.interfaces.iter().map(|&i| side.number(i)).collect::<Vec<_>>();
+        if numbers(l) != numbers(r) {
+            let names = |side: &Side<'_, '_>| {
+                side.class.interfaces.iter().take(9).map(|&i| side.pool.name(i)).collect::<Vec<_>>().join(", ")
+            };
+            self.say("class", || format!("interfaces {} vs {}", names(l), names(r)));
+        }
     }
-    said.truncate(SENTENCES);
-    Some(said.join("; "))
+
+    fn members(&mut self, what: &str, left: &[Member<'_>], right: &[Member<'_>]) {
+        let (l, r) = (self.left, self.right);
+        let key = |side: &Side<'_, '_>, member: &Member<'_>| (side.number(member.name), side.number(member.descriptor));
+        let name = |side: &Side<'_, '_>, member: &Member<'_>| {
+            format!("{}{}", side.pool.name(member.name), separated(&side.pool.name(member.descriptor)))
+        };
+        let here: HashMap<_, _> = left.iter().map(|member| (key(l, member), member)).collect();
+        let there: HashMap<_, _> = right.iter().map(|member| (key(r, member), member)).collect();
+        let lonely_left = left.iter().filter(|member| !there.contains_key(&key(l, member))).map(|m| name(l, m));
+        self.only(what, what, lonely_left.collect(), "rebuilt file");
+        let lonely_right = right.iter().filter(|member| !here.contains_key(&key(r, member))).map(|m| name(r, m));
+        self.only(what, what, lonely_right.collect(), "reference");
+        let order = |side: &Side<'_, '_>, members: &[Member<'_>], other: &HashMap<_, &Member<'_>>| -> Vec<_> {
+            members.iter().map(|member| key(side, member)).filter(|key| other.contains_key(key)).collect()
+        };
+        if order(l, left, &there) != order(r, right, &here) {
+            self.say(what, || format!("the {what}s are in another order"));
+        }
+        for member in left {
+            let Some(other) = there.get(&key(l, member)) else { continue };
+            let place = format!("{what} {}", name(l, member));
+            if member.access != other.access {
+                self.say(&place, || format!("{place}: access flags {:#06x} vs {:#06x}", member.access, other.access));
+            }
+            self.attributes(&place, &member.attributes, &other.attributes, false);
+        }
+    }
+
+    /// `inner`: they are inside another attribute, and nothing inside them is looked at again.
+    fn attributes(&mut self, place: &str, left: &[Attribute<'_>], right: &[Attribute<'_>], inner: bool) {
+        let (l, r) = (self.left, self.right);
+        // The first of a name: only broken files have two.
+        let (here, there) = (by_name(l, left), by_name(r, right));
+        let label = if place.is_empty() { String::new() } else { format!("{place}: ") };
+        let what = format!("{label}attribute");
+        for (side, list, other, where_) in
+            [(l, left, &there, "rebuilt file"), (r, right, &here, "reference")]
+        {
+            let lonely = list.iter().filter(|one| !other.contains_key(&side.number(one.name)));
+            let (debug, real): (Vec<_>, Vec<_>) = lonely.partition(|one| DEBUG.contains(&side.pool.text(one.name)));
+            let names = |list: Vec<&Attribute<'_>>| list.iter().map(|one| side.pool.name(one.name)).collect::<Vec<_>>();
+            self.only(place, &what, names(real), where_);
+            let before = self.debug_only;
+            self.only(place, &what, names(debug), where_);
+            self.debug_only = before;
+        }
+        for one in left {
+            let number = l.number(one.name);
+            let first = here.get(&number).is_some_and(|first| std::ptr::eq(*first, one));
+            let Some(other) = there.get(&number).filter(|_| first) else { continue };
+            // Equal bytes may still refer to other constants, and other bytes to the same ones.
+            let name = l.pool.name(one.name);
+            let inside = if place.is_empty() { name.clone() } else { format!("{place}, {name}") };
+            let before = self.debug_only;
+            let (a, b) = (decode(l.pool, one), decode(r.pool, other));
+            self.items(&inside, &a, &b);
+            if DEBUG.contains(&l.pool.text(one.name)) {
+                self.debug_only = before;
+            }
+            if !(inner || a.attributes.is_empty() && b.attributes.is_empty()) {
+                self.attributes(&inside, &a.attributes, &b.attributes, true);
+            }
+        }
+    }
+
+    /// The first item in which two attributes of one name differ.
+    fn items(&mut self, place: &str, left: &Decoded<'_>, right: &Decoded<'_>) {
+        let (l, r) = (self.left, self.right);
+        let same = left.items.iter().zip(&right.items).take_while(|(a, b)| same_item(l, a, r, b)).count();
+        let (a, b) = (left.items.get(same), right.items.get(same));
+        let counts = (left.items.len(), right.items.len());
+        let what = if left.items.iter().any(|item| item.at.is_some()) { "instructions" } else { "items" };
+        match (a, b) {
+            (None, None) => {}
+            (Some(a), Some(b)) => self.say(place, || {
+                let mut text = format!("{place}: {} vs {}", show(l, a), show(r, b));
+                if counts.0 != counts.1 {
+                    text.push_str(&format!(" ({} vs {} {what})", counts.0, counts.1));
+                }
+                text
+            }),
+            (Some(more), None) => self.say(place, || format!("{place}: {} in the rebuilt file only", show(l, more))),
+            (None, Some(more)) => self.say(place, || format!("{place}: {} in the reference only", show(r, more))),
+        }
+    }
+
+    /// Says which names stand on one side only.
+    fn only(&mut self, place: &str, what: &str, names: Vec<String>, side: &str) {
+        if names.is_empty() {
+            return;
+        }
+        let more = if names.len() > NAMES { format!(" and {} more", names.len() - NAMES) } else { String::new() };
+        let names: Vec<String> = names.into_iter().take(NAMES).map(|name| escape(&name)).collect();
+        self.say(place, || format!("{what} {}{more} in the {side} only", names.join(", ")));
+    }
+
+    fn finish(mut self, left: &[u8], right: &[u8]) -> Vec<Said> {
+        let place = "constant pool";
+        let nothing_else = self.said.is_empty();
+        let shown = |side: &Side<'_, '_>, other: &BTreeSet<u32>| -> Vec<String> {
+            let constants = side.pool.constants.iter().zip(&side.numbers);
+            let used = constants.filter(|(constant, number)| **constant != Constant::Unused && !other.contains(number));
+            used.map(|(constant, _)| side.pool.render(*constant, 4)).collect()
+        };
+        let (l, r) = (self.left, self.right);
+        let set = |side: &Side<'_, '_>| side.numbers.iter().copied().collect::<BTreeSet<_>>();
+        let (mine, theirs) = (set(l), set(r));
+        let before = self.debug_only;
+        self.only(place, "constant", shown(l, &theirs), "rebuilt file");
+        self.only(place, "constant", shown(r, &mine), "reference");
+        if nothing_else && self.said.is_empty() {
+            let order = l.numbers != r.numbers;
+            self.said.push(match order {
+                true => Said::at(
+                    place,
+                    format!(
+                        "the same members and code; the constants ({} vs {}) are in another order",
+                        l.pool.constants.len(),
+                        r.pool.constants.len()
+                    ),
+                ),
+                false => Said::from(explain_bytes(left, right)),
+            });
+            return self.said;
+        }
+        // Constants that nothing else needs come and go with what refers to them.
+        if !nothing_else && before {
+            self.said.insert(0, Said::from("only debug information differs".to_owned()));
+        }
+        if self.more > 0 {
+            self.said.push(Said::from(format!("and {} further differences in this class", self.more)));
+        }
+        self.said
+    }
+}
+
+fn by_name<'l, 'a>(side: &Side<'_, '_>, list: &'l [Attribute<'a>]) -> HashMap<u32, &'l Attribute<'a>> {
+    let mut first = HashMap::new();
+    for one in list {
+        first.entry(side.number(one.name)).or_insert(one);
+    }
+    first
+}
+
+fn same_item(l: &Side<'_, '_>, a: &Item<'_>, r: &Side<'_, '_>, b: &Item<'_>) -> bool {
+    let same = |(a, b): (&Value<'_>, &Value<'_>)| match (a, b) {
+        (Value::Constant(0), Value::Constant(0)) => true,
+        (Value::Constant(0), Value::Constant(_)) | (Value::Constant(_), Value::Constant(0)) => false,
+        (Value::Constant(a), Value::Constant(b)) => l.number(*a) == r.number(*b),
+        (a, b) => a == b,
+    };
+    a.label == b.label && a.values.len() == b.values.len() && a.values.iter().zip(&b.values).all(same)
+}
+
+fn show(side: &Side<'_, '_>, item: &Item<'_>) -> String {
+    let mut text = item.at.map(|at| format!("at {at} ")).unwrap_or_default();
+    text.push_str(item.label);
+    for value in item.values.iter().take(8) {
+        text.push(' ');
+        text.push_str(&match value {
+            Value::Number(number) => number.to_string(),
+            Value::Flags(flags) => format!("{flags:#06x}"),
+            Value::Constant(0) => "-".to_owned(),
+            Value::Constant(index) => side.pool.name(*index),
+            Value::Name(name) => (*name).to_owned(),
+            Value::Raw(bytes) => format!("({} bytes)", bytes.len()),
+        });
+    }
+    if item.values.len() > 8 {
+        text.push_str(" …");
+    }
+    escape(&text)
 }
 
 fn version(class: &ClassFile<'_>) -> String {
@@ -46,180 +280,6 @@ fn version(class: &ClassFile<'_>) -> String {
     }
 }
 
-fn header(l: &ClassFile<'_>, r: &ClassFile<'_>, said: &mut Vec<String>) {
-    if l.access != r.access {
-        said.push(format!("access flags {:#06x} vs {:#06x}", l.access, r.access));
-    }
-    let mut name = |what: &str, a: String, b: String| {
-        if a != b {
-            said.push(format!("{what} {a} vs {b}"));
-        }
-    };
-    name("class", l.pool.name(l.this), r.pool.name(r.this));
-    name("superclass", l.pool.name(l.parent), r.pool.name(r.parent));
-    let interfaces = |class: &ClassFile<'_>| {
-        class.interfaces.iter().take(9).map(|&i| class.pool.name(i)).collect::<Vec<_>>().join(", ")
-    };
-    name("interfaces", interfaces(l), interfaces(r));
-}
-
-fn members(
-    what: &str,
-    (left_pool, left): (&Pool<'_>, &[Member<'_>]),
-    (right_pool, right): (&Pool<'_>, &[Member<'_>]),
-    aligned: bool,
-    said: &mut Vec<String>,
-) {
-    let names = |pool: &Pool<'_>, members: &[Member<'_>]| -> Vec<String> {
-        members.iter().map(|m| format!("{}{}", pool.name(m.name), separated(&pool.name(m.descriptor)))).collect()
-    };
-    let (l, r) = (names(left_pool, left), names(right_pool, right));
-    only(what, &l, &r, said);
-    if l != r && l.len() == r.len() && sorted(&l) == sorted(&r) {
-        said.push(format!("the {what}s are in another order"));
-    }
-    let there: BTreeMap<&String, &Member<'_>> = r.iter().zip(right).collect();
-    for (name, member) in l.iter().zip(left) {
-        let Some(other) = there.get(name) else {
-            continue;
-        };
-        if member.access != other.access {
-            said.push(format!("{what} {name}: access flags {:#06x} vs {:#06x}", member.access, other.access));
-        }
-        let label = format!("{what} {name}: ");
-        attributes(&label, (left_pool, &member.attributes), (right_pool, &other.attributes), aligned, said);
-        if said.len() > SENTENCES {
-            return;
-        }
-    }
-}
-
-/// Methods are written as `name(args)type`, fields as `name:type`.
-fn separated(descriptor: &str) -> String {
-    if descriptor.starts_with('(') { descriptor.to_owned() } else { format!(":{descriptor}") }
-}
-
-fn attributes(
-    label: &str,
-    (left_pool, left): (&Pool<'_>, &[Attribute<'_>]),
-    (right_pool, right): (&Pool<'_>, &[Attribute<'_>]),
-    aligned: bool,
-    said: &mut Vec<String>,
-) {
-    let names = |pool: &Pool<'_>, list: &[Attribute<'_>]| list.iter().map(|a| pool.name(a.name)).collect::<Vec<_>>();
-    let (l, r) = (names(left_pool, left), names(right_pool, right));
-    only(&format!("{label}attribute"), &l, &r, said);
-    for (name, attribute) in l.iter().zip(left) {
-        let Some(other) = r.iter().zip(right).find(|(there, _)| *there == name).map(|(_, other)| other) else {
-            continue;
-        };
-        if attribute.data.len() != other.data.len() {
-            said.push(format!("{label}{name} has {} vs {} bytes", attribute.data.len(), other.data.len()));
-        } else if aligned && attribute.data != other.data {
-            said.push(format!("{label}{name} differs"));
-        }
-    }
-}
-
-fn constants(left: &Pool<'_>, right: &Pool<'_>, said: &mut Vec<String>) {
-    let shown = |pool: &Pool<'_>| -> Vec<String> {
-        let used = pool.constants.iter().filter(|constant| **constant != Constant::Unused);
-        used.map(|&constant| pool.render(constant, 4)).collect()
-    };
-    let (l, r) = (shown(left), shown(right));
-    let before = said.len();
-    only("constant", &l, &r, said);
-    if said.len() == before {
-        said.push(format!("the constant pools ({} vs {} constants) are in another order", l.len(), r.len()));
-    }
-}
-
-/// Says which names stand on one side only.
-fn only(what: &str, left: &[String], right: &[String], said: &mut Vec<String>) {
-    let (l, r): (BTreeSet<_>, BTreeSet<_>) = (left.iter().collect(), right.iter().collect());
-    for (names, place) in [(&l - &r, "rebuilt file"), (&r - &l, "reference")] {
-        if names.is_empty() {
-            continue;
-        }
-        let more = if names.len() > NAMES { format!(" and {} more", names.len() - NAMES) } else { String::new() };
-        let names: Vec<String> = names.into_iter().take(NAMES).map(|name| escape(name)).collect();
-        said.push(format!("{what} {}{more} in the {place} only", names.join(", ")));
-    }
-}
-
-fn sorted(names: &[String]) -> Vec<&String> {
-    let mut names: Vec<_> = names.iter().collect();
-    names.sort();
-    names
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A class `A` with fields of type `I`; the pool holds what is needed and one integer constant.
-    fn class(major: u16, fields: &[&str], constant: u32) -> Vec<u8> {
-        let mut pool: Vec<Vec<u8>> = Vec::new();
-        let utf8 = |text: &str| {
-            let mut bytes = vec![1];
-            bytes.extend((text.len() as u16).to_be_bytes());
-            bytes.extend(text.as_bytes());
-            bytes
-        };
-        pool.push(utf8("A"));
-        pool.push(vec![7, 0, 1]);
-        pool.push(utf8("I"));
-        pool.push([&[3][..], &constant.to_be_bytes()].concat());
-        for field in fields {
-            pool.push(utf8(field));
-        }
-        let mut bytes = 0xcafe_babe_u32.to_be_bytes().to_vec();
-        bytes.extend([0, 0]);
-        bytes.extend(major.to_be_bytes());
-        bytes.extend((pool.len() as u16 + 1).to_be_bytes());
-        bytes.extend(pool.concat());
-        bytes.extend([0, 0x21, 0, 2, 0, 0, 0, 0]);
-        bytes.extend((fields.len() as u16).to_be_bytes());
-        for index in 0..fields.len() as u16 {
-            bytes.extend([0, 0]);
-            bytes.extend((5 + index).to_be_bytes());
-            bytes.extend([0, 3, 0, 0]);
-        }
-        bytes.extend([0, 0, 0, 0]);
-        bytes
-    }
-
-    #[test]
-    fn explanations() {
-        let base = class(61, &["x", "y"], 1);
-        let table = [
-            (class(52, &["x", "y"], 1), "class file version 61.0 (Java 17) vs 52.0 (Java 8)"),
-            (class(61, &["x", "z"], 1), "field y:I in the rebuilt file only; field z:I in the reference only"),
-            (class(61, &["y", "x"], 1), "the fields are in another order"),
-            (class(61, &["x", "y"], 2), "constant 1 in the rebuilt file only; constant 2 in the reference only"),
-        ];
-        for (other, expected) in table {
-            let text = explain(&base, &other).expect("both are class files");
-            assert!(text.starts_with(expected), "{text}");
-        }
-        assert_eq!(explain(&base, b"\xca\xfe\xba\xbe"), None);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_bytes_panic(at: usize, with: u8, cut: usize) {
-            let base = class(61, &["x", "y"], 1);
-            let mut other = base.clone();
-            let len = other.len();
-            other[at % len] = with;
-            other.truncate(1 + cut % len);
-            let _ = explain(&base, &other);
-        }
-
-        #[test]
-        fn no_random_bytes_panic(tail: Vec<u8>) {
-            let bytes = [&0xcafe_babe_u32.to_be_bytes()[..], &tail].concat();
-            let _ = explain(&bytes, &bytes);
-        }
-    }
-}
+#[path = "diff_tests.rs"]
+mod tests;

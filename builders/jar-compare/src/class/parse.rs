@@ -1,5 +1,7 @@
 //! The structure of a class file, without the insides of attributes.
 
+use super::decode::Reader;
+
 /// A class file taken apart.
 pub(super) struct ClassFile<'a> {
     pub(super) minor: u16,
@@ -23,6 +25,7 @@ pub(super) struct Member<'a> {
 }
 
 /// An attribute: the index of its name, and its bytes.
+#[derive(Clone, Copy)]
 pub(super) struct Attribute<'a> {
     pub(super) name: u16,
     pub(super) data: &'a [u8],
@@ -46,44 +49,9 @@ pub(super) enum Constant<'a> {
     Handle(u8, u16),
 }
 
-/// Reads big-endian values one after the other.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest;
-        Some(taken)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.take(1)?.first().copied()
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_be_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    /// A count of two bytes and as many items. Each item takes at least a byte, so memory is bounded by the input.
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.u16()?;
-        let mut list = Vec::new();
-        for _ in 0..count {
-            list.push(item(self)?);
-        }
-        Some(list)
-    }
-}
-
 /// `None` if the bytes are no class file.
 pub(super) fn parse(bytes: &[u8]) -> Option<ClassFile<'_>> {
-    let mut reader = Reader { rest: bytes };
+    let mut reader = Reader::new(bytes);
     if reader.u32()? != 0xcafe_babe {
         return None;
     }
@@ -101,7 +69,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<ClassFile<'_>> {
         methods: reader.list(member)?,
         attributes: reader.list(attribute)?,
     };
-    reader.rest.is_empty().then_some(class)
+    reader.is_empty().then_some(class)
 }
 
 fn pool<'a>(reader: &mut Reader<'a>) -> Option<Pool<'a>> {
@@ -144,17 +112,25 @@ fn attribute<'a>(reader: &mut Reader<'a>) -> Option<Attribute<'a>> {
     Some(Attribute { name, data: reader.take(len)? })
 }
 
-impl Pool<'_> {
-    fn get(&self, index: u16) -> Constant<'_> {
+impl<'a> Pool<'a> {
+    fn get(&self, index: u16) -> Constant<'a> {
         self.constants.get(usize::from(index)).copied().unwrap_or(Constant::Unused)
     }
 
-    /// A UTF-8 constant, or the name of a class or of a name-and-type pair.
-    pub(super) fn name(&self, index: u16) -> String {
-        self.render(self.get(index), 3)
+    /// The bytes of a UTF-8 constant; none of any other.
+    pub(super) fn text(&self, index: u16) -> &'a [u8] {
+        match self.get(index) {
+            Constant::Utf8(bytes) => bytes,
+            _ => &[],
+        }
     }
 
-    /// The constant in words. References go three deep at most: cycles are possible in a broken file.
+    /// A constant in words: a text, the name of a class, a member.
+    pub(super) fn name(&self, index: u16) -> String {
+        self.render(self.get(index), 4)
+    }
+
+    /// The constant in words. References go four deep at most: cycles are possible in a broken file.
     pub(super) fn render(&self, constant: Constant<'_>, depth: u8) -> String {
         let Some(depth) = depth.checked_sub(1) else {
             return "…".to_owned();
@@ -162,16 +138,27 @@ impl Pool<'_> {
         let inner = |index| self.render(self.get(index), depth);
         match constant {
             Constant::Unused => "?".to_owned(),
-            Constant::Utf8(bytes) => crate::text::escape(&String::from_utf8_lossy(bytes)),
+            Constant::Utf8(bytes) => shown(bytes),
             Constant::Number(tag, bytes) => number(tag, bytes),
             Constant::One(8, index) => format!("\"{}\"", inner(index)),
             Constant::One(_, index) => inner(index),
             Constant::Two(9..=11, class, member) => format!("{}.{}", inner(class), inner(member)),
-            Constant::Two(12, name, descriptor) => format!("{}{}", inner(name), inner(descriptor)),
-            Constant::Two(_, _, member) => format!("dynamic {}", inner(member)),
+            Constant::Two(12, name, descriptor) => format!("{}{}", inner(name), separated(&inner(descriptor))),
+            Constant::Two(_, place, member) => format!("dynamic {place} {}", inner(member)),
             Constant::Handle(kind, index) => format!("handle {kind} {}", inner(index)),
         }
     }
+}
+
+/// Text of a class file, cut before it is decoded: one constant may be shown many thousand times.
+fn shown(bytes: &[u8]) -> String {
+    let cut = bytes.get(..4 * crate::text::SHOWN).unwrap_or(bytes);
+    crate::text::escape(&String::from_utf8_lossy(cut))
+}
+
+/// Methods are written as `name(args)type`, fields as `name:type`.
+pub(super) fn separated(descriptor: &str) -> String {
+    if descriptor.starts_with('(') { descriptor.to_owned() } else { format!(":{descriptor}") }
 }
 
 fn number(tag: u8, bytes: &[u8]) -> String {

@@ -7,6 +7,7 @@ use super::extra::Extra;
 use super::{Entry, end, names};
 use crate::error::ArchiveError;
 use crate::limits::Limits;
+use crate::rules::MANIFEST;
 
 const CENTRAL: u32 = 0x0201_4b50;
 const CENTRAL_LEN: usize = 46;
@@ -19,6 +20,11 @@ const DEFLATE_LEVEL: u16 = 1 << 1 | 1 << 2;
 const HAS_DESCRIPTOR: u16 = 1 << 3;
 const UTF8: u16 = 1 << 11;
 
+/// Kinds of files in Unix modes.
+const FILE_TYPE: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+const FOLDER: u32 = 0o040_000;
+
 /// Reads the structure of an archive; expands nothing.
 pub(super) fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Vec<Entry<'a>>, &'a [u8], bool), ArchiveError> {
     let end = end::read(bytes)?;
@@ -28,9 +34,12 @@ pub(super) fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Vec<Entry<'a
     let mut at = end.directory_start;
     let mut entries: Vec<Entry<'a>> = Vec::new();
     let mut seen = HashSet::new();
+    let mut manifest = false;
     for _ in 0..end.entries {
         let (entry, next) = central(bytes, at, end.directory_end)?;
-        if !seen.insert(entry.name.strip_suffix('/').unwrap_or(entry.name)) {
+        // JVMs find the manifest in any letter case.
+        let twice = entry.name.eq_ignore_ascii_case(MANIFEST) && std::mem::replace(&mut manifest, true);
+        if twice || !seen.insert(entry.name.strip_suffix('/').unwrap_or(entry.name)) {
             return Err(ArchiveError::DuplicateName { entry: entry.name.to_owned() });
         }
         check_sizes(&entry, limits)?;
@@ -82,6 +91,11 @@ fn central(bytes: &[u8], at: usize, limit: usize) -> Result<(Entry<'_>, usize), 
     }
     if method == 0 && size != compressed {
         return Err(mismatch("size of stored content"));
+    }
+    let kind = word(38)? >> 16 & FILE_TYPE;
+    let expected: &[u32] = if name.ends_with('/') { &[0, REGULAR, FOLDER] } else { &[0, REGULAR] };
+    if !expected.contains(&kind) || extra.is_link() {
+        return Err(ArchiveError::SpecialFile { entry: name.to_owned() });
     }
     if name.ends_with('/') && size != 0 {
         return Err(ArchiveError::FolderContent { entry: name.to_owned() });
@@ -173,6 +187,9 @@ fn local<'a>(bytes: &'a [u8], entry: &mut Entry<'a>) -> Result<(), ArchiveError>
         return Err(mismatch("compression method"));
     }
     let described = flags & HAS_DESCRIPTOR != 0;
+    if extra.is_link() {
+        return Err(ArchiveError::SpecialFile { entry: name.to_owned() });
+    }
     let crc = word(14)?;
     if crc != entry.crc && !(described && crc == 0) {
         return Err(mismatch("CRC-32"));
@@ -181,6 +198,10 @@ fn local<'a>(bytes: &'a [u8], entry: &mut Entry<'a>) -> Result<(), ArchiveError>
     let fits = |local: u64, central: u64| local == central || (described && local == 0);
     if !fits(size, entry.size) || !fits(compressed, entry.compressed) {
         return Err(mismatch("size"));
+    }
+    // Who reads it as a stream has to guess where it ends.
+    if entry.method == 0 && size != entry.size {
+        return Err(ArchiveError::EndlessStored { entry: name.to_owned() });
     }
 
     let data_at = LOCAL_LEN + name_len + extra_len;

@@ -4,6 +4,7 @@ use super::bytes::{slice, u16_at, u64_at};
 
 const ZIP64: u16 = 0x0001;
 const UNICODE_PATH: u16 = 0x7075;
+const ASI_UNIX: u16 = 0x756e;
 /// NTFS times and Info-ZIP's extended timestamp.
 const TIMES: [u16; 2] = [0x000a, 0x5455];
 
@@ -56,6 +57,13 @@ impl<'a> Extra<'a> {
     pub(crate) fn renames(&self, name: &[u8]) -> bool {
         // Version (1 byte), CRC-32 of the header's name (4), the name in UTF-8.
         self.fields.iter().any(|(id, data)| *id == UNICODE_PATH && data.get(5..) != Some(name))
+    }
+
+    /// True if a field makes a symbolic link of the entry.
+    pub(crate) fn is_link(&self) -> bool {
+        // CRC-32 (4 bytes), then the mode.
+        let mode = |data| u16_at(data, 4).unwrap_or_default();
+        self.fields.iter().any(|(id, data)| *id == ASI_UNIX && mode(data) & 0o170_000 == 0o120_000)
     }
 
     pub(crate) fn has_zip64(&self) -> bool {

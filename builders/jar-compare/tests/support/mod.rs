@@ -3,6 +3,11 @@
 
 use std::io::Write as _;
 
+/// A list of signatures as signers write it.
+pub const SIGNATURE_LIST: &[u8] = b"Signature-Version: 1.0\r\nSHA-256-Digest-Manifest: x\r\n\r\n";
+/// The beginning of a block of a signature, complete in itself: PKCS #7 `SignedData` of nothing.
+pub const BLOCK: &[u8] = b"\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+
 /// One entry. The `Option`s replace what would be right.
 #[derive(Clone, Debug)]
 pub struct Raw {
@@ -84,6 +89,8 @@ pub struct Parts {
     pub data: Vec<u8>,
     pub directory: Vec<u8>,
     pub count: u16,
+    /// What Zip64 records count.
+    pub entries: u64,
     pub comment: Vec<u8>,
     pub zip64: bool,
 }
@@ -149,7 +156,7 @@ impl Parts {
             directory.extend(&entry.extra);
             directory.extend(&entry.comment);
         }
-        Self { data, directory, count: entries.len() as u16, comment: vec![], zip64: false }
+        Self { data, directory, count: entries.len() as u16, entries: entries.len() as u64, comment: vec![], zip64: false }
     }
 
     pub fn join(self) -> Vec<u8> {
@@ -161,7 +168,7 @@ impl Parts {
             bytes.extend(0x0606_4b50_u32.to_le_bytes());
             bytes.extend(44u64.to_le_bytes());
             bytes.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-            for long in [u64::from(self.count), u64::from(self.count), u64::from(len), u64::from(start)] {
+            for long in [self.entries, self.entries, u64::from(len), u64::from(start)] {
                 bytes.extend(long.to_le_bytes());
             }
             bytes.extend(0x0706_4b50_u32.to_le_bytes());
