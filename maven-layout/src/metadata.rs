@@ -7,6 +7,7 @@
 //! Writing is a function of the value alone: sorted, the same bytes everywhere, no clock.
 
 mod excess;
+mod forget;
 mod read;
 mod snapshots;
 mod write;

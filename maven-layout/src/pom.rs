@@ -6,6 +6,7 @@
 
 mod lineage;
 mod parts;
+mod profiles;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::xml::{self, Element, XmlError};
 
 pub use lineage::Lineage;
 pub use parts::{Build, BuildExtension, BuildPlugin, Dependency, Exclusion, Relocation, file_of_type};
+pub use profiles::ChosenProfiles;
 
 /// Why a POM was not read, or does not say what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -271,12 +271,12 @@ fn predefined(name: &str) -> Result<char, XmlError> {
     }
 }
 
-fn malformed(reader: &Reader<&[u8]>, error: quick_xml::Error) -> XmlError {
+pub(crate) fn malformed(reader: &Reader<&[u8]>, error: quick_xml::Error) -> XmlError {
     XmlError::Malformed { position: reader.error_position(), reason: cut(&error.to_string()) }
 }
 
 /// The first 64 bytes or less, at a character boundary: error messages repeat what a stranger wrote.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     let mut end = text.len().min(64);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -290,7 +290,7 @@ fn is_xml_char(c: char) -> bool {
 }
 
 /// The document as text, without byte order mark.
-fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
     let refuse = |name: &str| Err(XmlError::Encoding { name: name.to_owned() });
     let (bytes, marked) = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => (rest, true),

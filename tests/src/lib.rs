@@ -26,3 +26,4 @@ pub mod process;
 pub mod scripted;
 pub mod sources;
 pub mod upstream;
+pub mod verifier;

@@ -20,7 +20,7 @@ const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 const START: Duration = Duration::from_secs(90);
 
 /// The sections with commands, and where those are run.
-const RUN: [(&str, &str); 16] = [
+const RUN: [(&str, &str); 18] = [
     // `dev_script` types all of these; `./dev test` is what runs this test.
     ("README.md", "Two commands"),
     ("README.md", "Verify"),
@@ -40,7 +40,11 @@ const RUN: [(&str, &str); 16] = [
     // In `store_import` and `store_export`.
     (OPERATING, "Bringing files in"),
     (OPERATING, "Serving a copy elsewhere"),
+    // In `hosted`.
+    (OPERATING, "Repositories of your own"),
     (OPERATING, "Verifying"),
+    // In `provenance`.
+    ("docs/PROVENANCE.md", "Checking it"),
 ];
 
 /// The commands of a section.

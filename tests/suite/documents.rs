@@ -6,13 +6,14 @@ use pyrsia_tests::measured::LINES;
 use pyrsia_tests::{node, places};
 
 /// The documents that speak to users.
-pub const DOCUMENTS: [&str; 7] = [
+pub const DOCUMENTS: [&str; 8] = [
     "README.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/OPERATING.md",
     "docs/ARCHITECTURE.md",
     "docs/PROTOCOL.md",
+    "docs/PROVENANCE.md",
     "docs/REBUILD.md",
 ];
 

@@ -3,6 +3,7 @@
 
 mod clients;
 mod disk;
+mod manage;
 mod wire;
 
 use std::io::Write as _;
@@ -50,6 +51,7 @@ impl World {
             text += &format!("[[hosted]]\nid = \"{id}\"\naccept = \"{accept}\"\nmax_file = 4000000\n");
             text += &holder("writers", "deployer", "com.example.*");
             text += &holder("writers", "narrow", "com/example/narrow");
+            text += "may_remove = true\n";
             if id == "private" {
                 text += &holder("readers", "team", "com.example");
             }

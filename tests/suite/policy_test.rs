@@ -299,9 +299,10 @@ fn a_project_is_read_with_parents_imports_dependencies_and_plugins() {
         format!(
             "<project><modelVersion>4.0.0</modelVersion>{}<groupId>org.own</groupId><artifactId>root</artifactId>\
              <version>1</version><packaging>pom</packaging><modules><module>app</module></modules>{}\
-             <profiles><profile><id>release</id></profile></profiles></project>",
+             <profiles><profile><id>release</id>{}</profile></profiles></project>",
             parent("org.p:parent:1", ""),
-            managed(&[import])
+            managed(&[import]),
+            all(&[dependency("org.d:of-release:1", "")])
         ),
     )
     .expect("a POM");
@@ -330,7 +331,18 @@ fn a_project_is_read_with_parents_imports_dependencies_and_plugins() {
     let folder = places::scratch("policy-project-config");
     let node = node("policy-project", &upstream, folder.path(), "");
     let folder = project.path().to_string_lossy().into_owned();
-    let test = node.cli(&["policy", "test", "--project", &folder, "--json"]).expect(0).json();
+    for plugin in ["maven-jar-plugin:7", "maven-build-plugin:8", "maven-pom-plugin:9"] {
+        put_pom(&upstream, &format!("org.apache.maven.plugins:{plugin}"), "");
+    }
+    put_pom(&upstream, "org.d:of-release:1", "");
+    // A Maven of its own, whose plugins nothing but this test knows.
+    let maven = places::scratch("policy-project-maven");
+    maven_home(maven.path());
+    let run = |arguments: &[&str], code: i32| {
+        let mut command = node.command(&[&["policy", "test"], arguments].concat());
+        process::run(command.env("MAVEN_HOME", maven.path()), Duration::from_secs(60)).expect(code)
+    };
+    let test = run(&["--project", &folder, "--json"], 0).json();
     let files: BTreeSet<String> =
         fates(&test).into_keys().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect();
     let both = |name: &str| [format!("{name}.pom"), format!("{name}.jar")];
@@ -338,18 +350,63 @@ fn a_project_is_read_with_parents_imports_dependencies_and_plugins() {
     let expected: BTreeSet<String> =
         ["direct-1", "deep-1", "managed-7", "moved-1", "gone-1", "plugin-1", "needed-1", "own-1"]
             .iter()
+            .chain(&["maven-jar-plugin-7", "maven-build-plugin-8", "maven-pom-plugin-9"])
+            .collect::<Vec<_>>()
+            .iter()
             .flat_map(|name| both(name))
             .chain(poms)
             .collect();
     assert_eq!(files, expected);
     let unknown = test["unknown"].to_string();
-    for wanted in ["profile release", "org.d:range of [1,2)", "maven-jar-plugin", "org.d:gone:1", "surefire"] {
+    for wanted in ["profile release", "org.d:range of [1,2)", "Maven 3.77 in", "org.d:gone:1", "surefire"] {
         assert!(unknown.contains(wanted), "{wanted}: {unknown}");
     }
     // Nothing of it is verified, so there is nothing to suggest; and all of it would be missed.
     assert_eq!(test["suggestion"], "[policy.groups]\n");
-    let strict = node.cli(&["policy", "test", "--project", &folder, "--policy", "verified"]).expect(UNKNOWN);
-    assert!(strict.stdout.contains("0 files would be served, 19 withheld"), "{}", strict.report());
+    let strict = run(&["--project", &folder, "--policy", "verified"], UNKNOWN);
+    assert!(strict.stdout.contains("0 files would be served, 25 withheld"), "{}", strict.report());
     assert!(strict.stdout.contains("group org.pl: served none; withheld 6 unverified"), "{}", strict.report());
-    node.cli(&["policy", "test", "--project", &format!("{folder}/none")]).expect(1);
+    let released = run(&["--project", &folder, "-P", "release,nobody's", "--json"], 0).json();
+    let with = fates(&released);
+    assert!(with.contains_key("org/d/of-release/1/of-release-1.jar"), "{with:#?}");
+    assert_eq!(with.len(), files.len() + 2);
+    let unknown = released["unknown"].to_string();
+    assert!(unknown.contains("the profile nobody's adds: no POM") && !unknown.contains("profile release"), "{unknown}");
+    run(&["--repo", &folder, "-P", "release"], 2);
+    run(&["--project", &format!("{folder}/none")], 1);
+}
+
+/// An installation of Maven as far as it says what it brings: a super POM with a version, and the plugins of packagings.
+fn maven_home(folder: &Path) {
+    let jar = |name: &str, entries: &[(&str, &str)]| {
+        let lib = folder.join("lib");
+        std::fs::create_dir_all(&lib).expect("a folder");
+        let mut writer = zip::ZipWriter::new(std::fs::File::create(lib.join(name)).expect("a file"));
+        for (entry, text) in entries {
+            writer.start_file(*entry, zip::write::SimpleFileOptions::default()).expect("an entry");
+            std::io::Write::write_all(&mut writer, text.as_bytes()).expect("written");
+        }
+        writer.finish().expect("a JAR");
+    };
+    let component = |packaging: &str, plugins: &str| {
+        format!(
+            "<component><role-hint>{packaging}</role-hint><configuration><lifecycles><lifecycle><id>default</id><phases>\
+             <package>{plugins}</package></phases></lifecycle></lifecycles></configuration></component>"
+        )
+    };
+    let of = |name: &str, version: &str| format!("org.apache.maven.plugins:{name}:{version}:goal");
+    let bindings = format!(
+        "<component-set><components>{}{}</components></component-set>",
+        component("jar", &[of("maven-jar-plugin", "7"), of("maven-build-plugin", "1")].join(",")),
+        component("pom", &of("maven-pom-plugin", "9"))
+    );
+    let properties = "version=3.77\n";
+    let core = [
+        ("META-INF/plexus/default-bindings.xml", bindings.as_str()),
+        ("META-INF/maven/org.apache.maven/maven-core/pom.properties", properties),
+    ];
+    jar("maven-core-3.77.jar", &core);
+    let super_pom = "<project><build><pluginManagement><plugins><plugin><artifactId>maven-build-plugin</artifactId>\
+                     <version>8</version></plugin></plugins></pluginManagement></build></project>";
+    jar("maven-model-builder-3.77.jar", &[("org/apache/maven/model/pom-4.0.0.xml", super_pom)]);
 }

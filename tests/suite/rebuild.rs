@@ -7,7 +7,7 @@ use pyrsia_digest::Sha256;
 use pyrsia_tests::node::{self, BUILD, Node};
 use pyrsia_tests::sources::{Sources, replace_in};
 use pyrsia_tests::upstream::{Behaviour, Upstream};
-use pyrsia_tests::{clients, engine, places, process};
+use pyrsia_tests::{clients, engine, places, process, verifier};
 
 use crate::fixture::{LIB, LIB_JAR, build, grant, keys, rebuild, rebuild_of, shared};
 
@@ -38,6 +38,42 @@ fn a_rebuild_needs_no_node_and_makes_the_same_bytes() {
         std::fs::read_dir(out.path()).is_ok_and(|files| files.count() >= 3),
         "files, provenance and log are written"
     );
+}
+
+/// Both ways to a key, checked by libraries of others; without one nothing looks signed.
+#[test]
+fn the_provenance_of_a_rebuild_is_signed_by_a_key_that_is_named() {
+    let chain = shared();
+    let folder = places::scratch("signed-rebuild");
+    let out = folder.path().join("out");
+    let key = folder.path().join("signing.key");
+    std::fs::write(&key, format!("{}\n", "07".repeat(32))).expect("a written key");
+    let arguments = ["--no-reference", "--key", &key.to_string_lossy()];
+    let refused = rebuild(&chain.sources, &out, &arguments).expect(1);
+    assert!(refused.output().contains("can be read by others"), "{}", refused.report());
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a private key");
+    let done = rebuild(&chain.sources, &out, &arguments).expect(0);
+    let report = done.json();
+    let written = &report["provenance"];
+    assert_eq!(written["envelope"], "provenance.intoto.jsonl", "{}", done.report());
+    let public = folder.path().join("public.pem");
+    std::fs::write(&public, written["public_key"].as_str().expect("a key")).expect("a written key");
+    let envelope = out.join("provenance.intoto.jsonl");
+    let said = verifier::verify(&envelope, &[&public.to_string_lossy()]).expect(0).json();
+    assert_eq!(said[0]["key_ids"], serde_json::json!([written["key_id"]]));
+    for output in report["outputs"].as_array().expect("outputs") {
+        assert_eq!(said[0]["subject"][output["name"].as_str().expect("a name")]["sha256"], output["sha256"]);
+    }
+    let dependencies = said[0]["dependencies"].as_array().expect("dependencies");
+    assert_eq!(dependencies[0]["digest"]["gitCommit"], report["source"]["commit"]);
+    assert_eq!(dependencies[1]["digest"]["sha256"], report["image_digest"]);
+    let manifest = std::fs::read_to_string(out.join("manifest.txt")).expect("the manifest");
+    let found = manifest.lines().filter(|line| line.contains("\t200\t") || line.contains("\t200-cut\t")).count();
+    assert_eq!(dependencies.len(), found + 2, "the source, the image and every input");
+
+    let done = rebuild(&chain.sources, &out, &["--no-reference"]).expect(0);
+    assert_eq!(done.json()["provenance"]["envelope"], serde_json::Value::Null);
+    assert!(!envelope.exists() && out.join("provenance.json").exists(), "no envelope of an earlier run is left");
 }
 
 #[test]

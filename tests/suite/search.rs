@@ -3,6 +3,7 @@
 use pyrsia_digest::Sha1;
 use pyrsia_tests::http;
 use pyrsia_tests::node::Node;
+use pyrsia_tests::places;
 use pyrsia_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
@@ -13,6 +14,92 @@ fn select(node: &Node, query: &str) -> Value {
 fn ids(answer: &Value) -> Vec<String> {
     let docs = answer["response"]["docs"].as_array().expect("docs");
     docs.iter().map(|doc| doc["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// A JAR of these entries.
+fn jar(entries: &[&str]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for entry in entries {
+        writer.start_file(*entry, zip::write::SimpleFileOptions::default()).expect("an entry");
+    }
+    writer.finish().expect("a JAR").into_inner()
+}
+
+/// Asks until there is an answer: classes are looked up in the background.
+fn found_in_the_end(node: &Node, query: &str) -> Vec<String> {
+    let begun = std::time::Instant::now();
+    loop {
+        let found = ids(&select(node, query));
+        if !found.is_empty() || begun.elapsed() > std::time::Duration::from_secs(60) {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn classes_are_found_in_the_jars_that_are_here() {
+    let upstream = Upstream::start();
+    let classes = jar(&["org/acme/Main.class", "org/acme/Main$Inner.class", "module-info.class", "Bare.class"]);
+    upstream.put_release("org.acme", "lib", "1.0", classes.clone());
+    upstream.put_release("org.acme", "lib", "1.1", jar(&["org/acme/Main.class", "org/acme/New.class"]));
+    upstream.put_release("com.example", "other", "1.0", jar(&["com/example/Main.class"]));
+    upstream.put_release("com.example", "broken", "1.0", *b"no archive at all");
+    upstream.put("org/acme/lib/1.0/lib-1.0-sources.jar", classes);
+    let mut node = Node::start("search-classes", &["--no-builder", "--upstream", &upstream.url()]);
+    let all = ["com/example/broken/1.0/broken-1.0", "org/acme/lib/1.0/lib-1.0", "org/acme/lib/1.1/lib-1.1"];
+    for path in all.into_iter().chain(["org/acme/lib/1.0/lib-1.0-sources", "com/example/other/1.0/other-1.0"]) {
+        node.artifact(&format!("{path}.jar")).expect(200);
+    }
+    assert_eq!(found_in_the_end(&node, "q=fc:com.example.Main&wt=json"), ["com.example:other:1.0"]);
+    assert_eq!(found_in_the_end(&node, "q=c:New"), ["org.acme:lib:1.1"]);
+    for (query, expected) in [
+        ("q=c:main&rows=20&wt=json", &["com.example:other:1.0", "org.acme:lib:1.1", "org.acme:lib:1.0"][..]),
+        ("q=fc:%22org.acme.Main%22", &["org.acme:lib:1.1", "org.acme:lib:1.0"]),
+        ("q=fc:org.acme.Main+AND+v:1.0", &["org.acme:lib:1.0"]),
+        ("q=c:Main+AND+g:com.example", &["com.example:other:1.0"]),
+        ("q=c:Main+exam", &["com.example:other:1.0"]),
+        ("q=c:Main&rows=1&start=1", &["org.acme:lib:1.1"]),
+        ("q=fc:Bare", &["org.acme:lib:1.0"]),
+        ("q=c:Inner", &[]),
+        ("q=fc:org.acme.Mai", &[]),
+    ] {
+        assert_eq!(ids(&select(&node, query)), expected, "{query}");
+    }
+    let class = http::get(&format!("{}/solrsearch/select?q=c:Main%24Inner", node.url())).expect(400);
+    assert!(class.text().contains("inner"), "{}", class.text());
+    // What was noted can be lost, and what was noted is known after a restart.
+    node.stop();
+    node.start_again();
+    assert_eq!(ids(&select(&node, "q=c:New")), ["org.acme:lib:1.1"]);
+    node.stop();
+    let database = node.data().join("classes.db");
+    for file in ["classes.db-wal", "classes.db-shm"] {
+        let _ = std::fs::remove_file(node.data().join(file));
+    }
+    std::fs::remove_file(&database).expect("the database");
+    node.start_again();
+    assert_eq!(found_in_the_end(&node, "q=c:New"), ["org.acme:lib:1.1"]);
+}
+
+#[test]
+fn what_the_policy_withholds_is_not_told() {
+    let upstream = Upstream::start();
+    upstream.put_release("org.acme", "lib", "1.0", jar(&["org/acme/Main.class"]));
+    upstream.put_release("com.example", "tool", "1.0", *b"a tool");
+    let folder = places::scratch("search-policy");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "[policy.groups]\n\"org.acme\" = \"verified\"\n").expect("a configuration");
+    let (config, url) = (config.display().to_string(), upstream.url());
+    let node = Node::start("search-policy", &["--config", &config, "--no-builder", "--upstream", &url]);
+    // The node has it then, for a later rebuild to be compared with.
+    node.artifact("org/acme/lib/1.0/lib-1.0.jar").expect(403);
+    node.artifact("com/example/tool/1.0/tool-1.0.jar").expect(200);
+    assert_eq!(ids(&select(&node, "q=tool")), ["com.example:tool"]);
+    let sha1 = Sha1::of(&jar(&["org/acme/Main.class"]));
+    for query in ["q=lib", "q=g:org.acme", "q=g:org.acme+AND+a:lib&core=gav", &format!("q=1:{sha1}"), "q=c:Main"] {
+        assert!(ids(&select(&node, query)).is_empty(), "{query}");
+    }
 }
 
 #[test]
@@ -58,7 +145,6 @@ fn what_was_served_is_found_as_the_service_would_tell_it() {
         ("q=a:lib-core+AND+v:1.9&core=gav", &["org.acme:lib-core:1.9"]),
         ("q=g:com.example", &["com.example:tool"]),
         ("q=never", &[]),
-        ("q=fc:org.acme.Main", &[]),
         ("q=g:org.acme+AND+a:lib-core+AND+p:war&core=gav", &[]),
     ] {
         assert_eq!(ids(&select(&node, query)), expected, "{query}");

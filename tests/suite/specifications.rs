@@ -1,8 +1,10 @@
 //! Specifications that others have written: collections of them, as a folder and as a git repository, and what of them is
 //! refused.
 
+use std::io::Write as _;
 use std::path::Path;
 
+use pyrsia_digest::Sha256;
 use pyrsia_tests::node::{self, Node};
 use pyrsia_tests::process::Finished;
 use pyrsia_tests::sources::{Sources, git};
@@ -168,6 +170,76 @@ fn a_release_is_rebuilt_as_a_collection_says() {
         "{}",
         done.report()
     );
+}
+
+/// The library's sources in a zip, below a folder, with a file that is not in the repository.
+fn packed(file: &Path, more: &str) {
+    let sample = places::sample("greeting-lib");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(file).expect("a new file"));
+    let options = zip::write::SimpleFileOptions::default();
+    let mut open = vec![sample.clone()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of the sample").flatten() {
+            if entry.path().is_dir() {
+                open.push(entry.path());
+                continue;
+            }
+            let name = entry.path().strip_prefix(&sample).expect("below it").display().to_string();
+            zip.start_file(format!("greeting-lib-1.0.0/{name}"), options).expect("an entry");
+            zip.write_all(&std::fs::read(entry.path()).expect("a file")).expect("its bytes");
+        }
+    }
+    zip.start_file("greeting-lib-1.0.0/src/main/resources/DEPENDENCIES", options).expect("an entry");
+    zip.write_all(more.as_bytes()).expect("its bytes");
+    zip.finish().expect("a whole zip");
+}
+
+#[test]
+fn a_source_archive_is_built_as_a_commit_would_be() {
+    engine::require();
+    let sources = Sources::new(&places::run_folder().join("archive-sources"));
+    sources.add_sample("greeting-lib", "v1.0.0");
+    let folder = places::scratch("archive");
+    let zip = folder.path().join("greeting-lib-1.0.0-source-release.zip");
+    packed(&zip, "made by the release plugin");
+    let plain = folder.path().join("git.buildspec").to_string_lossy().into_owned();
+    write(folder.path(), "git.buildspec", PLAIN);
+    let file = folder.path().join("archive.buildspec").to_string_lossy().into_owned();
+    let distribution = "sourceDistribution=https://files.example/${artifactId}-${version}-source-release.zip\n\
+        sourcePath=${artifactId}-${version}\nsourceRmFiles=\"src/main/resources/DEPENDENCIES LICENSE\"\n";
+    write(folder.path(), "archive.buildspec", &format!("{PLAIN}{distribution}"));
+    let mirror = format!("https://files.example/=file://{}/", folder.path().display());
+    let out = |name: &str| folder.path().join(name);
+    let jar = |name: &str| std::fs::read(out(name).join("greeting-lib-1.0.0.jar")).expect("a JAR");
+    let run = |spec: &str, name: &str, more: &[&str]| {
+        let arguments = [&["--no-reference", "--spec", spec, "--source-mirror", &mirror][..], more].concat();
+        rebuild_with(&sources, LIB, &out(name), &arguments)
+    };
+
+    run(&plain, "git", &[]).expect(0);
+    let done = run(&file, "archive", &[]).expect(0).json();
+    assert!(jar("archive") == jar("git"), "the same sources make the same file");
+    assert_eq!(done["source"]["repository"], "https://files.example/greeting-lib-1.0.0-source-release.zip", "{done:#}");
+    let digest = Sha256::of(&std::fs::read(&zip).expect("the zip")).to_string();
+    let kept = std::fs::read_to_string(out("archive").join("specification.toml")).expect("the specification");
+    assert!(kept.contains(&digest) && kept.contains("[source_distribution]"), "{kept}");
+
+    // Now that its digest is stated, another archive at the address is not taken.
+    let pinned = out("archive").join("specification.toml").to_string_lossy().into_owned();
+    run(&pinned, "pinned", &[]).expect(0);
+    assert!(jar("pinned") == jar("git"), "the same archive");
+    packed(&zip, "something else");
+    let done = run(&pinned, "other", &[]).expect(22);
+    assert!(done.output().contains(&format!("not {digest}")), "{}", done.report());
+    std::fs::write(&zip, "no archive").expect("a file");
+    let done = run(&file, "none", &[]).expect(22);
+    assert!(done.output().contains("neither a zip nor a tar"), "{}", done.report());
+    let done = run(&file, "named", &["--tag", "v1.0.0"]).expect(1);
+    assert!(done.output().contains("no repository, tag or commit to name"), "{}", done.report());
+    // A network builds commits.
+    let node = Node::start::<&str>("archives", &["--offline"]);
+    let done = node.cli(&["approve", "--spec", &pinned]).expect(1);
+    assert!(done.output().contains("a network builds commits"), "{}", done.report());
 }
 
 #[test]

@@ -164,3 +164,88 @@ fn maven_builds_from_the_folder_alone_with_an_empty_local_repository() {
     let plugins = out.join("org/apache/maven/plugins/maven-metadata.xml");
     assert!(!plugins.exists() || std::fs::read_to_string(plugins).expect("text").contains("<prefix>"));
 }
+
+#[test]
+fn snapshots_that_were_served_are_exported_with_the_document_of_what_is_there() {
+    let upstream = Upstream::start();
+    let folder = "org/acme/snap/2-SNAPSHOT";
+    let file = |build: &str, rest: &str| format!("{folder}/snap-2-{build}{rest}");
+    for (build, rest) in [("20260101.101010-1", ".jar"), ("20260102.101010-2", ".jar"), ("20260102.101010-2", ".pom")] {
+        upstream.put(&file(build, rest), format!("{build}{rest}").into_bytes());
+    }
+    // An old repository's, without builds.
+    upstream.put("org/acme/old/1-SNAPSHOT/old-1-SNAPSHOT.jar", *b"as of today");
+    upstream.put_release("org.acme", "snap", "1.0", *b"a release");
+    let place = places::scratch("export-snapshots");
+    let (data, out) = (place.path().join("data"), place.path().join("out"));
+    let mut node = Node::start_at("export-snapshots", &data, &["--no-builder", "--upstream", &upstream.url()]);
+    for path in [
+        file("20260101.101010-1", ".jar"),
+        file("20260102.101010-2", ".pom"),
+        "org/acme/old/1-SNAPSHOT/old-1-SNAPSHOT.jar".to_owned(),
+        "org/acme/snap/1.0/snap-1.0.jar".to_owned(),
+    ] {
+        node.artifact(&path).expect(200);
+    }
+    assert_eq!(node.stop(), 0);
+    let report = export(&data, &out, &[]).expect(0).json();
+    assert_eq!((&report["written"], &report["documents"]), (&4.into(), &3.into()), "{report:#}");
+    let files = tree(&out);
+    let text = |path: &str| String::from_utf8(files[path].clone()).expect("text");
+    assert_eq!(text(&file("20260101.101010-1", ".jar")), "20260101.101010-1.jar");
+    // Each file stands at the newest build that is there, not at the newest one that upstream has.
+    let document = text(&format!("{folder}/maven-metadata.xml"));
+    for words in
+        ["<value>2-20260101.101010-1</value>", "<value>2-20260102.101010-2</value>", "<buildNumber>2</buildNumber>"]
+    {
+        assert!(document.contains(words), "{words}: {document}");
+    }
+    let versions = text("org/acme/snap/maven-metadata.xml");
+    for words in ["<version>1.0</version>", "<version>2-SNAPSHOT</version>", "<release>1.0</release>"] {
+        assert!(versions.contains(words), "{words}: {versions}");
+    }
+    assert!(!files.contains_key("org/acme/old/1-SNAPSHOT/maven-metadata.xml"), "it has no builds: {files:#?}");
+    assert!(text("org/acme/old/maven-metadata.xml").contains("<version>1-SNAPSHOT</version>"));
+
+    // A build that is gone leaves the document too.
+    let blob = data.join("blobs/sha256");
+    let hex = Sha256::of(b"20260101.101010-1.jar").to_string();
+    std::fs::remove_file(blob.join(&hex[..2]).join(&hex)).expect("the blob");
+    let report = export(&data, &out, &[]).expect(0).json();
+    assert_eq!(report["removed"], 1, "{report:#}");
+    let document = std::fs::read_to_string(out.join(folder).join("maven-metadata.xml")).expect("the document");
+    assert!(!document.contains("20260101") && document.contains("2-20260102.101010-2"), "{document}");
+    // Nobody has rebuilt a snapshot.
+    let verified = export(&data, &place.path().join("verified"), &["--verified"]).expect(0).json();
+    assert_eq!(verified["written"], 0, "{verified:#}");
+}
+
+#[test]
+fn damage_that_keeps_the_size_is_found_by_a_check_and_never_linked_again() {
+    let upstream = Upstream::start();
+    upstream.put_release("org.acme", "lib", "1.0", *b"the right bytes");
+    let folder = places::scratch("export-check");
+    let (data, out, linked) = (folder.path().join("data"), folder.path().join("out"), folder.path().join("linked"));
+    let jar = "org/acme/lib/1.0/lib-1.0.jar";
+    let mut node = Node::start_at("export-check", &data, &["--no-builder", "--upstream", &upstream.url()]);
+    node.artifact(jar).expect(200);
+    assert_eq!(node.stop(), 0);
+    export(&data, &out, &[]).expect(0);
+    export(&data, &linked, &["--link"]).expect(0);
+    std::fs::write(out.join(jar), b"the WRONG bytes").expect("damage");
+    assert_eq!(export(&data, &out, &[]).expect(0).json()["unchanged"], 1, "size and checksum file say nothing");
+    assert_eq!(export(&data, &out, &["--check"]).expect(0).json()["written"], 1);
+    assert_eq!(std::fs::read(out.join(jar)).expect("the file"), b"the right bytes");
+    // A link is the store's own file: its damage is the store's.
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(linked.join(jar), std::fs::Permissions::from_mode(0o644)).expect("root or the owner");
+    std::fs::write(linked.join(jar), b"the WRONG bytes").expect("damage");
+    let checked = export(&data, &linked, &["--link", "--check"]).expect(0).json();
+    assert_eq!(
+        (&checked["removed"], &checked["left_out"]["their bytes are not here"]),
+        (&1.into(), &1.into()),
+        "{checked:#}"
+    );
+    node.start_again();
+    assert_eq!(node.artifact(jar).expect(200).body, b"the right bytes", "fetched again");
+}

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::documented::commands;
 
 const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
+const BUILD: &str = "org/acme/snap/2-SNAPSHOT/snap-2-20260101.101010-1.jar";
 
 fn put(root: &Path, path: &str, bytes: &[u8]) {
     let file = root.join(path);
@@ -41,6 +42,10 @@ fn local_repository(root: &Path) {
     put(root, "org/acme/lib/maven-metadata-central.xml", b"<metadata/>");
     put(root, "org/acme/lib/resolver-status.properties", b"x=y");
     put(root, "org/acme/own/1-SNAPSHOT/own-1-SNAPSHOT.jar", b"of this machine");
+    put(root, "org/acme/own/1-SNAPSHOT/_remote.repositories", b"own-1-SNAPSHOT.jar>=");
+    // What a client keeps of a snapshot: the build, and a copy of it.
+    put(root, BUILD, b"a build");
+    put(root, "org/acme/snap/2-SNAPSHOT/snap-2-SNAPSHOT.jar", b"a build");
     put(root, "org/acme/own/1.0/own-1.0.jar", b"installed by hand");
 }
 
@@ -48,6 +53,7 @@ fn local_repository(root: &Path) {
 fn only_what_upstream_says_it_has_is_taken() {
     let upstream = Upstream::start();
     upstream.put_release("org.acme", "lib", "1.0", *b"the bytes of a jar");
+    upstream.put(BUILD, *b"a build");
     let folder = places::scratch("import");
     let (root, data) = (folder.path().join("m2"), folder.path().join("data"));
     local_repository(&root);
@@ -60,18 +66,24 @@ fn only_what_upstream_says_it_has_is_taken() {
     let asking = ["--upstream", &upstream_url];
 
     let dry = import(&data, &root, &["--upstream", &upstream_url, "--dry-run"]).expect(0).json();
-    assert_eq!((files(&dry, "taken"), &dry["dry_run"]), (1, &Value::from(true)), "{dry:#}");
+    assert_eq!((files(&dry, "taken"), &dry["dry_run"]), (2, &Value::from(true)), "{dry:#}");
     let report = import(&data, &root, &asking).expect(0).json();
-    assert_eq!(files(&report, "taken"), 1, "a dry run changed nothing: {report:#}");
-    assert_eq!(report["taken_by"]["sha1 of central"]["files"], 1, "{report:#}");
+    assert_eq!(files(&report, "taken"), 2, "a dry run changed nothing: {report:#}");
+    assert_eq!(report["taken_by"]["sha1 of central"]["files"], 2, "{report:#}");
     assert_eq!(files(&report, "upstream-mismatch"), 1, "{report:#}");
-    assert_eq!(report["named"][0]["path"], "org/acme/lib/1.0/lib-1.0.pom", "{report:#}");
+    let named = |reason: &str| -> Vec<&str> {
+        let all = report["named"].as_array().expect("a list").iter();
+        all.filter(|one| one["reason"] == reason).filter_map(|one| one["path"].as_str()).collect()
+    };
+    assert_eq!(named("upstream-mismatch"), ["org/acme/lib/1.0/lib-1.0.pom"], "{report:#}");
+    assert_eq!(named("snapshot-installed-here"), ["org/acme/own/1-SNAPSHOT/own-1-SNAPSHOT.jar"], "{report:#}");
     assert_eq!(files(&report, "not-upstream"), 1, "{report:#}");
     for (kind, count) in [
-        ("bookkeeping of clients", 3),
+        ("bookkeeping of clients", 4),
         ("checksums, which are made anew", 1),
         ("documents, which are fetched anew", 1),
-        ("files of snapshots", 1),
+        ("copies of builds of snapshots, which clients make anew", 1),
+        ("snapshots installed on this machine, which no upstream has: deploy them to a hosted repository", 1),
         ("links", 2),
     ] {
         assert_eq!(report["skipped"][kind], count, "{kind}: {report:#}");
@@ -79,12 +91,18 @@ fn only_what_upstream_says_it_has_is_taken() {
     assert_eq!(upstream.gets(JAR), 0, "the file itself was not fetched: {:?}", upstream.requests());
     let asked = upstream.requests().len();
     let again = import(&data, &root, &asking).expect(0).json();
-    assert_eq!((files(&again, "taken"), files(&again, "present")), (0, 1), "{again:#}");
+    assert_eq!((files(&again, "taken"), files(&again, "present")), (0, 2), "{again:#}");
     assert!(upstream.requests().len() - asked < asked, "what is here is not asked about again");
+    // As many bytes and other ones are another file.
+    put(&root, JAR, b"THE BYTES OF A JAR");
+    std::fs::remove_file(root.join(format!("{JAR}.sha1"))).expect("the checksum is of the other one");
+    let changed = import(&data, &root, &asking).expect(0).json();
+    assert_eq!((files(&changed, "present"), files(&changed, "first-seen-mismatch")), (1, 1), "{changed:#}");
 
     let node = Node::start_at("imported", &data, &["--no-builder", "--upstream", &upstream_url]);
     assert_eq!(node.artifact(JAR).expect(200).body, b"the bytes of a jar");
-    assert_eq!(upstream.gets(JAR), 0, "it was here");
+    assert_eq!(node.artifact(BUILD).expect(200).body, b"a build");
+    assert_eq!((upstream.gets(JAR), upstream.gets(BUILD)), (0, 0), "they were here");
     assert_ne!(node.artifact("org/acme/lib/1.0/lib-1.0.pom").expect(200).body, b"a changed pom");
     node.artifact("org/acme/own/1.0/own-1.0.jar").expect(404);
     node.artifact("org/acme/lib/1.0/lib-1.0.war").expect(404);
@@ -157,4 +175,16 @@ fn an_upstream_that_fails_leaves_files_for_the_next_time() {
     assert!(report["named"][0]["detail"].as_str().is_some_and(|detail| detail.contains("403")), "{report:#}");
     upstream.mend(JAR);
     assert_eq!(files(&import(&data, &root, &asking).expect(0).json(), "taken"), 1);
+}
+
+#[test]
+fn a_file_larger_than_any_that_is_fetched_is_refused_unread() {
+    let folder = places::scratch("import-large");
+    let (root, data) = (folder.path().join("m2"), folder.path().join("data"));
+    put(&root, JAR, b"");
+    // No such amount is written.
+    let sparse = std::fs::File::options().write(true).open(root.join(JAR)).expect("the file");
+    sparse.set_len(5 << 40).expect("a sparse file");
+    let report = import(&data, &root, &["--trust"]).expect(0).json();
+    assert_eq!((files(&report, "too-large"), files(&report, "taken")), (1, 0), "{report:#}");
 }

@@ -60,12 +60,22 @@ fn the_longest_unused_make_room_and_come_back_as_the_same_bytes() {
         // Times of use are whole seconds.
         std::thread::sleep(Duration::from_millis(1100));
     }
+    let shown = node.cli(&["status", "--json"]).expect(0).json()["storage"].clone();
+    assert_eq!(shown["limits"]["max_bytes"], 3 * SIZE + SIZE / 2, "{shown:#}");
+    assert!(shown["free_bytes"].as_u64() > Some(0) && shown["excess_bytes"] == 0, "{shown:#}");
+    let said = node.cli(&["status"]).expect(0).stdout;
+    assert!(said.contains("limits: at most 10 MiB") && said.contains("free on the disk"), "{said}");
     // Five do not fit: the two that were used first are gone, and those that were used last are not.
     goes(&blob(&data, &bytes("a")));
     goes(&blob(&data, &bytes("b")));
     for name in ["d", "e"] {
         assert!(blob(&data, &bytes(name)).is_file(), "{name}");
     }
+    let stored = until(Duration::from_secs(20), || {
+        let shown = node.cli(&["status", "--json"]).expect(0).json()["storage"]["stored_bytes"].as_u64()?;
+        (shown as usize >= 3 * SIZE && (shown as usize) <= 3 * SIZE + SIZE / 2).then_some(())
+    });
+    assert!(stored.is_some(), "{:#}", node.cli(&["status", "--json"]).json()["storage"]);
     assert!(node.artifact(&jar("a")).expect(200).body == bytes("a"), "it comes back");
     assert_eq!(upstream.gets(&jar("a")), 2);
     // What was seen first is not forgotten with its bytes.
@@ -113,4 +123,32 @@ fn a_file_that_is_being_read_is_read_to_its_end() {
     std::io::Read::read_to_end(&mut reader, &mut rest).expect("the rest");
     let head = rest.windows(4).position(|at| at == b"\r\n\r\n").expect("a head") + 4;
     assert!(rest[head..] == large[..], "{} bytes", rest.len() - head);
+}
+
+#[test]
+fn what_an_exported_folder_has_too_is_not_removed_for_room_on_the_disk() {
+    let upstream = upstream(&["a", "b"]);
+    let folder = places::scratch("linked-config");
+    let data = folder.path().join("data");
+    let mut node = Node::start_at("linked", &data, &arguments(folder.path(), &upstream, ""));
+    node.artifact(&jar("a")).expect(200);
+    assert_eq!(node.stop(), 0);
+    let mut export = pyrsia_tests::node::program();
+    export.arg("--data-dir").arg(&data).arg("export").arg(folder.path().join("out")).arg("--link");
+    pyrsia_tests::process::run(&mut export, Duration::from_secs(60)).expect(0);
+    // Not exported, and as old as the other one.
+    node.start_again();
+    node.artifact(&jar("b")).expect(200);
+    assert_eq!(node.stop(), 0);
+    drop(node);
+    // More than any disk has free.
+    let limits = format!("min_free_bytes = {}\n", 1u64 << 60);
+    let node = Node::start_at("linked-limits", &data, &arguments(folder.path(), &upstream, &limits));
+    goes(&blob(&data, &bytes("b")));
+    assert!(blob(&data, &bytes("a")).is_file(), "it would free nothing");
+    let excess = until(Duration::from_secs(20), || {
+        let status = node.cli(&["status"]).expect(0).stdout;
+        status.contains("above its limits").then_some(())
+    });
+    assert!(excess.is_some(), "{}", node.cli(&["status"]).stdout);
 }

@@ -96,6 +96,7 @@ fn what_was_not_used_lately_makes_room_and_comes_back_as_the_same_bytes() {
         process::run(&mut command, Duration::from_secs(60))
     };
     gc(&[]).expect(2);
+    gc(&["--dry-run", "--remove-named"]).expect(2);
     let dry = gc(&["--max-gib", "0", "--dry-run", "--json"]).expect(0).json();
     assert_eq!((&dry["removed"], &dry["removed_bytes"]), (&2.into(), &(2 << 20).into()), "{dry:#}");
     let done = gc(&["--max-gib", "0", "--json"]).expect(0).json();
@@ -107,4 +108,84 @@ fn what_was_not_used_lately_makes_room_and_comes_back_as_the_same_bytes() {
     assert!(running.artifact(A).expect(200).body == vec![1; 1 << 20]);
     let changed = running.artifact(B).expect(403).json();
     assert_eq!(changed["reason"], "changed-upstream", "{changed:#}");
+}
+
+/// The file of the store with these bytes.
+fn blob_of(data: &Path, bytes: &[u8]) -> PathBuf {
+    let hex = Sha256::of(bytes).to_string();
+    data.join("blobs/sha256").join(&hex[..2]).join(hex)
+}
+
+#[test]
+fn bytes_that_rot_while_the_node_runs_are_fetched_again() {
+    let upstream = Upstream::start();
+    let large: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
+    upstream.put_release("org.acme", "a", "1.0", *b"the bytes of a");
+    upstream.put_release("org.acme", "b", "1.0", large.clone());
+    let running = Node::start("rot", &["--no-builder", "--upstream", &upstream.url()]);
+    assert_eq!(running.artifact(A).expect(200).body, b"the bytes of a");
+    assert!(running.artifact(B).expect(200).body == large);
+    std::fs::write(blob_of(&running.data(), b"the bytes of a"), b"the bytes of A").expect("a flipped bit");
+    let cut = std::fs::File::options().write(true).open(blob_of(&running.data(), &large)).expect("the file");
+    cut.set_len(1_000_000).expect("a cut file");
+    // A new entry of the ledger is the end of every answer that is kept in memory.
+    running.cli(&["block", "org.acme:bad:1.0", "--reason", "it steals"]).expect(0);
+    assert_eq!(running.artifact(A).expect(200).body, b"the bytes of a");
+    assert!(running.artifact(B).expect(200).body == large);
+    assert_eq!((upstream.gets(A), upstream.gets(B)), (2, 2), "both came again");
+    let aside = std::fs::read_dir(running.data().join("blobs/corrupt")).expect("the folder").count();
+    assert_eq!(aside, 2, "for whoever wants to look");
+}
+
+#[test]
+fn a_damaged_index_is_found_whatever_its_size_and_begun_anew() {
+    let upstream = Upstream::start();
+    upstream.put_release("org.acme", "a", "1.0", *b"the bytes of a");
+    let folder = places::scratch("fsck-index");
+    let data = folder.path().join("data");
+    let arguments = ["--no-builder", "--upstream", &upstream.url()];
+    let mut running = Node::start_at("fsck-index", &data, &arguments);
+    running.artifact(A).expect(200);
+    assert_eq!(running.stop(), 0);
+    // More than is looked at by every start.
+    let index = pyrsia_store::IndexStore::open(&data).expect("the index");
+    for begin in (0..240_000u64).step_by(30_000) {
+        let record = |n: u64| pyrsia_store::FileRecord {
+            path: format!("org/acme/n{n}/1.0/n{n}-1.0.jar").parse().expect("a path"),
+            digests: pyrsia_digest::FileDigests::of(&n.to_le_bytes()).into(),
+            origin: "central".to_owned(),
+            verified_by: String::new(),
+            last_modified: None,
+            first_seen: 1,
+            last_use: 1,
+        };
+        index.put_files((begin..begin + 30_000).map(record).collect()).expect("recorded");
+    }
+    drop(index);
+    let fsck = |more: &[&str]| typed(&data, "Examining the store", 0, more);
+    assert_eq!(fsck(&["--json"]).expect(0).json()["indexes"], serde_json::json!([]));
+    let file = data.join("index.db");
+    let mut bytes = std::fs::read(&file).expect("the index");
+    assert!(bytes.len() > 64 << 20, "{}", bytes.len());
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 100_000].fill(0xa5);
+    std::fs::write(&file, bytes).expect("damage");
+    let found = fsck(&["--json"]).expect(1).json();
+    assert_eq!(found["indexes"][0]["file"], file.to_string_lossy().as_ref(), "{found:#}");
+    assert!(data.join("index.db.damaged").is_file());
+    let again = fsck(&[]).expect(0);
+    assert!(again.stdout.contains("1 files") && again.stdout.contains("0 damaged"), "{}", again.report());
+    // Nobody knows the file any more, but it came a moment ago; a week later it goes.
+    let strays = || -> u64 {
+        let done = typed(&data, "Examining the store", 1, &["--json"]).expect(0).json();
+        done["removed"].as_u64().expect("a number")
+    };
+    assert_eq!(strays(), 0);
+    let old = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+    let stray = blob_of(&data, b"the bytes of a");
+    std::fs::File::open(&stray).and_then(|file| file.set_times(old)).expect("an old file");
+    assert_eq!(strays(), 1);
+    assert!(!stray.exists());
+    running.start_again();
+    assert_eq!(running.artifact(A).expect(200).body, b"the bytes of a");
 }

@@ -20,11 +20,12 @@ const OWNED: [(&str, &str); 6] = [
 ];
 
 /// Crates without a runtime, files, clock, randomness or logs.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "maven-layout",
     "pyrsia-digest",
     "pyrsia-merkle",
     "pyrsia-ledger",
+    "pyrsia-provenance",
     "pyrsia-api-types",
     "build-spec",
     "buildspec",
@@ -109,6 +110,9 @@ fn pure_crates_use_no_impure_part_of_the_standard_library() {
             continue;
         }
         for (file, text) in sources(&folder(package).join("src")) {
+            if file.to_string_lossy().ends_with("tests.rs") {
+                continue;
+            }
             for line in before_tests(&text).lines().filter(|line| !line.trim_start().starts_with("//")) {
                 let found = forbidden.iter().find(|word| line.contains(**word));
                 assert!(found.is_none(), "{}: {line}", file.display());

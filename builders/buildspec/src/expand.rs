@@ -79,7 +79,7 @@ fn number(reader: &mut Reader<'_>) -> Option<usize> {
 fn text(reader: &mut Reader<'_>, refused: &impl Fn() -> RefusalKind) -> Result<String, RefusalKind> {
     let mut text = String::new();
     loop {
-        reader.work.value(text.len())?;
+        reader.work.grow(text.len())?;
         match reader.peek() {
             Some('}') => {
                 reader.next();
@@ -111,7 +111,7 @@ fn pattern(
 ) -> Result<Vec<Atom>, RefusalKind> {
     let mut atoms = Vec::new();
     loop {
-        reader.work.value(atoms.len())?;
+        reader.work.grow(atoms.len())?;
         match reader.peek() {
             Some('}') => return Ok(atoms),
             Some('/') if to_slash => return Ok(atoms),

@@ -122,7 +122,7 @@ impl Reader<'_> {
         let start = self.at;
         let mut word = String::new();
         loop {
-            self.work.value(word.len())?;
+            self.work.grow(word.len())?;
             let Some(c) = self.peek() else { break };
             match (c, context) {
                 (' ' | '\t' | '\n' | '\r', _) => break,
@@ -180,7 +180,7 @@ impl Reader<'_> {
 
     pub(crate) fn double_quoted(&mut self, word: &mut String) -> Result<(), RefusalKind> {
         loop {
-            self.work.value(word.len())?;
+            self.work.grow(word.len())?;
             match self.peek() {
                 Some('"') => {
                     self.next();
@@ -447,6 +447,15 @@ mod tests {
                 Ok(variables) => panic!("{text}: {variables:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_long_value_is_no_costly_one() {
+        let long = "a ".repeat(4000);
+        for text in [format!("x='{long}'"), format!("x=\"{long}\""), format!("x={}", long.replace(' ', "b"))] {
+            assert_eq!(value(&text).map(|value| value.len()), Ok(8000));
+        }
+        assert_eq!(value(&format!("x='{}'", "a".repeat(9000))), Err(RefusalKind::TooMuch("a value is too long")));
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Work {
         Ok(())
     }
 
+    /// Takes what one more character of a value of this length costs, if a value may be so long.
+    pub(crate) fn grow(&mut self, length: usize) -> Result<(), RefusalKind> {
+        self.value(if length > MAX_VALUE { length } else { 0 })
+    }
+
     /// Takes what a value of this length costs, if a value may be so long.
     pub(crate) fn value(&mut self, length: usize) -> Result<(), RefusalKind> {
         if length > MAX_VALUE {

@@ -62,13 +62,7 @@ impl Findings {
     }
 
     /// Records a difference that a normaliser removes.
-    pub(crate) fn remove(
-        &mut self,
-        normaliser: Normaliser,
-        path: &str,
-        kind: DifferenceKind,
-        said: impl Into<Said>,
-    ) {
+    pub(crate) fn remove(&mut self, normaliser: Normaliser, path: &str, kind: DifferenceKind, said: impl Into<Said>) {
         self.removed_count += 1;
         self.normalisers.insert(normaliser);
         if self.removed.len() < self.limit {

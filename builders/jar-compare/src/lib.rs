@@ -14,6 +14,7 @@
 //! - No normaliser removes what a class loader, a JVM or an unpacker would see: order does not count, but whether the
 //!   manifest is where streams look for it does; compression does not, but whether a nested archive is stored does;
 //!   a manifest that a JVM might read in another way than this crate is compared byte for byte.
+//! - [`Directory`] tells the names in an archive, by its end and its central directory alone.
 //! - No input panics; memory and time are bounded by [`Limits`].
 //! - The digest of the normalised content ([`Comparison::normalised`]) is a function of one file's bytes, the
 //!   limits and [`COMPARATOR_VERSION`] alone, never of the file that it was compared with. Two files are equivalent
@@ -44,6 +45,7 @@ pub use error::{ArchiveError, CompareError, Side};
 pub use limits::Limits;
 pub use model::{Comparison, Difference, DifferenceKind, EntryCounts, Normaliser, Outcome, UnknownNormaliser};
 pub use rules::{BUILD_METADATA_ATTRIBUTES, GIT_BUILD_KEYS, UNORDERED_VALUE_ATTRIBUTES};
+pub use zip::Directory;
 
 /// Version of the rules of this crate. It rises whenever some pair of files would get another outcome, other
 /// normalisers or another normalised digest than before; builders agree on it before they build.

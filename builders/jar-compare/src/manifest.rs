@@ -124,7 +124,9 @@ fn blocks(bytes: &[u8]) -> Option<Vec<Attributes>> {
             return None;
         }
         match (line.split_first(), logical.last_mut()) {
-            (Some((b' ', _)), Some(last)) if last.get(..13).is_some_and(|name| name.eq_ignore_ascii_case(b"Multi-Release")) => {
+            (Some((b' ', _)), Some(last))
+                if last.get(..13).is_some_and(|name| name.eq_ignore_ascii_case(b"Multi-Release")) =>
+            {
                 return None;
             }
             // Lines are wrapped by bytes, so a character may be cut in two: join before decoding.
@@ -239,23 +241,21 @@ mod tests {
 
     #[test]
     fn ambiguous_manifests_are_left_alone() {
-        for text in
-            [
-                "A: 1\nA: 2\n",
-                "A: 1\na: 2\n",
-                "no colon\n",
-                " x\n",
-                "A: 1\n\nB: 2\n",
-                "A: 1\n\nName: x\n\nName: x\n",
-                "A: 1",
-                "A:1\n",
-                "A:\n",
-                "A B: 1\n",
-                "-A: 1\n",
-                "\nA: 1\n",
-                "Multi-Release: tr\n ue\n",
-            ]
-        {
+        for text in [
+            "A: 1\nA: 2\n",
+            "A: 1\na: 2\n",
+            "no colon\n",
+            " x\n",
+            "A: 1\n\nB: 2\n",
+            "A: 1\n\nName: x\n\nName: x\n",
+            "A: 1",
+            "A:1\n",
+            "A:\n",
+            "A B: 1\n",
+            "-A: 1\n",
+            "\nA: 1\n",
+            "Multi-Release: tr\n ue\n",
+        ] {
             assert_eq!(Manifest::parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(Manifest::parse(b"A: \xff\n"), None);

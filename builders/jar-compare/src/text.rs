@@ -125,7 +125,8 @@ fn lines(left: &[&str], right: &[&str], said: &mut Vec<Said>) {
     let after = l.iter().rev().zip(r.iter().rev()).take_while(|(a, b)| a == b).count();
     let (l, r) = (l.get(..l.len() - after).unwrap_or_default(), r.get(..r.len() - after).unwrap_or_default());
     let first = before + 1;
-    let range = |len: usize| if len == 1 { format!("line {first}") } else { format!("lines {first} to {}", before + len) };
+    let range =
+        |len: usize| if len == 1 { format!("line {first}") } else { format!("lines {first} to {}", before + len) };
     match (l, r) {
         ([], []) => {}
         ([a, ..], [b, ..]) if l.len() == r.len() => {
@@ -240,7 +241,11 @@ mod tests {
             ("a\n", "a", &["the end of the file: a newline vs no newline"]),
             ("a\u{1b}[31m", "a", &["line 1: 'a\\u{1b}[31m' vs 'a'"]),
             ("a\nb\nc\nd", "a\nc\nb\nd", &["lines 2 to 3: the same lines in another order, 'b' vs 'c'"]),
-            ("a\nb\nc", "a\nd\nb2\nc", &["line 2 of the rebuilt file stand for lines 2 to 3 of the reference: 'b' vs 'd'"]),
+            (
+                "a\nb\nc",
+                "a\nd\nb2\nc",
+                &["line 2 of the rebuilt file stand for lines 2 to 3 of the reference: 'b' vs 'd'"],
+            ),
             ("1\n2\n3\n", "4\n2\n5\n", &["line 1: '1' vs '4'", "line 3: '3' vs '5'"]),
             ("ä\n", "a\n", &["line 1: 'ä' vs 'a'"]),
             (

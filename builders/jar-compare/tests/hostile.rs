@@ -2,7 +2,7 @@
 
 mod support;
 
-use jar_compare::{ArchiveError, CompareError, Limits, compare, normalised_digest};
+use jar_compare::{ArchiveError, CompareError, Directory, Limits, compare, normalised_digest};
 use support::{Parts, Raw, raw, zip};
 
 fn refusal(bytes: &[u8]) -> ArchiveError {
@@ -163,6 +163,8 @@ fn special_files_and_manifests() {
     for mode in [0o120_777, 0o060_644, 0o020_644, 0o010_644, 0o140_644, 0o040_755] {
         refused!(one(|e| e.external = mode << 16), ArchiveError::SpecialFile { .. });
     }
+    refused!(one(|e| e.extra = vec![0]), ArchiveError::Malformed { what: "extra field", .. });
+    refused!(one(|e| e.local_extra = vec![0, 0, 9, 0]), ArchiveError::Malformed { what: "extra field", .. });
     let link = vec![0x6e, 0x75, 6, 0, 0, 0, 0, 0, 0xff, 0xa1];
     refused!(one(|e| e.extra = link.clone()), ArchiveError::SpecialFile { .. });
     refused!(one(|e| e.local_extra = link.clone()), ArchiveError::SpecialFile { .. });
@@ -224,4 +226,33 @@ fn a_declared_size_allocates_nothing() {
     let limits = Limits { max_ratio: u64::MAX, ..Limits::default() };
     let reason = refusal_within(&one(|e| e.size = Some(200 << 20)), &limits);
     assert!(matches!(reason, ArchiveError::Content { what: "size", .. }), "{reason:?}");
+}
+
+/// The names in a file, by its end and its central directory alone.
+fn names_of(bytes: &[u8], limits: &Limits) -> Result<Vec<String>, ArchiveError> {
+    let tail = &bytes[bytes.len().saturating_sub(Directory::TAIL)..];
+    let directory = Directory::find(tail, bytes.len() as u64)?;
+    let range = directory.range();
+    let at = |at: u64| usize::try_from(at).expect("inside the bytes");
+    let listed = &bytes[at(range.start)..at(range.end)];
+    directory.names(listed, limits).map(|names| names.into_iter().map(str::to_owned).collect())
+}
+
+#[test]
+fn the_names_in_a_large_archive_are_told_by_its_end() {
+    let limits = Limits::default();
+    let large = "x".repeat(3 * Directory::TAIL);
+    let archive =
+        zip(&[raw("a/B.class", &large).with(|entry| entry.level = None), raw("META-INF/", ""), raw("c", "c")]);
+    assert!(archive.len() > 2 * Directory::TAIL);
+    assert_eq!(names_of(&archive, &limits).unwrap(), ["a/B.class", "META-INF/", "c"]);
+    let few = Limits { max_entries: 2, ..limits };
+    assert!(matches!(names_of(&archive, &few), Err(ArchiveError::TooManyEntries { entries: 3, limit: 2 })));
+    for cut in [0, 1, 21, 100, archive.len() - 1] {
+        assert!(names_of(&archive[..cut], &limits).is_err(), "{cut}");
+    }
+    let mut prefixed = b"#!/bin/sh\n".to_vec();
+    prefixed.extend_from_slice(&archive);
+    assert!(matches!(names_of(&prefixed, &limits), Err(ArchiveError::Prefix { bytes: 10 })));
+    assert!(names_of(b"", &limits).is_err() && Directory::find(&archive, 3).is_err());
 }

@@ -30,10 +30,27 @@ fn manifest(text: &str) -> Vec<u8> {
 #[test]
 fn attributes_of_the_manifest() {
     let attributes = [
-        "Add-Exports", "Add-Opens", "Agent-Class", "Automatic-Module-Name", "Boot-Class-Path", "Bundle-Activator",
-        "Bundle-ClassPath", "Bundle-SymbolicName", "Bundle-Version", "Can-Redefine-Classes", "Class-Path",
-        "Enable-Native-Access", "Implementation-Version", "Launcher-Agent-Class", "Main-Class", "Multi-Release",
-        "Permissions", "Premain-Class", "Sealed", "Specification-Version", "Start-Class",
+        "Add-Exports",
+        "Add-Opens",
+        "Agent-Class",
+        "Automatic-Module-Name",
+        "Boot-Class-Path",
+        "Bundle-Activator",
+        "Bundle-ClassPath",
+        "Bundle-SymbolicName",
+        "Bundle-Version",
+        "Can-Redefine-Classes",
+        "Class-Path",
+        "Enable-Native-Access",
+        "Implementation-Version",
+        "Launcher-Agent-Class",
+        "Main-Class",
+        "Multi-Release",
+        "Permissions",
+        "Premain-Class",
+        "Sealed",
+        "Specification-Version",
+        "Start-Class",
     ];
     for name in attributes {
         let base = "Manifest-Version: 1.0\n";
@@ -47,20 +64,48 @@ fn attributes_of_the_manifest() {
         let section = |value: &str| manifest(&format!("A: 1\n\nName: a/\n{name}: {value}\n"));
         different(name, &section("a"), &section("b"));
     }
-    different("order of the class path", &manifest("Class-Path: a.jar b.jar\n"), &manifest("Class-Path: b.jar a.jar\n"));
-    different("a package moved to another clause", &manifest("Import-Package: a;v=1,b\n"), &manifest("Import-Package: a,b;v=1\n"));
-    different("what is inside quotes", &manifest("Import-Package: a;v=\"1,2\"\n"), &manifest("Import-Package: a;v=\"2,1\"\n"));
+    different(
+        "order of the class path",
+        &manifest("Class-Path: a.jar b.jar\n"),
+        &manifest("Class-Path: b.jar a.jar\n"),
+    );
+    different(
+        "a package moved to another clause",
+        &manifest("Import-Package: a;v=1,b\n"),
+        &manifest("Import-Package: a,b;v=1\n"),
+    );
+    different(
+        "what is inside quotes",
+        &manifest("Import-Package: a;v=\"1,2\"\n"),
+        &manifest("Import-Package: a;v=\"2,1\"\n"),
+    );
 }
 
 #[test]
 fn manifests_that_jvms_read_in_another_way() {
     // A JVM looks for the bytes `Multi-Release: true`.
-    different("a wrapped Multi-Release", &manifest("A: 1\nMulti-Release: true\n"), &manifest("A: 1\nMulti-Release: tr\n ue\n"));
+    different(
+        "a wrapped Multi-Release",
+        &manifest("A: 1\nMulti-Release: true\n"),
+        &manifest("A: 1\nMulti-Release: tr\n ue\n"),
+    );
     different("a last line without an end", &manifest("A: 1\nMain-Class: a.B\n"), &manifest("A: 1\nMain-Class: a.B"));
-    different("a blank line before the first attribute", &manifest("Main-Class: a.B\n"), &manifest("\nMain-Class: a.B\n"));
+    different(
+        "a blank line before the first attribute",
+        &manifest("Main-Class: a.B\n"),
+        &manifest("\nMain-Class: a.B\n"),
+    );
     different("no space behind the colon", &manifest("A: 1\nB: \n"), &manifest("A: 1\nB:\n"));
-    different("an attribute twice", &manifest("Main-Class: a\nMain-Class: b\n"), &manifest("Main-Class: b\nMain-Class: a\n"));
-    different("a section twice", &manifest("A: 1\n\nName: x\nB: 1\n\nName: x\nB: 2\n"), &manifest("A: 1\n\nName: x\nB: 2\n\nName: x\nB: 1\n"));
+    different(
+        "an attribute twice",
+        &manifest("Main-Class: a\nMain-Class: b\n"),
+        &manifest("Main-Class: b\nMain-Class: a\n"),
+    );
+    different(
+        "a section twice",
+        &manifest("A: 1\n\nName: x\nB: 1\n\nName: x\nB: 2\n"),
+        &manifest("A: 1\n\nName: x\nB: 2\n\nName: x\nB: 1\n"),
+    );
     let entries = |names: [&str; 2]| zip(&[raw(names[0], "Main-Class: a\n"), raw(names[1], "Main-Class: b\n")]);
     let names = ["META-INF/MANIFEST.MF", "META-INF/manifest.mf"];
     different("two manifests", &entries(names), &entries([names[1], names[0]]));
@@ -135,17 +180,29 @@ fn what_only_some_readers_see() {
     different("a link", &plain, &changed(|entries| entries[1].external = 0o120_777 << 16));
     different("a device", &plain, &changed(|entries| entries[1].external = 0o060_644 << 16));
     different("a folder without a slash", &plain, &changed(|entries| entries[1].external = 0o040_755 << 16));
-    different("a name in an extra field", &plain, &changed(|entries| {
-        entries[1].extra = [&[0x75, 0x70, 6, 0, 1, 0, 0, 0, 0][..], b"b"].concat();
-    }));
-    different("an entry between others", &plain, &changed(|entries| {
-        entries[1].after = support::Parts::of(&[raw("evil", "x")]).data;
-    }));
+    different(
+        "a name in an extra field",
+        &plain,
+        &changed(|entries| {
+            entries[1].extra = [&[0x75, 0x70, 6, 0, 1, 0, 0, 0, 0][..], b"b"].concat();
+        }),
+    );
+    different(
+        "an entry between others",
+        &plain,
+        &changed(|entries| {
+            entries[1].after = support::Parts::of(&[raw("evil", "x")]).data;
+        }),
+    );
     different("a folder more", &plain, &changed(|entries| entries.push(raw("d/", "").with(|e| e.level = None))));
     different("an entry moved", &plain, &changed(|entries| entries[1].name = b"c".to_vec()));
-    different("contents swapped", &changed(|entries| entries[1].content = b"y".to_vec()), &changed(|entries| {
-        entries[2].content = b"y".to_vec();
-    }));
+    different(
+        "contents swapped",
+        &changed(|entries| entries[1].content = b"y".to_vec()),
+        &changed(|entries| {
+            entries[2].content = b"y".to_vec();
+        }),
+    );
     different("letter case", &plain, &changed(|entries| entries[1].name = b"A".to_vec()));
     let nested = |level| zip(&[raw("lib/n.jar", zip(&base())).with(|entry| entry.level = level)]);
     different("a nested archive that cannot be read in place", &nested(None), &nested(Some(6)));

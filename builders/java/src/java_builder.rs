@@ -141,6 +141,14 @@ fn withheld(job: &Job) -> Withheld {
 /// Which distribution the job asks for.
 fn distribution(job: &Job) -> Result<Distribution, BuildError> {
     sandbox::check(&job.specification)?;
+    if let Some(wanted) = &job.specification.source_distribution {
+        let address = maven_layout::scm::canonical(&wanted.url);
+        if !address.is_ok_and(|address| address == job.source.repository) {
+            let (source, wanted) = (&job.source.repository, &wanted.url);
+            let problem = format!("the specification builds the archive {wanted}, and the source is {source}");
+            return Err(BuildError::Unsupported(problem));
+        }
+    }
     let Tool::Maven(version) = &job.specification.tool else {
         return Err(BuildError::Unsupported(format!("this builder does not know {}", job.specification.tool)));
     };

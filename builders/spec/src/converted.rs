@@ -4,8 +4,9 @@
 //! need not approve it. Every other command stays a line of a shell.
 
 use buildspec::{Buildspec, LineEnds, Origin, SimpleCommand, Tool as Stated};
+use pyrsia_digest::Sha256;
 
-use crate::specification::{Newline, Specification, SpecificationError, Tool, field};
+use crate::specification::{Newline, SourceDistribution, Specification, SpecificationError, Tool, field};
 
 /// The version of Gradle is what the project's own wrapper says.
 const WRAPPER: &str = "wrapper";
@@ -15,13 +16,34 @@ const GRADLE_WORKDIR: &str = "/var/gradle/app";
 /// A converted specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Converted {
-    /// The specification; it has been checked.
+    /// The specification; it has been checked. Where an archive is built it does not say so yet.
     pub specification: Specification,
+    /// The archive that is built instead of a commit. The file states no digest of it, so whoever gets it has to fill
+    /// `source_distribution`.
+    pub archive: Option<Archive>,
     /// What the file asks for and the specification does not say, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Converts a file. Where the source is stays with the file.
+/// A source archive without its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Where it comes from.
+    pub url: String,
+    /// The folder in it that is built; none is its root.
+    pub path: Option<String>,
+    /// Files that are left out, relative to that folder.
+    pub remove: Vec<String>,
+}
+
+impl Archive {
+    /// The field of a specification, once the digest is known.
+    pub fn with_digest(self, sha256: Sha256) -> SourceDistribution {
+        SourceDistribution { url: self.url, sha256, path: self.path, remove: self.remove }
+    }
+}
+
+/// Converts a file. Where a commit is stays with the file.
 ///
 /// # Errors
 /// [`SpecificationError::Field`] with the field of our form that could not be filled.
@@ -31,9 +53,6 @@ pub fn from_buildspec(file: &Buildspec) -> Result<Converted, SpecificationError>
         Stated::Gradle => Tool::Gradle(WRAPPER.to_owned()),
         Stated::Sbt => return Err(field("tool", "sbt is not known here")),
     };
-    if let Origin::Distribution { url, .. } = &file.origin {
-        return Err(field("source_distribution", format!("no digest of {url} is stated, so it could be anything")));
-    }
     let mut base = Specification::default_maven("");
     base.goals.clear();
     base.properties.clear();
@@ -62,6 +81,15 @@ pub fn from_buildspec(file: &Buildspec) -> Result<Converted, SpecificationError>
     base.exec_before = links("exec_before", file.exec_before.as_deref())?;
     base.exec_after = links("exec_after", file.exec_after.as_deref())?;
 
+    let archive = match &file.origin {
+        Origin::Git { .. } => None,
+        Origin::Distribution { url, path, remove } => {
+            if !url.starts_with("https://") {
+                return Err(field("source_distribution", format!("{url} is no https address")));
+            }
+            Some(Archive { url: url.clone(), path: path.clone(), remove: remove.clone() })
+        }
+    };
     let mut notes = Vec::new();
     if let Some(exact) = &file.jdk.exact {
         notes.push(format!("JDK {exact} is asked for; the image's JDK {} is taken", file.jdk.major));
@@ -71,12 +99,12 @@ pub fn from_buildspec(file: &Buildspec) -> Result<Converted, SpecificationError>
     }
     let line = buildspec::Line::parse(&file.command).map_err(|error| field("commands", error.to_string()))?;
     if let Some(ordinary) = line.single().and_then(|command| ordinary(&base, command)) {
-        return Ok(Converted { specification: ordinary, notes });
+        return Ok(Converted { specification: ordinary, archive, notes });
     }
     base.commands = line.links().map(str::to_owned).collect();
     let specification = versioned(base);
     specification.check()?;
-    Ok(Converted { specification, notes })
+    Ok(Converted { specification, archive, notes })
 }
 
 fn newline(ends: LineEnds) -> Newline {
@@ -181,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_command_is_structured() {
-        let Converted { specification, notes } = converted(
+        let Converted { specification, notes, .. } = converted(
             "command=\"mvn -B -Papache-release,x -P '!y' -V clean package -DskipTests -Dmaven.javadoc.skip -D gpg.skip \
              --define=rat.skip=true -ntp -pl core,:api -am\"\numask=022",
         );
@@ -221,7 +249,7 @@ mod tests {
 
     #[test]
     fn every_field_arrives() {
-        let Converted { specification, notes } = converted(
+        let Converted { specification, notes, .. } = converted(
             "newline=crlf newlineGit=lf timezone=Etc/GMT+8 locale=fr_FR workdir=/home/runner/work os=osx arch=aarch64\n\
              toolchains='8|17' MAVEN_OPTS=' -Da=b   -Xmx2g ' jdk=17.0.7 jdkForceAzul=true tool=mvn\n\
              execBefore='chmod a-x x && sed -i s/a/b/ y' execAfter='ls | cat'",
@@ -256,13 +284,22 @@ mod tests {
             ("command='mvn package | tee log'", "commands"),
             ("command='./gradlew build'", "commands"),
             ("MAVEN_OPTS=\"-Da='b c'\"", "maven_opts"),
-            ("sourceDistribution=https://files.example/a.zip", "source_distribution"),
+            ("sourceDistribution=http://files.example/a.zip", "source_distribution"),
         ] {
             match try_converted(more) {
                 Err(SpecificationError::Field { field, .. }) => assert_eq!(field, name, "{more}"),
                 other => panic!("{more}: {other:?}"),
             }
         }
+        let archive =
+            converted("sourceDistribution=https://files.example/a.zip sourcePath=a-1 sourceRmFiles='NOTICE x/y'")
+                .archive;
+        let expected = Archive {
+            url: "https://files.example/a.zip".to_owned(),
+            path: Some("a-1".to_owned()),
+            remove: vec!["NOTICE".to_owned(), "x/y".to_owned()],
+        };
+        assert_eq!(archive, Some(expected));
         let gradle = converted("tool=gradle\ncommand='./gradlew publish -x test'").specification;
         assert_eq!(gradle.tool, Tool::Gradle("wrapper".to_owned()));
         assert_eq!((gradle.workdir.as_str(), gradle.commands.len()), ("/var/gradle/app", 1));

@@ -22,7 +22,7 @@ mod specification;
 mod structured;
 mod traits;
 
-pub use converted::{Converted, from_buildspec};
+pub use converted::{Archive, Converted, from_buildspec};
 pub use job::{
     BuildError, BuildLimit, Built, BuiltFile, Job, Mode, Recorded, RunId, Source, SourceError, SourceRequest,
     ToolFailure,

@@ -332,3 +332,23 @@ fn a_version_left_over_in_a_list_of_versions_hinders_no_merge() {
     assert!(merge(builds("1-SNAPSHOT"), builds("2-SNAPSHOT")).is_err());
     assert!(merge(builds("1-SNAPSHOT"), builds("1-SNAPSHOT")).is_ok());
 }
+
+#[test]
+fn a_version_that_is_gone_is_told_no_more() {
+    let mut list = artifact(&["1.0", "1.1", "2.0-SNAPSHOT"], "20261122072715");
+    list.version = Some(version("1.1"));
+    let before = list.clone();
+    assert!(!list.forget_version(&version("3.0")));
+    assert_eq!(list, before);
+    assert!(list.forget_version(&version("1.1")));
+    assert_eq!((list.release.clone(), list.version.clone()), (Some(version("1.0")), None));
+    assert_eq!(list.latest, Some(version("2.0-SNAPSHOT")));
+    assert!(list.forget_version(&version("2.0-SNAPSHOT")));
+    assert_eq!(list.latest, Some(version("1.0")));
+    assert!(list.forget_version(&version("1.0")));
+    assert!(list.is_empty());
+    let plugin = Plugin { name: None, artifact: "tool".parse().unwrap() };
+    let mut group = Metadata::of_plugins(BTreeMap::from([("tool".to_owned(), plugin)]));
+    assert!(!group.forget_plugins_of(&"other".parse().unwrap()) && group.forget_plugins_of(&"tool".parse().unwrap()));
+    assert!(group.is_empty());
+}

@@ -125,6 +125,9 @@ pub struct FileMatch {
 /// `GET /api/v1/files/{sha256}`: the files with this digest that verdicts name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct FileMatches {
-    /// The files, at most 100.
+    /// The files, about 100 at most.
     pub files: Vec<FileMatch>,
+    /// Not all verdicts were looked at: the question with `after` set to this goes on. `null`: these were all.
+    #[serde(default)]
+    pub next: Option<String>,
 }

@@ -28,23 +28,27 @@ pub use builds::{
     AuthorityProgress, Build, BuildAccepted, BuildEvent, BuildEvents, BuildList, BuildMode, BuildSubmission,
     PublisherProof,
 };
-pub use inspect::{AttestedProvenance, Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory};
+pub use inspect::{
+    AttestedProvenance, Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory,
+};
 pub use log::{LogLeaf, LogPage};
 pub use policy::{FilePolicy, GroupPolicy, PolicyTest, ReleasePolicy, ServedCount, ServedRelease, ServedReport};
 pub use problem::Problem;
 pub use rebuild::{
-    ManifestSummary, OutputReport, ProvenanceReport, RebuildReport, RebuildVerdict, SignedProvenance, SpecReport, Timings,
-    WrittenProvenance,
+    ManifestSummary, OutputReport, ProvenanceReport, RebuildReport, RebuildVerdict, SignedProvenance, SpecReport,
+    Timings, WrittenProvenance,
 };
 pub use requests::{
     Accepted, BlockSubmission, ImageApproval, ImageFetch, ImageFetched, NamespaceSubmission, SpecificationApproval,
     WithdrawalSubmission,
 };
 pub use status::{
-    BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageStatus, UpstreamStatus,
+    BuildCounts, LogStatus, NetworkStatus, Peer, PeerList, RepositoryStatus, Status, StorageLimits, StorageStatus,
+    UpstreamStatus,
 };
 pub use store::{
-    CollectionReport, DamagedBlob, DamagedHosted, ExportReport, HostedReport, ImportGroup, ImportRefusal, ImportReport,
-    MissingFile, StoreReport, UnreadableBlob,
+    CollectionReport, DamagedBlob, DamagedHosted, DamagedIndex, ExportReport, HostedCollection, HostedRemoval,
+    HostedReport, HostedVersion, HostedVersions, ImportGroup, ImportRefusal, ImportReport, MissingFile, StoreReport,
+    UnreadableBlob,
 };
 pub use verify::{FileReport, LogPosition, VerifyReport};

@@ -94,7 +94,7 @@ pub struct SignedProvenance {
 pub struct SpecReport {
     /// SHA-256 of the specification's canonical text.
     pub digest: Option<String>,
-    /// Where it came from: a file's name, `inferred`, `source`.
+    /// Where it came from: `given` (a file), `specs` (a collection), `source` (the commit), `default`.
     pub origin: String,
     /// Build tool and version.
     pub tool: Option<String>,
@@ -179,7 +179,7 @@ mod tests {
             keys.sort();
             keys.join(" ")
         };
-        assert_eq!(keys(&value), "failure gav image_digest manifest outputs source spec timings verdict");
+        assert_eq!(keys(&value), "failure gav image_digest manifest outputs provenance source spec timings verdict");
         assert_eq!(keys(&value["manifest"]), "bytes count root");
         assert_eq!(keys(&value["outputs"][0]), "explanation name normalisers outcome sha256 sha512 size");
         assert_eq!(keys(&value["timings"]), "clone_s compare_s record_s replay_s");

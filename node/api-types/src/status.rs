@@ -104,12 +104,37 @@ pub struct UpstreamStatus {
 /// What lies on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct StorageStatus {
-    /// Files in the store.
+    /// Files of the repository that are known, those too whose bytes were removed to make room.
     pub files: u64,
     /// Their sizes together.
     pub bytes: u64,
     /// Data directory.
     pub data_dir: String,
+    /// Bytes of all stored files, at most: counted now and then, with what was stored since. `null`: not counted yet.
+    #[serde(default)]
+    pub stored_bytes: Option<u64>,
+    /// Bytes that are free on the disk; `null` where that cannot be told.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
+    /// By how many bytes the store is above its limits although everything was removed that may be.
+    #[serde(default)]
+    pub excess_bytes: u64,
+    /// What the store is to keep to.
+    #[serde(default)]
+    pub limits: StorageLimits,
+}
+
+/// The limits of `[store]`; `null` where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct StorageLimits {
+    /// Bytes of all stored files.
+    pub max_bytes: Option<u64>,
+    /// Days after which a file may go that nobody has asked for.
+    pub max_age_days: Option<u64>,
+    /// Bytes that are to be free on the disk.
+    pub min_free_bytes: Option<u64>,
+    /// Whether files that a verdict names may go as well.
+    pub remove_named: bool,
 }
 
 /// One peer.

@@ -18,9 +18,21 @@ pub struct StoreReport {
     pub unreadable: Vec<UnreadableBlob>,
     /// Paths whose file is not in the store.
     pub missing: Vec<MissingFile>,
+    /// Databases of paths that were not in order.
+    #[serde(default)]
+    pub indexes: Vec<DamagedIndex>,
     /// Private repositories.
     #[serde(default)]
     pub hosted: Vec<HostedReport>,
+}
+
+/// A database of paths that was not in order, and is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DamagedIndex {
+    /// The database.
+    pub file: String,
+    /// What was wrong, and what was done.
+    pub error: String,
 }
 
 /// What was found in a private repository.
@@ -52,12 +64,72 @@ pub struct CollectionReport {
     pub removed: u64,
     /// Their bytes.
     pub removed_bytes: u64,
+    /// Of those, the bytes that leave the disk: what has another name, as in an exported folder, does not.
+    #[serde(default)]
+    pub freed_bytes: u64,
     /// Files that are left.
     pub left: u64,
     /// Their bytes.
     pub left_bytes: u64,
     /// Of those, files that would have gone but belong to a release with a verdict.
     pub vouched: u64,
+    /// Private repositories, which lose nothing but bytes that no path has any more.
+    #[serde(default)]
+    pub hosted: Vec<HostedCollection>,
+}
+
+/// What was removed from a private repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostedCollection {
+    /// Its id.
+    pub id: String,
+    /// Files that were removed, or would be.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Files that are left.
+    pub left: u64,
+    /// Their bytes.
+    pub left_bytes: u64,
+}
+
+/// `hosted list --json`, and `GET /hosted/ID/` of who accepts `application/json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostedVersions {
+    /// The repository's id.
+    pub id: String,
+    /// Its releases and builds of snapshots, in order.
+    pub versions: Vec<HostedVersion>,
+}
+
+/// A release or a build of a snapshot in a private repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostedVersion {
+    /// `group:artifact:version`; the version is `…-SNAPSHOT` for files whose names are of no build.
+    pub gav: String,
+    /// Its files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the newest of them was stored, in seconds since 1970.
+    pub stored: u64,
+    /// Who uploaded them.
+    pub writers: Vec<String>,
+}
+
+/// `hosted remove --json`, and `DELETE /hosted/ID/GROUP/ARTIFACT/VERSION/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostedRemoval {
+    /// The repository's id.
+    pub id: String,
+    /// `group:artifact:version`.
+    pub gav: String,
+    /// Files that were removed.
+    pub files: u64,
+    /// Their bytes, which `gc` frees.
+    pub bytes: u64,
+    /// Documents that were written anew, or removed with the last that they told.
+    pub documents: Vec<String>,
 }
 
 /// A file whose bytes are not the ones of its name.

@@ -103,9 +103,14 @@ impl BlobStore {
         self.get(digest).is_some()
     }
 
+    /// What the file system says of a blob's file, if the store has it. It was modified when it was stored last.
+    pub fn metadata(&self, digest: &Sha256) -> Option<fs::Metadata> {
+        fs::metadata(self.path_of(digest)).ok().filter(fs::Metadata::is_file)
+    }
+
     /// Size of a blob in bytes, if the store has it.
     pub fn size(&self, digest: &Sha256) -> Option<u64> {
-        fs::metadata(self.path_of(digest)).ok().filter(fs::Metadata::is_file).map(|file| file.len())
+        self.metadata(digest).map(|file| file.len())
     }
 
     /// Bytes that were stored since the store was opened, those of blobs that were there already included: while it stays as it

@@ -11,25 +11,24 @@
 //! that others have seen.** Going on would sign a second unit for the same round, so such a session is
 //! [`Opened::Lost`]: it is never entered again. What then happens is decided in `supervisor`.
 //!
+//! **A full disk is waited out.** A unit that did not fit was seen by nobody, since AlephBFT says it only once it is stored: what
+//! arrived of it is cut off again, and it is written when there is room. The session goes on then; until then this member is a
+//! slow one. Only the write itself is repeated: after a failed fsync nobody knows what is on the disk, so that ends the session.
+//! A start of a session that meets a full disk has named nothing yet, or all of it, and is repeated whole.
+//!
 //! `standing` says that the directory is complete: which session was the newest that was marked, and before which one this
 //! member must not sign because an earlier directory was lost. A session without a marker that is newer than both was never
 //! voted in. A directory without this file is new, or it is what came in the place of a lost one; only who made the key can
 //! tell the two apart ([`crate::Start::founding`]).
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
-
-use futures_util::io::AsyncWrite;
-use pyrsia_digest::Sha256;
-use tokio::task::JoinHandle;
 
 use crate::error::{ConsensusError, IoContext as _};
 use crate::frames;
+use crate::unit_writer::BackupWriter;
 
 const HEADER: &[u8] = b"pyrsia-maven consensus backup 1\n";
 const STANDING: &[u8] = b"pyrsia-maven consensus standing 1\n";
@@ -115,6 +114,11 @@ impl Dir {
     /// Why a unit could not be written, if that has happened since this was asked last: AlephBFT then ends.
     pub(crate) fn take_trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A unit could not be written.
+    pub(crate) fn note_trouble(&self, trouble: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 
     /// The first session in which this member may sign.
@@ -300,11 +304,7 @@ impl Dir {
                 Err(error) => return Err(error).at("remove", &self.backup_path(session, other)),
             }
         }
-        Ok(BackupWriter {
-            buffer: Vec::new(),
-            stored: units.iter().map(|unit| Sha256::of(unit)).collect(),
-            state: State::Idle(Sink { file, dir: Arc::clone(self) }),
-        })
+        Ok(BackupWriter::new(file, content.len() as u64, units, Arc::clone(self)))
     }
 
     fn write_marker(&self, session: u64, generation: u64) -> Result<(), ConsensusError> {
@@ -361,90 +361,6 @@ fn header(session: u64) -> Vec<u8> {
 fn session_of(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     name.split('.').next()?.parse().ok()
-}
-
-/// Stores units: AlephBFT writes one encoded unit and flushes; after the flush the unit is on disk. Units that were in
-/// the file from the start (AlephBFT saves what it loaded again) are not written twice.
-pub(crate) struct BackupWriter {
-    buffer: Vec<u8>,
-    stored: HashSet<Sha256>,
-    state: State,
-}
-
-struct Sink {
-    file: File,
-    /// Keeps the directory locked until the last write has ended, however consensus was stopped.
-    dir: Arc<Dir>,
-}
-
-enum State {
-    Idle(Sink),
-    Writing(JoinHandle<(Sink, io::Result<()>)>),
-    Failed,
-}
-
-impl AsyncWrite for BackupWriter {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.buffer.len() + bytes.len() > frames::MAX_CONTENT {
-            return Poll::Ready(Err(io::Error::other("a unit is longer than a frame may be")));
-        }
-        self.buffer.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        loop {
-            match &mut this.state {
-                State::Writing(job) => {
-                    let joined = ready!(Pin::new(job).poll(context));
-                    let (sink, result) = match joined {
-                        Ok(done) => done,
-                        Err(error) => {
-                            this.state = State::Failed;
-                            return Poll::Ready(Err(io::Error::other(error)));
-                        }
-                    };
-                    if let Err(error) = result {
-                        // What the file holds now is unknown: nothing may be appended to it.
-                        this.state = State::Failed;
-                        return Poll::Ready(Err(error));
-                    }
-                    this.state = State::Idle(sink);
-                }
-                State::Failed => {
-                    return Poll::Ready(Err(io::Error::other("an earlier write of the backup failed")));
-                }
-                State::Idle(_) if this.buffer.is_empty() => return Poll::Ready(Ok(())),
-                State::Idle(_) => {
-                    let unit = std::mem::take(&mut this.buffer);
-                    if this.stored.remove(&Sha256::of(&unit)) {
-                        continue;
-                    }
-                    let mut frame = Vec::with_capacity(unit.len() + frames::OVERHEAD);
-                    if frames::append(&mut frame, &unit).is_none() {
-                        return Poll::Ready(Err(io::Error::other("a unit is longer than a frame may be")));
-                    }
-                    if let State::Idle(sink) = std::mem::replace(&mut this.state, State::Failed) {
-                        this.state = State::Writing(tokio::task::spawn_blocking(move || write_frame(sink, &frame)));
-                    }
-                }
-            }
-        }
-    }
-
-    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flush(context)
-    }
-}
-
-fn write_frame(mut sink: Sink, frame: &[u8]) -> (Sink, io::Result<()>) {
-    let result = sink.file.write_all(frame).and_then(|()| sink.file.sync_data());
-    if let Err(error) = &result {
-        tracing::error!(%error, "a unit of consensus cannot be written");
-        *sink.dir.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-    }
-    (sink, result)
 }
 
 #[cfg(test)]

@@ -59,6 +59,18 @@ pub enum ConsensusError {
     },
 }
 
+/// Whether a disk is full or a quota is used up: what passes by itself.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl ConsensusError {
+    /// Whether there was no room for a file.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+}
+
 /// Adds the action and the path to an I/O error.
 pub(crate) trait IoContext<T> {
     fn at(self, action: &'static str, path: &std::path::Path) -> Result<T, ConsensusError>;

@@ -50,6 +50,7 @@ mod supervisor;
 pub mod testing;
 mod transport;
 mod types;
+mod unit_writer;
 mod wire;
 
 pub use config::ConsensusConfig;

@@ -12,11 +12,11 @@ use futures_util::io::Cursor;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::backup::BackupWriter;
 use crate::config::ConsensusConfig;
 use crate::gate::{Finalizer, Gate};
 use crate::keychain::{Keys, Membership};
 use crate::network::SessionNetwork;
+use crate::unit_writer::BackupWriter;
 
 /// Rounds beyond the cut that AlephBFT may still use, so that members that lag can finish a session. It ends by itself
 /// at its last round and drops what is not ordered, which must never happen before the cut.

@@ -21,6 +21,7 @@ use crate::orderer::Resume;
 use crate::router::Router;
 use crate::session::Cut;
 use crate::types::EntryName;
+use crate::unit_writer::PAUSE;
 
 /// Own entries that wait longer than this are worth a warning: too few members are up, or this one was excluded because
 /// its key was used twice.
@@ -122,8 +123,7 @@ impl Supervisor {
         let Some(heard) = heard.filter(|_| self.dir.not_before() > active) else {
             return Ok(());
         };
-        let dir = Arc::clone(&self.dir);
-        blocking(move || dir.sit_out_until_after(heard)).await
+        with_room(&self.dir, move |dir| dir.sit_out_until_after(heard)).await
     }
 
     /// The ledger has batches up to here, by whatever way they came.
@@ -159,8 +159,7 @@ impl Supervisor {
         if self.running.contains_key(&session) || self.lost.contains_key(&session) {
             return Ok(());
         }
-        let dir = Arc::clone(&self.dir);
-        let opened = blocking(move || dir.open_session(session)).await?;
+        let opened = with_room(&self.dir, move |dir| dir.open_session(session)).await?;
         let (units, writer) = match opened {
             Opened::Ready { units, writer } => (units, writer),
             Opened::Lost { reason } => {
@@ -394,6 +393,31 @@ impl Disposal {
             before = Some(session + 1);
         }
         before
+    }
+}
+
+/// Does something that is safe to repeat, again and again while there is no room on the disk for it: see `backup`.
+async fn with_room<T: Send + 'static>(
+    dir: &Arc<Dir>,
+    work: impl Fn(&Arc<Dir>) -> Result<T, ConsensusError> + Clone + Send + 'static,
+) -> Result<T, ConsensusError> {
+    let mut waited = false;
+    loop {
+        let (dir, work) = (Arc::clone(dir), work.clone());
+        match blocking(move || work(&dir)).await {
+            Err(error) if error.is_disk_full() => {
+                if !std::mem::replace(&mut waited, true) {
+                    tracing::error!(error = %chain(&error), "consensus waits for room on the disk");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => {
+                if waited {
+                    tracing::info!("consensus goes on: there is room on the disk");
+                }
+                return done;
+            }
+        }
     }
 }
 

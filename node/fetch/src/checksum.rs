@@ -19,8 +19,10 @@ pub struct ChecksumReport {
     pub verified: Vec<(ChecksumAlgorithm, ChecksumSource)>,
     /// Checksum files that the origin does not have.
     pub missing: Vec<ChecksumAlgorithm>,
-    /// Checksum files without a checksum in them, beside others that matched.
+    /// Checksum files that are none at all (a page, say), beside others that matched.
     pub unreadable: Vec<ChecksumAlgorithm>,
+    /// Checksum files that were meant as one and hold none: cut off, or of another algorithm. Old releases have such.
+    pub malformed: Vec<ChecksumAlgorithm>,
 }
 
 /// Where a checksum of the origin was found.
@@ -61,6 +63,7 @@ pub(crate) enum Claim {
     Says(String),
     Missing,
     Unreadable,
+    Malformed,
 }
 
 /// Which checksum file is asked for beside a file, and which ones when it says nothing.
@@ -103,6 +106,16 @@ pub fn parse(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<String> {
         .split(|c: char| c.is_whitespace() || c == '=' || c == '\0')
         .find(|word| word.len() == digits && word.bytes().all(|b| b.is_ascii_hexdigit()))
         .map(str::to_ascii_lowercase)
+}
+
+/// What a checksum file says. A page in its place is told apart from a checksum that somebody got wrong: where pages come
+/// for everything, the file is one too.
+pub(crate) fn read(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Claim {
+    match parse(algorithm, bytes) {
+        Some(says) => Claim::Says(says),
+        None if bytes.contains(&b'<') || std::str::from_utf8(bytes).is_err() => Claim::Unreadable,
+        None => Claim::Malformed,
+    }
 }
 
 /// Compares the bytes with one claim.

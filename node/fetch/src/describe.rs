@@ -45,6 +45,6 @@ impl HttpOrigin {
 fn says(algorithm: ChecksumAlgorithm, claim: Claim) -> Option<(ChecksumAlgorithm, String)> {
     match claim {
         Claim::Says(hex) => Some((algorithm, hex)),
-        Claim::Missing | Claim::Unreadable => None,
+        Claim::Missing | Claim::Unreadable | Claim::Malformed => None,
     }
 }

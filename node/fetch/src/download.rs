@@ -51,7 +51,11 @@ impl HttpOrigin {
         };
         let checksums = verify(&download, expected)?;
         if checksums.is_unverified() && checksum::wanted(path).is_some() {
-            tracing::warn!(origin.id = self.id, file.path = %path, "the origin has no checksum for this file");
+            let malformed = checksums.malformed.len();
+            tracing::warn!(
+                origin.id = self.id, file.path = %path, malformed,
+                "the origin has no checksum for this file that can be read"
+            );
         }
         let stored = download.sealed.commit().await?;
         Ok(OriginAnswer::Found { stored, last_modified: download.last_modified, checksums })
@@ -151,7 +155,7 @@ impl HttpOrigin {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(checksum::parse(algorithm, &bytes).map_or(Claim::Unreadable, Claim::Says))
+        Ok(checksum::read(algorithm, &bytes))
     }
 }
 
@@ -168,6 +172,7 @@ fn verify(download: &Download, expected: &Expected) -> Result<ChecksumReport, Fe
         match claim {
             Claim::Missing => report.missing.push(*algorithm),
             Claim::Unreadable => report.unreadable.push(*algorithm),
+            Claim::Malformed => report.malformed.push(*algorithm),
             Claim::Says(says) => {
                 let by = match source {
                     ChecksumSource::Header => {

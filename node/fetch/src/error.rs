@@ -139,6 +139,12 @@ pub enum FetchError {
         #[source]
         source: Box<FetchError>,
     },
+    /// Everybody who may have the file has no time at present.
+    #[error("cannot get {path} at present: all that were asked are busy")]
+    Busy {
+        /// The file's path.
+        path: String,
+    },
     /// The bytes cannot be stored.
     #[error(transparent)]
     Store(#[from] BlobError),
@@ -154,6 +160,15 @@ impl FetchError {
         match self {
             Self::Connect { .. } | Self::Idle { .. } | Self::Truncated { .. } | Self::Throttled { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+
+    /// True if it was the origin that could not be spoken to, rather than this file that could not be had.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Idle { .. } | Self::Timeout { .. } | Self::Throttled { .. } => true,
+            Self::Checksum { source } => source.is_unreachable(),
             _ => false,
         }
     }

@@ -12,12 +12,14 @@ use maven_layout::settings::{self, Settings};
 use maven_layout::{XmlError, superpom};
 use url::Url;
 
+use crate::installed::entry;
+
 /// Largest `settings.xml` or super POM, in bytes.
 const MAX_XML_BYTES: u64 = 1024 * 1024;
 /// The super POM inside Maven's jars.
-const SUPER_POM: &str = "org/apache/maven/model/pom-4.0.0.xml";
+pub(crate) const SUPER_POM: &str = "org/apache/maven/model/pom-4.0.0.xml";
 /// The jars that hold it, by the beginning of their names: Maven 3, then 4.
-const SUPER_POM_JARS: [&str; 3] = ["maven-model-builder-", "maven-impl-", "maven-api-impl-"];
+pub(crate) const SUPER_POM_JARS: [&str; 3] = ["maven-model-builder-", "maven-impl-", "maven-api-impl-"];
 
 /// Where to look. Nothing is read from the environment unless [`FindConfig::from_variables`] is given it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,7 +129,7 @@ impl FindConfig {
     }
 
     /// Maven installations that exist, in order of preference.
-    fn homes(&self) -> Vec<PathBuf> {
+    pub(crate) fn homes(&self) -> Vec<PathBuf> {
         let on_path = self.search_path.iter().flat_map(std::env::split_paths).filter_map(|folder| {
             // Distributions link /usr/bin/mvn to the installation's own bin/mvn.
             let mvn = folder.join("mvn").canonicalize().ok().filter(|mvn| mvn.is_file())?;
@@ -160,7 +162,7 @@ pub fn find_central(config: &FindConfig) -> Result<FoundUpstream, FindError> {
     let mut tried: Vec<PathBuf> = config.user_settings.iter().cloned().collect();
     tried.extend(global);
     for home in homes {
-        for jar in jars(&home.join("lib"))? {
+        for jar in jars_of(&home.join("lib"), &SUPER_POM_JARS)? {
             if let Some(found) = central_in(&jar)? {
                 return Ok(found);
             }
@@ -210,7 +212,7 @@ fn read_settings(path: &Path) -> Result<Settings, FindError> {
     settings::parse(&bytes).map_err(|source| FindError::Xml { path: path.to_path_buf(), source })
 }
 
-fn read_bounded(file: impl Read, path: &Path) -> Result<Vec<u8>, FindError> {
+pub(crate) fn read_bounded(file: impl Read, path: &Path) -> Result<Vec<u8>, FindError> {
     let mut bytes = Vec::new();
     file.take(MAX_XML_BYTES + 1)
         .read_to_end(&mut bytes)
@@ -221,8 +223,8 @@ fn read_bounded(file: impl Read, path: &Path) -> Result<Vec<u8>, FindError> {
     Ok(bytes)
 }
 
-/// The jars of an installation that may hold the super POM.
-fn jars(lib: &Path) -> Result<Vec<PathBuf>, FindError> {
+/// The jars of a folder whose names begin so, in the order of these beginnings.
+pub(crate) fn jars_of(lib: &Path, beginnings: &[&'static str]) -> Result<Vec<PathBuf>, FindError> {
     let names = match std::fs::read_dir(lib) {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
@@ -237,18 +239,11 @@ fn jars(lib: &Path) -> Result<Vec<PathBuf>, FindError> {
         };
         names.iter().filter(ours).map(|name| lib.join(name))
     };
-    Ok(SUPER_POM_JARS.into_iter().flat_map(with_prefix).collect())
+    Ok(beginnings.iter().copied().flat_map(with_prefix).collect())
 }
 
 fn central_in(jar: &Path) -> Result<Option<FoundUpstream>, FindError> {
-    let broken = |e: zip::result::ZipError| FindError::Jar { path: jar.to_path_buf(), reason: e.to_string() };
-    let file = File::open(jar).map_err(|source| FindError::Io { path: jar.to_path_buf(), source })?;
-    let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(broken)?;
-    let bytes = match archive.by_name(SUPER_POM) {
-        Ok(entry) => read_bounded(entry, jar)?,
-        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
-        Err(error) => return Err(broken(error)),
-    };
+    let Some(bytes) = entry(jar, SUPER_POM)? else { return Ok(None) };
     let url = superpom::central_url(&bytes).map_err(|source| FindError::Xml { path: jar.to_path_buf(), source })?;
     url.map(|url| usable(url, format!("super POM of Maven in {}", jar.display()))).transpose()
 }

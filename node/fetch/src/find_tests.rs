@@ -63,6 +63,35 @@ impl Machine {
 }
 
 #[test]
+fn what_an_installation_brings_is_read_from_its_jars() {
+    let machine = Machine::new();
+    assert!(crate::find_maven(&machine.config()).unwrap().is_none());
+    machine.maven("maven", "maven-model-builder-3.9.9.jar", SUPER.as_bytes());
+    assert!(crate::find_maven(&machine.config()).unwrap().is_none(), "a folder without Maven's core is none");
+    let core = |entries: &[(&str, &str)]| {
+        let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, text) in entries {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        }
+        machine.write("maven/lib/maven-core-3.x.jar", &zip.finish().unwrap().into_inner());
+    };
+    core(&[]);
+    let found = crate::find_maven(&machine.config()).unwrap().unwrap();
+    assert!(found.bindings.is_none() && found.version.is_none() && found.super_pom.is_some(), "{found:?}");
+    let properties = ("META-INF/maven/org.apache.maven/maven-core/pom.properties", "#\nversion=3.8.7\n");
+    let place = maven_layout::bindings::PLACE;
+    let bindings = "<component-set><components><component><role-hint>jar</role-hint><configuration><phases>\
+                    <package>g:a:1:goal</package></phases></configuration></component></components></component-set>";
+    core(&[properties, (place, bindings)]);
+    let found = crate::find_maven(&machine.config()).unwrap().unwrap();
+    assert_eq!(found.version.as_deref(), Some("3.8.7"));
+    assert_eq!(found.bindings.unwrap().of("jar").unwrap().len(), 1);
+    core(&[(place, "<broken")]);
+    assert!(matches!(crate::find_maven(&machine.config()), Err(FindError::Xml { .. })));
+}
+
+#[test]
 fn a_mirror_of_the_user_comes_first() {
     let machine = Machine::new();
     machine.maven("maven", "maven-model-builder-3.9.9.jar", SUPER.as_bytes());

@@ -28,6 +28,7 @@ mod error;
 mod find;
 mod flight;
 mod http_origin;
+mod installed;
 mod origin;
 mod retry;
 #[cfg(test)]
@@ -39,4 +40,5 @@ pub use error::FetchError;
 pub use find::{FindConfig, FindError, FoundUpstream, find_central};
 pub use flight::{Interrupted, SingleFlight};
 pub use http_origin::HttpOrigin;
+pub use installed::{InstalledMaven, find_maven};
 pub use origin::{Described, Offline, Origin, OriginAnswer};

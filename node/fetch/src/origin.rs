@@ -22,6 +22,20 @@ pub trait Origin: Send + Sync {
     /// [`FetchError`]. That the origin does not have the file is no error.
     async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError>;
 
+    /// [`Origin::fetch`], for a caller who can get the file elsewhere: an origin that would have to wait until somebody has
+    /// time waits for a moment only.
+    ///
+    /// # Errors
+    /// As [`Origin::fetch`]; [`FetchError::Busy`] when nobody has time.
+    async fn fetch_soon(
+        &self,
+        path: &RepoPath,
+        expected: &Expected,
+        blobs: &BlobStore,
+    ) -> Result<OriginAnswer, FetchError> {
+        self.fetch(path, expected, blobs).await
+    }
+
     /// What the origin says of a file, without its bytes. Most have nothing to say.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Longest wait that is believed.
-const LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// Longest wait that is believed. One answer, or one wrong clock, must not silence an upstream for longer: it is asked
+/// again then, and says again what it wants.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Reads a `Retry-After` header ([RFC 9110, 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)): seconds,
 /// or a date, which is compared with `now` (seconds since 1970).
@@ -39,6 +40,8 @@ mod tests {
         assert_eq!(parse_retry_after("99999999999999999999999", 0), Some(LIMIT));
         assert_eq!(parse_retry_after(DATE, AT - 30), Some(Duration::from_secs(30)));
         assert_eq!(parse_retry_after(DATE, AT + 30), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("86400", 0), Some(LIMIT), "nobody silences an upstream for a day");
+        assert_eq!(parse_retry_after(DATE, 0), Some(LIMIT), "nor does a clock that is wrong");
         for nonsense in ["", "-1", "1.5", "soon", "Sun, 99 Nov 1994 08:49:37 GMT"] {
             assert_eq!(parse_retry_after(nonsense, 0), None, "{nonsense}");
         }

@@ -42,8 +42,11 @@ impl std::fmt::Display for Accepts {
 /// What lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A file of a release or of a build of a snapshot, or its signature.
-    File,
+    /// A file of a release or snapshot, or its signature.
+    File {
+        /// It never changes. Not so a file whose name says `SNAPSHOT` instead of a build, as sbt and Ivy publish.
+        stays: bool,
+    },
     /// A `maven-metadata.xml`.
     Document(MetadataLevel),
     /// A checksum of one of the others, which is computed and never stored.
@@ -61,16 +64,35 @@ pub enum Kind {
 pub(crate) fn kind(path: &RepoPath) -> Option<Kind> {
     match path.kind() {
         PathKind::Checksum { of, algorithm } => match kind(&of)? {
-            Kind::File => Some(Kind::Checksum { of, of_document: false, algorithm }),
+            Kind::File { .. } => Some(Kind::Checksum { of, of_document: false, algorithm }),
             Kind::Document(_) => Some(Kind::Checksum { of, of_document: true, algorithm }),
             Kind::Checksum { .. } => None,
         },
         PathKind::Metadata(level) => Some(Kind::Document(level)),
-        PathKind::Artifact { .. } => Some(Kind::File),
+        PathKind::Artifact { .. } => Some(Kind::File { stays: !is_of_no_build(path) }),
         // A document that is merged has no signature that would stay right.
-        PathKind::Signature { of } => matches!(of.kind(), PathKind::Artifact { .. }).then_some(Kind::File),
+        PathKind::Signature { of } => {
+            matches!(of.kind(), PathKind::Artifact { .. }).then(|| Kind::File { stays: !is_of_no_build(&of) })
+        }
         PathKind::Other => None,
     }
+}
+
+/// Whether the file is one of a snapshot as a whole, and of none of its builds.
+fn is_of_no_build(path: &RepoPath) -> bool {
+    ArtifactRef::from_path(path).is_some_and(|file| {
+        file.coordinates.version.is_snapshot() && file.coordinates.version.base() == file.coordinates.version
+    })
+}
+
+/// The version that a file belongs to, for one of a snapshot's build that of the build; none for what is no file.
+pub(crate) fn owner(path: &RepoPath) -> Option<Coordinates> {
+    let of = match path.kind() {
+        PathKind::Signature { of } => of,
+        _ => path.clone(),
+    };
+    let PathKind::Artifact { coordinates, .. } = of.kind() else { return None };
+    Some(ArtifactRef::from_path(&of).map_or(coordinates, |file| file.coordinates))
 }
 
 /// What an upload to this path would be.
@@ -84,7 +106,7 @@ pub fn admit(path: &RepoPath, accepts: Accepts) -> Result<Kind, Refused> {
     }
     let kind = kind(path).ok_or_else(no_path)?;
     match &kind {
-        Kind::File => admit_file(path, accepts)?,
+        Kind::File { .. } => admit_file(path, accepts)?,
         Kind::Document(level) => admit_document(level, accepts)?,
         Kind::Checksum { of, .. } => {
             admit(of, accepts)?;
@@ -106,7 +128,7 @@ fn admit_file(path: &RepoPath, accepts: Accepts) -> Result<(), Refused> {
         return Err(other_kind(&coordinates, accepts));
     }
     let build = ArtifactRef::from_path(&of).and_then(|file| file.coordinates.version.snapshot_build());
-    if snapshot && build.is_none() {
+    if snapshot && build.is_none() && !is_of_no_build(&of) {
         return Err(Refused::NoBuild { path: path.clone() });
     }
     Ok(())

@@ -24,8 +24,12 @@ fn paths_decide_what_is_taken() {
         ("com/example/lib/1.0/lib-1.0.pom.sha1", Snapshots, false),
         ("com/example/lib/1.0-SNAPSHOT/lib-1.0-20261122.072715-2-sources.jar.md5", Snapshots, true),
         ("com/example/lib/1.0-SNAPSHOT/lib-1.0-20261122.072715-2.pom.asc", Snapshots, true),
-        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", Snapshots, false),
-        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", Both, false),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", Snapshots, true),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", Both, true),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", Releases, false),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT-sources.jar.asc.md5", Snapshots, true),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-20261122.072715-02.jar", Snapshots, false),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0.jar", Snapshots, false),
         ("com/example/lib/maven-metadata.xml", Releases, true),
         ("com/example/lib/maven-metadata.xml", Snapshots, true),
         ("com/example/maven-metadata.xml.sha1", Snapshots, true),
@@ -46,6 +50,34 @@ fn paths_decide_what_is_taken() {
     }
     let long = format!("com/example/{0}/1.0/{0}-1.0-{1}.jar", "a".repeat(150), "b".repeat(100));
     assert!(matches!(admit(&path(&long), Both), Err(Refused::LongName { .. })));
+}
+
+#[test]
+fn what_names_a_release_or_a_build_stays_and_belongs_to_it() {
+    for (text, stays, of) in [
+        ("com/example/lib/1.0/lib-1.0.jar", true, "com.example:lib:1.0"),
+        ("com/example/lib/1.0/lib-1.0-SNAPSHOT.jar", true, "com.example:lib:1.0"),
+        ("com/example/lib/1.0/lib-1.0.pom.asc", true, "com.example:lib:1.0"),
+        (
+            "com/example/lib/1.0-SNAPSHOT/lib-1.0-20261122.072715-2-sources.jar",
+            true,
+            "com.example:lib:1.0-20261122.072715-2",
+        ),
+        (
+            "com/example/lib/1.0-SNAPSHOT/lib-1.0-20261122.072715-2.pom.asc",
+            true,
+            "com.example:lib:1.0-20261122.072715-2",
+        ),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", false, "com.example:lib:1.0-SNAPSHOT"),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT-20261122.072715-2.jar", false, "com.example:lib:1.0-SNAPSHOT"),
+        ("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar.asc", false, "com.example:lib:1.0-SNAPSHOT"),
+    ] {
+        assert_eq!(kind(&path(text)), Some(Kind::File { stays }), "{text}");
+        assert_eq!(owner(&path(text)).unwrap().to_string(), of, "{text}");
+    }
+    for none in ["com/example/lib/maven-metadata.xml", "com/example/lib/1.0/lib-1.0.jar.sha1", "x"] {
+        assert_eq!(owner(&path(none)), None, "{none}");
+    }
 }
 
 fn checked(at: &str, accepts: Accepts, body: &str) -> Result<(), Refused> {
@@ -107,7 +139,7 @@ proptest::proptest! {
         if let Ok(path) = text.parse::<RepoPath>() {
             for accepts in [Accepts::Releases, Accepts::Snapshots, Accepts::Both] {
                 if let Ok(Kind::Checksum { of, .. }) = admit(&path, accepts) {
-                    let file = matches!(admit(&of, accepts), Ok(Kind::File | Kind::Document(_)));
+                    let file = matches!(admit(&of, accepts), Ok(Kind::File { .. } | Kind::Document(_)));
                     proptest::prop_assert!(file, "{}", of);
                 }
             }

@@ -36,9 +36,10 @@ pub enum Refused {
         /// What the repository accepts.
         accepts: Accepts,
     },
-    /// A file of a snapshot without the name of a build.
+    /// A file of a snapshot with the name of neither a build nor the snapshot.
     #[error(
-        "{path} does not say which build of the snapshot it is: files of snapshots have a time and a number in their names"
+        "{path} does not say which build of the snapshot it is: files of snapshots have a time and a number in their names, \
+         or the name of the snapshot as it is"
     )]
     NoBuild {
         /// The path.
@@ -108,8 +109,19 @@ pub enum Refused {
         shown: String,
         /// What is right.
         held: String,
-        /// The file was taken back, so that it can be uploaded again; else it stays.
+        /// The file was taken back, so that it can be uploaded again (one that replaced another is that one again); else it
+        /// stays.
         taken_back: bool,
+        /// No upload replaces it.
+        stays: bool,
+    },
+    /// Nothing of this version is here.
+    #[error("there is nothing of {what} in the repository {repository}")]
+    NotHere {
+        /// The version.
+        what: String,
+        /// The repository.
+        repository: String,
     },
 }
 

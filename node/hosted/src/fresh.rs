@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use maven_layout::RepoPath;
 
+use crate::entry::Entry;
+
 /// How long, in seconds.
 const FRESH_S: u64 = 600;
 /// Most files that are remembered; of a further one it is not known that it is fresh, so it stays.
@@ -18,39 +20,56 @@ pub(crate) struct Fresh(Mutex<HashMap<RepoPath, Uploaded>>);
 struct Uploaded {
     writer: String,
     until: u64,
+    /// What the path had before, if its file may change.
+    before: Option<Entry>,
 }
 
 impl Fresh {
-    /// Notes an upload.
-    pub(crate) fn note(&self, path: &RepoPath, writer: &str, now: u64) {
+    /// Notes an upload, before anybody can see it: who reads it settles it, and a note that comes later would undo that.
+    pub(crate) fn note(&self, path: &RepoPath, writer: &str, now: u64, before: Option<Entry>) {
         let mut files = self.lock();
         if files.len() >= MOST {
             files.retain(|_, uploaded| now < uploaded.until);
         }
         if files.len() < MOST {
-            let uploaded = Uploaded { writer: writer.to_owned(), until: now.saturating_add(FRESH_S) };
+            let uploaded = Uploaded { writer: writer.to_owned(), until: now.saturating_add(FRESH_S), before };
             files.insert(path.clone(), uploaded);
+        } else {
+            files.remove(path);
         }
     }
 
-    /// From now on the file stays: its checksum was right, or somebody reads it.
+    /// From now on the file stays: its checksum was right, somebody reads it, or somebody else was told that it is stored.
     pub(crate) fn settle(&self, path: &RepoPath) {
         self.lock().remove(path);
     }
 
-    /// Runs `remove` if the file may be taken back by its writer, while nobody can begin to read it; whether it did.
+    /// The same, unless it is this writer who was told so.
+    pub(crate) fn settle_for(&self, path: &RepoPath, writer: &str) {
+        let mut files = self.lock();
+        if files.get(path).is_some_and(|uploaded| uploaded.writer != writer) {
+            files.remove(path);
+        }
+    }
+
+    /// What the file of this path replaced a moment ago.
+    pub(crate) fn before(&self, path: &RepoPath) -> Option<Entry> {
+        self.lock().get(path)?.before.clone()
+    }
+
+    /// Runs `remove` if the file may be taken back by its writer, while nobody can begin to read it; whether it did. `remove`
+    /// gets what the path had before.
     pub(crate) fn take_back<E>(
         &self,
         path: &RepoPath,
         writer: &str,
         now: u64,
-        remove: impl FnOnce() -> Result<(), E>,
+        remove: impl FnOnce(Option<&Entry>) -> Result<(), E>,
     ) -> Result<bool, E> {
         let mut files = self.lock();
-        if !files.get(path).is_some_and(|uploaded| uploaded.writer == writer && now < uploaded.until) {
-            return Ok(false);
-        }
-        remove()?;
+        let noted = files.get(path).filter(|uploaded| uploaded.writer == writer && now < uploaded.until);
+        let Some(uploaded) = noted else { return Ok(false) };
+        remove(uploaded.before.as_ref())?;
         files.remove(path);
         Ok(true)
     }
@@ -65,7 +84,7 @@ mod tests {
     use super::*;
 
     fn taken(fresh: &Fresh, path: &RepoPath, writer: &str, now: u64) -> bool {
-        fresh.take_back(path, writer, now, || Ok::<_, ()>(())).unwrap()
+        fresh.take_back(path, writer, now, |_| Ok::<_, ()>(())).unwrap()
     }
 
     #[test]
@@ -73,16 +92,22 @@ mod tests {
         let path: RepoPath = "a/b/1/b-1.jar".parse().unwrap();
         let fresh = Fresh::default();
         assert!(!taken(&fresh, &path, "ci", 0));
-        fresh.note(&path, "ci", 100);
+        fresh.note(&path, "ci", 100, None);
         assert!(!taken(&fresh, &path, "other", 101));
         assert!(!taken(&fresh, &path, "ci", 100 + FRESH_S));
         assert!(taken(&fresh, &path, "ci", 99 + FRESH_S));
         assert!(!taken(&fresh, &path, "ci", 101), "once");
-        fresh.note(&path, "ci", 100);
+        fresh.note(&path, "ci", 100, None);
         fresh.settle(&path);
         assert!(!taken(&fresh, &path, "ci", 101));
-        fresh.note(&path, "ci", 100);
-        assert_eq!(fresh.take_back(&path, "ci", 101, || Err("disk")), Err("disk"));
+        fresh.note(&path, "ci", 100, None);
+        fresh.settle_for(&path, "ci");
+        assert!(taken(&fresh, &path, "ci", 101), "it is its own");
+        fresh.note(&path, "ci", 100, None);
+        fresh.settle_for(&path, "other");
+        assert!(!taken(&fresh, &path, "ci", 101), "somebody else was told that it is stored");
+        fresh.note(&path, "ci", 100, None);
+        assert_eq!(fresh.take_back(&path, "ci", 101, |_| Err("disk")), Err("disk"));
         assert!(taken(&fresh, &path, "ci", 101), "it was not removed");
     }
 
@@ -90,10 +115,10 @@ mod tests {
     fn the_memory_is_bounded() {
         let fresh = Fresh::default();
         let path = |number: usize| -> RepoPath { format!("a/b/{number}/b-{number}.jar").parse().unwrap() };
-        (0..MOST + 10).for_each(|number| fresh.note(&path(number), "ci", 0));
+        (0..MOST + 10).for_each(|number| fresh.note(&path(number), "ci", 0, None));
         assert_eq!(fresh.lock().len(), MOST);
         assert!(!taken(&fresh, &path(MOST + 5), "ci", 1), "what is not remembered stays");
-        fresh.note(&path(MOST), "ci", FRESH_S);
+        fresh.note(&path(MOST), "ci", FRESH_S, None);
         assert_eq!(fresh.lock().len(), 1, "what is old makes room");
     }
 }

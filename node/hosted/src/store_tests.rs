@@ -1,65 +1,10 @@
 use super::*;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::error::Refused;
+use crate::testing::{JAR, LIST, World, list, open, refusal, world};
+use crate::upload::Stored;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-
-const JAR: &str = "com/example/lib/1.0/lib-1.0.jar";
-const LIST: &str = "com/example/lib/maven-metadata.xml";
-
-struct World {
-    hosted: Hosted,
-    now: Arc<AtomicU64>,
-    folder: tempfile::TempDir,
-}
-
-fn world() -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let now = Arc::new(AtomicU64::new(1_700_000_000));
-    let hosted = open(folder.path(), &now);
-    World { hosted, now, folder }
-}
-
-fn open(folder: &Path, now: &Arc<AtomicU64>) -> Hosted {
-    let config = HostedConfig { id: "all".parse().unwrap(), accepts: Accepts::Both, max_file: 1_000_000 };
-    let now = Arc::clone(now);
-    Hosted::open(config, folder, Arc::new(move || now.load(Ordering::SeqCst))).unwrap()
-}
-
-impl World {
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<Stored, HostedError> {
-        self.put_as("ci", path, bytes).await
-    }
-
-    async fn put_as(&self, writer: &str, path: &str, bytes: &[u8]) -> Result<Stored, HostedError> {
-        let mut upload = self.hosted.begin(&path.parse().unwrap(), None).await?;
-        for chunk in bytes.chunks(1000) {
-            upload.write(Bytes::copy_from_slice(chunk)).await?;
-        }
-        upload.finish(writer).await
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.hosted.get(&path.parse().unwrap()).await.unwrap()
-    }
-
-    async fn text(&self, path: &str) -> String {
-        let Answer::Generated(document) = self.get(path).await else { panic!("{path} is no document") };
-        assert_eq!(document.digests, FileDigests::of(&document.bytes));
-        String::from_utf8(document.bytes.to_vec()).unwrap()
-    }
-
-    fn left(&self) -> usize {
-        let count = |name: &str| std::fs::read_dir(self.folder.path().join(name)).unwrap().count();
-        count("tmp") + count("blobs/tmp")
-    }
-}
-
-fn refusal(result: Result<Stored, HostedError>) -> Refused {
-    match result {
-        Err(HostedError::Refused(refused)) => refused,
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn a_file_is_stored_once_and_stays() {
@@ -155,14 +100,6 @@ async fn an_upload_that_was_damaged_on_its_way_can_be_repeated() {
     assert!(matches!(late, Refused::Mismatch { taken_back: false, .. }), "{late}");
 }
 
-fn list(versions: &[&str]) -> String {
-    let versions: String = versions.iter().map(|version| format!("<version>{version}</version>")).collect();
-    format!(
-        "<metadata><groupId>com.example</groupId><artifactId>lib</artifactId><versioning><versions>{versions}</versions>\
-         </versioning></metadata>"
-    )
-}
-
 #[tokio::test]
 async fn documents_are_merged() {
     let world = world();
@@ -242,4 +179,80 @@ async fn damaged_bytes_are_not_served_and_come_back_by_the_same_upload() {
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(crate::examine(empty.path()).unwrap(), crate::Examination::default());
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "what is no repository is left alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_somebody_read_the_moment_it_was_there_stays() {
+    let world = Arc::new(world());
+    for number in 0..40 {
+        let jar = format!("com/example/lib/{number}/lib-{number}.jar");
+        let path: RepoPath = jar.parse().unwrap();
+        let (inner, done) = (Arc::clone(&world.hosted.inner), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+        let stop = Arc::clone(&done);
+        let reader = std::thread::spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                if let Ok(Answer::File(_)) = inner.answer(&path) {
+                    return true;
+                }
+            }
+            false
+        });
+        world.put(&jar, b"wrong").await.unwrap();
+        done.store(true, Ordering::SeqCst);
+        if !reader.join().unwrap() {
+            continue;
+        }
+        let late = refusal(world.put(&format!("{jar}.sha1"), &[b'a'; 40]).await);
+        assert!(matches!(late, Refused::Mismatch { taken_back: false, .. }), "{number}: somebody has read it: {late}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_writer_was_told_is_stored_is_not_taken_back() {
+    let world = world();
+    world.put_as("one", JAR, b"bytes").await.unwrap();
+    assert_eq!(world.put_as("two", JAR, b"bytes").await.unwrap(), Stored::Unchanged);
+    let wrong = refusal(world.put_as("one", &format!("{JAR}.sha1"), &[b'a'; 40]).await);
+    assert!(matches!(wrong, Refused::Mismatch { taken_back: false, .. }), "{wrong}");
+    assert!(matches!(world.get(JAR).await, Answer::File(_)));
+}
+
+#[tokio::test]
+async fn what_is_refused_for_its_place_leaves_no_bytes() {
+    let world = world();
+    // A path that could be a folder of an artifact too.
+    let file = "com/example/lib/1/lib-1.jar";
+    world.put(file, b"one").await.unwrap();
+    let blobs = || world.hosted.inner.blobs.digests().unwrap().count();
+    assert_eq!(blobs(), 1);
+    for (at, bytes) in
+        [(format!("{file}/2/lib-1.jar-2.pom"), &b"below a file"[..]), (format!("{file}/3/lib-1.jar-3.jar"), b"too")]
+    {
+        let refused = refusal(world.put(&at, bytes).await);
+        assert!(matches!(refused, Refused::Occupied { .. }), "{refused}");
+    }
+    assert_eq!(blobs(), 1);
+    assert_eq!(world.left(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_of_the_same_bytes_heals_what_the_disk_has_changed_unnoticed() {
+    let world = world();
+    world.put(JAR, b"one").await.unwrap();
+    let blob = world.hosted.inner.blobs.get(&Sha256::of(b"one")).unwrap();
+    std::fs::write(&blob, b"0ne").unwrap();
+    let again = World { hosted: open(world.folder.path(), &world.now), ..world };
+    assert_eq!(again.put(JAR, b"one").await.unwrap(), Stored::Unchanged);
+    assert!(matches!(again.get(JAR).await, Answer::File(_)), "whoever is told that it is stored finds it");
+
+    // The same for a digit of a checksum in its entry.
+    let entry = again.folder.path().join("entries").join(JAR);
+    let sha1 = FileDigests::of(b"one").sha1.to_string();
+    let text = std::fs::read_to_string(&entry).unwrap();
+    std::fs::write(&entry, text.replace(&sha1, &"0".repeat(40))).unwrap();
+    let found = crate::examine(again.folder.path()).unwrap();
+    assert_eq!((found.files, found.damaged.len()), (0, 1), "{found:?}");
+    assert_eq!(again.put(JAR, b"one").await.unwrap(), Stored::Unchanged);
+    assert_eq!(again.text(&format!("{JAR}.sha1")).await, sha1);
+    assert_eq!(crate::examine(again.folder.path()).unwrap().damaged, []);
 }

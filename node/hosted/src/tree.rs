@@ -89,14 +89,26 @@ impl Tree {
 
     /// Gives a path its entry, on the disk when this returns. There is none yet.
     pub(crate) fn create(&self, path: &RepoPath, entry: &Entry) -> Result<(), HostedError> {
-        let bytes = serde_json::to_vec(entry)
-            .map_err(|error| HostedError::Entry { path: path.clone(), detail: error.to_string() })?;
-        self.put(path, &bytes, false)
+        self.put(path, &text_of(path, entry)?, false)
     }
 
     /// Gives a path this document instead of the one that it has, on the disk when this returns.
     pub(crate) fn replace(&self, path: &RepoPath, document: &[u8]) -> Result<(), HostedError> {
         self.put(path, document, true)
+    }
+
+    /// Gives a path this entry instead of the one that it has, on the disk when this returns.
+    pub(crate) fn change(&self, path: &RepoPath, entry: &Entry) -> Result<(), HostedError> {
+        self.put(path, &text_of(path, entry)?, true)
+    }
+
+    /// Makes sure that an entry can lie there: what is refused for its place is refused before its bytes are stored.
+    ///
+    /// # Errors
+    /// [`Refused::Occupied`], and failures of the disk.
+    pub(crate) fn make_way(&self, path: &RepoPath) -> Result<(), HostedError> {
+        self.make_folder(path)?;
+        if self.place(path).is_dir() { Err(occupied(path)) } else { Ok(()) }
     }
 
     fn put(&self, path: &RepoPath, bytes: &[u8], replace: bool) -> Result<(), HostedError> {
@@ -114,11 +126,42 @@ impl Tree {
         sync(&folder)
     }
 
-    /// Takes the entry of a path away, on the disk when this returns.
+    /// Takes the entry of a path away, on the disk when this returns, and the folders that are empty then.
     pub(crate) fn remove(&self, path: &RepoPath) -> Result<(), HostedError> {
         let place = self.place(path);
         fs::remove_file(&place).map_err(HostedError::io("remove", &place))?;
-        sync(place.parent().unwrap_or(&self.entries))
+        sync(place.parent().unwrap_or(&self.entries))?;
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folder = place.as_path();
+        while let Some(outer) = folder.parent().filter(|outer| *outer != self.entries) {
+            // One that is not empty stays, and so do those around it. That it is gone need not survive a power cut.
+            if fs::remove_dir(outer).is_err() {
+                break;
+            }
+            durable.remove(outer);
+            folder = outer;
+        }
+        Ok(())
+    }
+
+    /// The paths directly in a folder that have an entry, in order.
+    pub(crate) fn directly_in(&self, folder: &RepoPath) -> Result<Vec<RepoPath>, HostedError> {
+        let place = self.place(folder);
+        let failed = || HostedError::io("list", &place);
+        let read = match fs::read_dir(&place) {
+            Ok(read) => read,
+            Err(error) if is_absence(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(failed()(error)),
+        };
+        let mut found = Vec::new();
+        for next in read {
+            let next = next.map_err(failed())?.path();
+            if !next.is_dir() {
+                found.extend(self.path_of(&next));
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// Makes the folder of a path, durably.
@@ -151,7 +194,13 @@ impl Tree {
     pub(crate) fn walk(&self, mut found: impl FnMut(RepoPath)) -> Result<(), HostedError> {
         let mut open = vec![self.entries.clone()];
         while let Some(folder) = open.pop() {
-            for next in fs::read_dir(&folder).map_err(HostedError::io("list", &folder))? {
+            let read = match fs::read_dir(&folder) {
+                Ok(read) => read,
+                // Emptied and removed since it was seen.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && folder != self.entries => continue,
+                Err(error) => return Err(HostedError::io("list", &folder)(error)),
+            };
+            for next in read {
                 let next = next.map_err(HostedError::io("list", &folder))?.path();
                 if next.is_dir() {
                     open.push(next);
@@ -173,6 +222,10 @@ impl Tree {
     }
 }
 
+fn text_of(path: &RepoPath, entry: &Entry) -> Result<Vec<u8>, HostedError> {
+    serde_json::to_vec(entry).map_err(|error| HostedError::Entry { path: path.clone(), detail: error.to_string() })
+}
+
 fn occupied(path: &RepoPath) -> HostedError {
     Refused::Occupied { path: path.clone() }.into()
 }
@@ -184,7 +237,7 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// Makes names in a folder survive a power cut.
-fn sync(folder: &Path) -> Result<(), HostedError> {
+pub(crate) fn sync(folder: &Path) -> Result<(), HostedError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(HostedError::io("write", folder))
 }
 

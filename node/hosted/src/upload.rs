@@ -20,7 +20,7 @@ const CHECKSUM_BYTES: u64 = 4 * 1024;
 pub enum Stored {
     /// There was nothing at the path.
     New,
-    /// A document has been added to.
+    /// A document has been added to, or a file that is of no build was replaced.
     Changed,
     /// The path had these bytes already, or a checksum was right.
     Unchanged,
@@ -51,19 +51,19 @@ impl Upload {
         length: Option<u64>,
     ) -> Result<Self, HostedError> {
         let limit = match kind {
-            Kind::File => inner.config.max_file,
+            Kind::File { .. } => inner.config.max_file,
             Kind::Document(_) => DOCUMENT_BYTES.min(inner.config.max_file),
             Kind::Checksum { .. } => CHECKSUM_BYTES,
         };
         if length.is_some_and(|length| length > limit) {
             return Err(Refused::TooLarge { path, limit }.into());
         }
-        let bytes = if kind == Kind::File {
+        let bytes = if let Kind::File { stays } = kind {
             let (of, here) = (path.clone(), Arc::clone(&inner));
             let held = tokio::task::spawn_blocking(move || here.size_of(&of)).await;
             let held = held.map_err(|_| HostedError::Stopping)??;
             // Whether the bytes are the same ones is known when they have come; that they are not, perhaps now.
-            if held.is_some_and(|held| length.is_some_and(|length| length != held)) {
+            if stays && held.is_some_and(|held| length.is_some_and(|length| length != held)) {
                 return Err(Refused::Immutable { path, held: None }.into());
             }
             Arriving::File(Box::new(inner.blobs.async_writer().await?))
@@ -102,13 +102,13 @@ impl Upload {
             Arriving::Few(bytes) => Err(bytes),
         };
         let work = move || match (sealed, kind) {
-            (Ok(sealed), _) => inner.commit(&path, sealed, &writer),
+            (Ok(sealed), kind) => inner.commit(&path, kind == Kind::File { stays: true }, sealed, &writer),
             (Err(bytes), Kind::Checksum { of, of_document, algorithm }) => {
                 inner.compare(&path, &of, of_document, algorithm, &bytes, &writer)
             }
             (Err(bytes), Kind::Document(level)) => inner.merge(&path, &level, &bytes, &writer),
             // A file's bytes never come into memory.
-            (Err(_), Kind::File) => Err(HostedError::Stopping),
+            (Err(_), Kind::File { .. }) => Err(HostedError::Stopping),
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| HostedError::Stopping)?
     }

@@ -170,17 +170,29 @@ pub(crate) async fn inspect(State(shared): State<Shared>, Path(gav): Path<String
     json(StatusCode::OK, &shared.view.inspect(&coordinates(&gav)?).await?)
 }
 
-/// The files with a digest that verdicts name.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Behind {
+    /// What the last part said is `next` [default: from the beginning].
+    after: Option<String>,
+}
+
+/// The files with a digest that verdicts name, a part of all verdicts at a time.
 #[utoipa::path(
     get,
     path = "/api/v1/files/{sha256}",
     tag = "ledger",
-    params(("sha256" = String, Path, description = "SHA-256 in hexadecimal")),
-    responses((status = 200, description = "The files, perhaps none", body = FileMatches), Asked, Usual)
+    params(("sha256" = String, Path, description = "SHA-256 in hexadecimal"), Behind),
+    responses((status = 200, description = "The files in this part, perhaps none", body = FileMatches), Asked, Usual)
 )]
-pub(crate) async fn files(State(shared): State<Shared>, Path(sha256): Path<String>) -> Answered {
+pub(crate) async fn files(
+    State(shared): State<Shared>,
+    Path(sha256): Path<String>,
+    after: Result<Query<Behind>, QueryRejection>,
+) -> Answered {
     let digest = sha256.parse().map_err(|error| invalid(format!("no SHA-256: {error}")))?;
-    json(StatusCode::OK, &shared.view.files(&digest).await?)
+    let after = query(after)?.after.map(|after| coordinates(&after)).transpose()?;
+    json(StatusCode::OK, &shared.view.files(&digest, after.as_ref()).await?)
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -9,11 +9,18 @@ use tokio::net::{TcpListener, TcpSocket};
 /// nothing, and they try again after a second.
 const WAITING: u32 = 4096;
 
+const AUTHENTICATION: &str = "authentication";
+
 /// Why an address is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "refusing to listen on {address}: beyond loopback the face needs {missing}. Listen on 127.0.0.1 and put a proxy with \
-     TLS and authentication in front of it, or reach it through an SSH tunnel"
+    "refusing to listen on {address}: beyond loopback the face needs {missing}. {}",
+    if *missing == AUTHENTICATION {
+        "Name who may read in [[readers]], or in a [[hosted]] repository of your own; or listen on 127.0.0.1"
+    } else {
+        "Listen on 127.0.0.1 and name a second address in [tls], put a proxy with TLS and authentication in front of it, or \
+         reach it through an SSH tunnel"
+    }
 )]
 pub struct BindError {
     /// The address asked for.
@@ -31,7 +38,7 @@ pub fn check_bind(address: SocketAddr, tls: bool, authentication: bool) -> Resul
         _ if address.ip().to_canonical().is_loopback() => return Ok(()),
         (true, true) => return Ok(()),
         (false, true) => "TLS",
-        (true, false) => "authentication",
+        (true, false) => AUTHENTICATION,
         (false, false) => "TLS and authentication",
     };
     Err(BindError { address, missing })

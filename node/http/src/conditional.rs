@@ -110,7 +110,8 @@ fn range_applies(headers: &HeaderMap, version: Version<'_>) -> bool {
 }
 
 fn ranges(range: &str, size: u64) -> Selection {
-    let Some(list) = range.strip_prefix("bytes=") else {
+    // Names of units have no case (section 14.1).
+    let Some((_, list)) = range.split_once('=').filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes")) else {
         return Selection::All;
     };
     if !list.contains(',') {
@@ -190,6 +191,7 @@ mod tests {
         use Selection::{All, Part, Parts, Unsatisfiable};
         for (range, expected) in [
             ("bytes=0-0", Part { start: 0, length: 1 }),
+            ("Bytes=0-0", Part { start: 0, length: 1 }),
             ("bytes=0-9", Part { start: 0, length: 10 }),
             ("bytes=0-99", Part { start: 0, length: 10 }),
             ("bytes=4-", Part { start: 4, length: 6 }),

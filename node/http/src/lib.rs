@@ -59,6 +59,6 @@ pub use pyrsia_repository::Files;
 pub use router::App;
 pub use serve::{Limits, serve};
 pub use served::Served;
-pub use solr::{FoundRelease, QueryError, SearchPage, SearchQuery};
+pub use solr::{ClassQuery, FoundRelease, QueryError, SearchPage, SearchQuery};
 pub use tls::{Generated, Tls, TlsError};
 pub use view::{NodeControl, NodeView, ViewError};

@@ -1,6 +1,5 @@
 //! `/maven2`: the repository as Maven, Gradle and others see it.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -57,9 +56,13 @@ pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri,
     let mut answer = hot.files().get(&path).await;
     if let Ok(Answer::File(file)) = &answer {
         match stored(hot, version, &method, &uri, &headers, file).await {
-            // Taken away since it was looked for: now it is known to be lost, and is got again.
-            Err(BodyError::Io(error)) if error.kind() == ErrorKind::NotFound => answer = hot.files().get(&path).await,
-            other => return other.unwrap_or_else(|error| broken(&error, &path)),
+            Ok(response) => return response,
+            // Taken away since it was looked for, or damaged since it was hashed: it is lost, and is got again.
+            Err(error) => {
+                tracing::warn!(error.message = %error, file.path = %path, "a stored file is not what it was: looking again");
+                hot.files().doubt(&file.digests.sha256);
+                answer = hot.files().get(&path).await;
+            }
         }
     }
     match answer {

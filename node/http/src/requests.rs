@@ -48,6 +48,16 @@ impl Requests {
         idle.then(|| self.moved())
     }
 
+    /// Whether an answer is on its way, or its last part may be: what was handed over is still being sent then.
+    pub(crate) fn may_be_sending(&self, patience: Duration) -> bool {
+        let running = self.running.load(Ordering::Relaxed);
+        if running > 0 {
+            return running > self.unanswered.load(Ordering::Relaxed);
+        }
+        let moved = self.moved.load(Ordering::Relaxed);
+        moved > 0 && self.origin + Duration::from_millis(moved) + patience > Instant::now()
+    }
+
     /// Ends when for this time no request came, no part of an answer was handed over, and none had to be found yet.
     pub(crate) async fn still_for(&self, time: Duration) {
         loop {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,15 +28,22 @@ pub struct Limits {
     /// Connections at the same time. A further one takes the place of the one that has been idle for the longest time; while
     /// none is, it waits in the operating system's queue.
     pub connections: usize,
+    /// Connections of one address at the same time. A further one takes the place of the one of that address that has been
+    /// idle for the longest time; while none is, it is closed.
+    pub per_client: usize,
     /// Time for the head of a request to arrive, counted from the end of the one before.
     pub head: Duration,
-    /// Time for running requests to finish after the shutdown began.
+    /// Time for requests to find their answers after the shutdown began.
     pub grace: Duration,
+    /// Time for answers that are on their way to be sent to their end then. A client that takes nothing for as long as a
+    /// head may take is let go earlier.
+    pub downloads: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 8192, head: Duration::from_secs(30), grace: Duration::from_secs(5) }
+        let (head, grace) = (Duration::from_secs(30), Duration::from_secs(5));
+        Self { connections: 8192, per_client: 8192, head, grace, downloads: Duration::from_secs(60) }
     }
 }
 
@@ -67,7 +75,7 @@ pub async fn serve(
     let most = limits.connections.max(1);
     tokio::pin!(shutdown);
     loop {
-        let room = seats.len() < most || longest_idle(&seats).is_some();
+        let room = seats.len() < most || longest_idle(seats.iter()).is_some();
         tokio::select! {
             () = &mut shutdown => break,
             Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => {
@@ -77,15 +85,24 @@ pub async fn serve(
             // Somebody may have nothing more to do by then. Until then further ones wait in the operating system's queue.
             () = tokio::time::sleep(ACCEPT_PAUSE), if !room => {}
             accepted = listener.accept(), if room => match accepted {
-                Ok((stream, _)) => {
-                    if seats.len() >= most && let Some(seat) = longest_idle(&seats).and_then(|id| seats.remove(&id)) {
+                Ok((stream, from)) => {
+                    let client = client(from);
+                    let of_client = || seats.iter().filter(|(_, seat)| seat.client == client);
+                    let ends = if limits.per_client < most && of_client().count() >= limits.per_client.max(1) {
+                        // Whoever has so many and uses them all gets no more.
+                        let Some(idle) = longest_idle(of_client()) else { continue };
+                        Some(idle)
+                    } else {
+                        (seats.len() >= most).then(|| longest_idle(seats.iter())).flatten()
+                    };
+                    if let Some(seat) = ends.and_then(|id| seats.remove(&id)) {
                         seat.connection.abort();
                     }
                     let requests = Arc::new(Requests::default());
                     let (door, stopped) = (Arc::clone(&door), stopped.clone());
                     let connection = connection(stream, tls.clone(), door, Arc::clone(&requests), limits.head, stopped);
                     let connection = connections.spawn(connection);
-                    seats.insert(connection.id(), Seat { connection, requests });
+                    seats.insert(connection.id(), Seat { connection, requests, client });
                 }
                 Err(error) => {
                     tracing::warn!(error.message = %error, "cannot accept a connection");
@@ -96,10 +113,30 @@ pub async fn serve(
     }
     drop(listener);
     let _ = stop.send(true);
+    if !ended(&mut connections, limits.grace).await {
+        for seat in seats.values().filter(|seat| !seat.requests.may_be_sending(limits.head)) {
+            seat.connection.abort();
+        }
+        if !ended(&mut connections, limits.downloads.saturating_sub(limits.grace)).await {
+            tracing::info!(http.connections = connections.len(), "connections cut at shutdown");
+            connections.shutdown().await;
+        }
+    }
+}
+
+/// Whether all connections end within this time.
+async fn ended(connections: &mut JoinSet<()>, time: Duration) -> bool {
     let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.grace, finished).await.is_err() {
-        tracing::info!(http.connections = connections.len(), "connections cut at shutdown");
-        connections.shutdown().await;
+    tokio::time::timeout(time, finished).await.is_ok()
+}
+
+/// Whose connection it is: its address, of IPv6 the network, in which one machine may have as many as it likes.
+fn client(from: SocketAddr) -> IpAddr {
+    match from.ip().to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+        address => address,
     }
 }
 
@@ -107,11 +144,12 @@ pub async fn serve(
 struct Seat {
     connection: AbortHandle,
     requests: Arc<Requests>,
+    client: IpAddr,
 }
 
 /// The connection on which nothing has been under way for the longest time: the one to end when there is no room.
-fn longest_idle(seats: &HashMap<Id, Seat>) -> Option<Id> {
-    let idle = seats.iter().filter_map(|(id, seat)| Some((seat.requests.idle_since()?, *id)));
+fn longest_idle<'a>(seats: impl Iterator<Item = (&'a Id, &'a Seat)>) -> Option<Id> {
+    let idle = seats.filter_map(|(id, seat)| Some((seat.requests.idle_since()?, *id)));
     idle.min_by_key(|(since, _)| *since).map(|(_, id)| id)
 }
 

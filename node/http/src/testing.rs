@@ -259,8 +259,11 @@ impl NodeView for TableNode {
         })
     }
 
-    async fn files(&self, sha256: &Sha256) -> Result<FileMatches, ViewError> {
-        Ok(FileMatches { files: vec![FileMatch { gav: NASTY.into(), name: sha256.to_string() }] })
+    async fn files(&self, sha256: &Sha256, after: Option<&Coordinates>) -> Result<FileMatches, ViewError> {
+        Ok(FileMatches {
+            files: vec![FileMatch { gav: NASTY.into(), name: sha256.to_string() }],
+            next: after.map(ToString::to_string),
+        })
     }
 
     async fn log(&self, from: u64, max: u64, wait: Duration) -> Result<LogPage, ViewError> {

@@ -75,7 +75,7 @@ pub trait NodeView: Send + Sync {
     async fn inspect(&self, coordinates: &Coordinates) -> Result<Inspection, ViewError>;
 
     /// Files with this digest that standing verdicts name; none is an answer too.
-    async fn files(&self, sha256: &Sha256) -> Result<FileMatches, ViewError>;
+    async fn files(&self, sha256: &Sha256, after: Option<&Coordinates>) -> Result<FileMatches, ViewError>;
 
     /// Releases that this node has files of, or of an artifact that is named, that the ledger knows; `by_release`: all
     /// versions, else the newest of each artifact. At most `max` after `skip`.

@@ -47,5 +47,5 @@ pub use keys::{AuthorityKey, ConsensusKey, KeyError, PublicKey, PublisherKey, Si
 pub use leaf::{CommitteeLeaf, Leaf, VerdictLeaf};
 pub use receipt::{Handover, Pin, Receipt, ReceiptError, VerifiedReceipt};
 pub use round::{AttestationRecord, Equivocation, Round, RoundState, Stage};
-pub use state::{Applied, Namespace, NativeFile, Natives, RULES_SUPPORTED, Refusal, State};
+pub use state::{Applied, Beyond, Namespace, NativeFile, Natives, RULES_SUPPORTED, Refusal, State};
 pub use verdict::{FileVerdict, Verdict, VerdictState};

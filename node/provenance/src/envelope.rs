@@ -110,10 +110,10 @@ impl Envelope {
 
     /// One line of JSON, without a newline at its end.
     pub fn to_json(&self) -> String {
-        let signatures = self.signatures.iter().map(|signed| WireSignature {
-            keyid: signed.key_id.clone(),
-            sig: STANDARD.encode(&signed.signature),
-        });
+        let signatures = self
+            .signatures
+            .iter()
+            .map(|signed| WireSignature { keyid: signed.key_id.clone(), sig: STANDARD.encode(&signed.signature) });
         let wire = Wire {
             payload_type: PAYLOAD_TYPE.into(),
             payload: STANDARD.encode(&self.payload).into(),
@@ -151,7 +151,8 @@ impl Envelope {
         let signed = |key: &&PublicKey| {
             let id = key_id(key);
             let candidates = self.signatures.iter().filter(|one| one.key_id.as_ref().is_none_or(|named| *named == id));
-            candidates.filter_map(|one| Some(Signature(one.signature.as_slice().try_into().ok()?)))
+            candidates
+                .filter_map(|one| Some(Signature(one.signature.as_slice().try_into().ok()?)))
                 .any(|signature| key.verify(&message, &signature))
         };
         let valid = asked.iter().filter(signed).count();

@@ -167,8 +167,7 @@ impl Statement {
 
     /// Reads a statement. Members that are not known are ignored, as the format asks for.
     pub fn from_json(json: &[u8]) -> Result<Self, StatementError> {
-        let statement: Self =
-            serde_json::from_slice(json).map_err(|error| StatementError::Json(error.to_string()))?;
+        let statement: Self = serde_json::from_slice(json).map_err(|error| StatementError::Json(error.to_string()))?;
         let types = [
             ("_type", &statement.kind, STATEMENT_TYPE),
             ("predicateType", &statement.predicate_type, PREDICATE_TYPE),
@@ -199,7 +198,8 @@ impl Statement {
     /// Whether a file of this name and SHA-256 is among what was made.
     pub fn is_about(&self, name: &str, sha256: &pyrsia_digest::Sha256) -> bool {
         let sha256 = sha256.to_string();
-        let hit = |one: &&ResourceDescriptor| one.name.as_deref() == Some(name) && one.digest.get("sha256") == Some(&sha256);
+        let hit =
+            |one: &&ResourceDescriptor| one.name.as_deref() == Some(name) && one.digest.get("sha256") == Some(&sha256);
         self.subject.iter().any(|one| hit(&one))
     }
 }

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod evidence;
+mod hosted;
 mod membership;
 mod policy;
 
+pub use evidence::{CompareArgs, ProvenanceArgs, ReceiptArgs, SpecsArgs, VerifyArgs};
+pub use hosted::{HostedCommand, HostedRemoveArgs};
 pub use membership::{AuthorityCommand, DevnetCommand, DevnetUpArgs, NetworkCommand, NetworkInitArgs, NetworkJoinArgs};
 pub use policy::{AsPolicy, PolicyCommand, PolicyReportArgs, PolicyTestArgs};
 
@@ -92,6 +96,9 @@ pub enum Command {
     /// What would be served and withheld, and what was
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Private repositories: what is in them, and taking versions away
+    #[command(subcommand)]
+    Hosted(HostedCommand),
     /// The network that this node belongs to
     #[command(subcommand)]
     Network(NetworkCommand),
@@ -110,7 +117,7 @@ pub enum Command {
     Doctor,
     /// Hash every file of the repository's store again; damaged ones are moved aside
     Fsck,
-    /// Remove files of the repository's store that were not asked for lately
+    /// Remove files of the repository's store that were not asked for lately, and what hosted repositories have removed
     Gc(GcArgs),
     /// Take files of a local Maven repository, or of a folder that mirrors one, into the store
     Import(ImportArgs),
@@ -176,7 +183,7 @@ pub struct NodeArgs {
 
 /// `gc`
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true, id = "limits")]
+#[command(group(clap::ArgGroup::new("limits").required(true).multiple(true)))]
 pub struct GcArgs {
     /// Remove the longest unused files until the store is no larger
     #[arg(long, value_name = "GIB", group = "limits")]
@@ -187,6 +194,9 @@ pub struct GcArgs {
     /// Remove the longest unused files until so much is free on the disk
     #[arg(long, value_name = "GIB", group = "limits")]
     pub min_free_gib: Option<u64>,
+    /// Remove what nothing names any more and was stored more than a week ago, as after an index was lost
+    #[arg(long, group = "limits")]
+    pub strays: bool,
     /// Remove also what a verdict of the ledger names; this node may be the last to have it
     #[arg(long)]
     pub remove_named: bool,
@@ -225,6 +235,9 @@ pub struct ExportArgs {
     /// Link files to those of the store where both are on one file system, instead of copying them
     #[arg(long)]
     pub link: bool,
+    /// Hash what is in the folder already, and write anew what is damaged
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// What is exported: a group with those below it, an artifact, or a version.
@@ -332,75 +345,6 @@ pub struct RebuildArgs {
     pub key: Option<PathBuf>,
 }
 
-/// `specs`
-#[derive(Debug, Args)]
-pub struct SpecsArgs {
-    /// Folder, or git repository at file:// or https://, of TOML or .buildspec files
-    #[arg(value_name = "DIR|URL")]
-    pub collection: String,
-    /// groupId:artifactId:version [default: count the .buildspec files that can be used]
-    #[arg(value_name = "G:A:V")]
-    pub coordinates: Option<maven_layout::Coordinates>,
-}
-
-/// `verify`
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// groupId:artifactId:version[:classifier][@extension]
-    #[arg(value_name = "G:A:V[:CLASSIFIER][@EXT]")]
-    pub artifacts: Vec<maven_layout::ArtifactRef>,
-    /// Verify this file (of the one artifact that is named, or of whichever release it belongs to)
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Read artifacts from standard input, one in a line
-    #[arg(long)]
-    pub stdin: bool,
-    /// Verify every artifact of a local repository
-    #[arg(long, value_name = "DIR")]
-    pub repo: Option<PathBuf>,
-    /// Local Maven repository in which the artifacts are looked up [default: ~/.m2/repository]
-    #[arg(long, value_name = "DIR", env = "PYRSIA_MAVEN_REPO", hide_env_values = true)]
-    pub maven_repo: Option<PathBuf>,
-    /// Verify offline with this receipt
-    #[arg(long, value_name = "FILE", requires = "network")]
-    pub receipt: Option<PathBuf>,
-    /// The network to trust: a network.json, or with a running node a network id
-    #[arg(long, value_name = "FILE|ID")]
-    pub network: Option<String>,
-    /// Exit 0 for a verdict of a network that tolerates no liar
-    #[arg(long)]
-    pub accept_self: bool,
-    /// Exit 0 for `equivalent`
-    #[arg(long)]
-    pub allow_equivalent: bool,
-    /// Exit 19 if the newest certified checkpoint is older than this many seconds
-    #[arg(long, value_name = "SECONDS")]
-    pub max_age: Option<u64>,
-}
-
-/// `receipt`
-#[derive(Debug, Args)]
-pub struct ReceiptArgs {
-    /// groupId:artifactId:version
-    pub coordinates: maven_layout::Coordinates,
-    /// Write to FILE instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-/// `provenance`
-#[derive(Debug, Args)]
-pub struct ProvenanceArgs {
-    /// groupId:artifactId:version
-    pub coordinates: maven_layout::Coordinates,
-    /// Write to FILE instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Of this authority only, by its name or its key
-    #[arg(long, value_name = "NAME")]
-    pub authority: Option<String>,
-}
-
 /// `inspect`
 #[derive(Debug, Args)]
 pub struct InspectArgs {
@@ -417,15 +361,6 @@ pub struct LogArgs {
     /// Go on as the ledger grows
     #[arg(long)]
     pub follow: bool,
-}
-
-/// `compare`
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// The rebuilt archive
-    pub left: PathBuf,
-    /// The reference
-    pub right: PathBuf,
 }
 
 /// `builds`

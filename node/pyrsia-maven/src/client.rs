@@ -157,12 +157,29 @@ impl Client {
         Ok(Some(()))
     }
 
+    fn as_operator(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// `GET path` with the token, JSON: what is not for everybody.
+    pub async fn get_as_operator<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        let request = self.as_operator(self.request(Method::GET, path)).header("accept", "application/json");
+        let response = self.send(request).await?;
+        self.json(response).await
+    }
+
+    /// `DELETE path` with the token.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        let response = self.send(self.as_operator(self.request(Method::DELETE, path))).await?;
+        self.json(response).await
+    }
+
     /// `POST path` with the token.
     pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, CallError> {
-        let mut request = self.request(Method::POST, path).json(body);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let request = self.as_operator(self.request(Method::POST, path).json(body));
         let response = self.send(request).await?;
         self.json(response).await
     }

@@ -40,7 +40,7 @@ pub struct Config {
     pub read_ahead: ReadAheadConfig,
     /// The second listener, which speaks TLS.
     pub tls: TlsConfig,
-    /// Who may read through it; none: everybody, and then it listens on loopback only.
+    /// Who may read through it; none: everybody on loopback, and beyond it only those whom `hosted` names.
     pub readers: Vec<ReaderConfig>,
     /// Private repositories, which people upload to.
     pub hosted: Vec<HostedConfig>,
@@ -209,6 +209,9 @@ pub struct HolderConfig {
     /// Groups or folders; none: everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<String>>,
+    /// Whether a writer may also take versions away there.
+    #[serde(default)]
+    pub may_remove: bool,
 }
 
 fn default_max_file() -> u64 {

@@ -74,6 +74,16 @@ impl DataDir {
 
     /// Takes the lock, or says who may hold it.
     pub fn lock(&self) -> anyhow::Result<DataDirLock> {
+        self.try_lock()?.with_context(|| {
+            format!(
+                "the data directory {} is in use by another process; stop it, or name another directory with --data-dir",
+                self.root.display()
+            )
+        })
+    }
+
+    /// Takes the lock; none if another process holds it.
+    pub fn try_lock(&self) -> anyhow::Result<Option<DataDirLock>> {
         self.create()?;
         let path = self.root.join("lock");
         let file = OpenOptions::new()
@@ -83,16 +93,10 @@ impl DataDir {
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {
-            Ok(()) => return Ok(DataDirLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
+            Ok(()) => Ok(Some(DataDirLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
         }
-        bail!(
-            "the data directory {} is in use by another process; stop it, or name another directory with --data-dir",
-            self.root.display()
-        )
     }
 
     /// Reads a 32-byte secret, or makes it from the operating system's randomness.

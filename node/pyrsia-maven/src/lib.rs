@@ -116,6 +116,7 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
         Command::Withdraw(args) => commands::governance::withdraw(global, args).await,
         Command::Block(args) => commands::governance::block(global, args).await,
         Command::Policy(command) => commands::policy::run(global, command).await,
+        Command::Hosted(command) => commands::hosted::run(global, command).await,
         Command::Network(NetworkCommand::Show) => commands::network::show(global).await,
         Command::Network(NetworkCommand::Init(args)) => commands::network::init(args),
         Command::Network(NetworkCommand::Join(args)) => commands::network::join(global, args),

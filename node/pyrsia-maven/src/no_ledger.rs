@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath};
 use pyrsia_repository::{FileFacts, LedgerSource, LedgerView, ReleaseFacts};
+use pyrsia_store::Walk;
 
 /// Knows nothing, so everything is what upstream says.
 pub struct NoLedger;
@@ -34,7 +35,9 @@ impl LedgerView for NoLedger {
     fn releases(&self, _group: &GroupId, _artifact: &ArtifactId) -> Vec<ReleaseFacts> {
         Vec::new()
     }
-    fn below(&self, _folder: Option<&RepoPath>) -> Vec<RepoPath> {
+    fn walk_below(&self, _folder: Option<&RepoPath>, _visit: &mut dyn FnMut(&RepoPath) -> Walk) {}
+
+    fn groups(&self, _max: usize) -> Vec<GroupId> {
         Vec::new()
     }
 }

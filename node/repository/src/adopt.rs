@@ -5,7 +5,7 @@
 //! node would have got the file from says that it has these bytes**: that is what the node itself would have stored. With
 //! `trust` the operator takes that upon himself; what the ledger or this node knows better holds all the same.
 
-use maven_layout::{ChecksumAlgorithm, PathKind, RepoPath};
+use maven_layout::{ChecksumAlgorithm, Coordinates, PathKind, RepoPath};
 use pyrsia_digest::FileDigests;
 use pyrsia_fetch::Described;
 
@@ -65,7 +65,9 @@ pub enum Refusal {
     Collision,
     /// A checksum that lies beside it says that its bytes are others.
     Damaged,
-    /// It is no file of a release.
+    /// It is larger than any file that is fetched.
+    TooLarge,
+    /// It is no file of a release or of a build of a snapshot.
     NoRelease,
 }
 
@@ -82,6 +84,7 @@ impl Refusal {
             Self::NoChecksum => "no-checksum",
             Self::Collision => "sha1-collision",
             Self::Damaged => "damaged",
+            Self::TooLarge => "too-large",
             Self::NoRelease => "no-release",
         }
     }
@@ -100,7 +103,7 @@ impl Repository {
             verified_by: verified_by.to_owned(),
             last_modified: None,
         };
-        if !is_of_release(path) {
+        if !is_fixed(path) {
             return Ok(Adoption::Refuse(Refusal::NoRelease));
         }
         // What clients are served is another question than what the file is.
@@ -112,7 +115,11 @@ impl Repository {
             }
             Decision::Absent => return Ok(Adoption::Refuse(Refusal::Native)),
             Decision::FirstSeen { .. } => {}
-            Decision::Changing | Decision::Checksum { .. } | Decision::Metadata(_) | Decision::Prefixes => {
+            Decision::Changing
+            | Decision::Checksum { .. }
+            | Decision::Metadata(_)
+            | Decision::Prefixes
+            | Decision::Archetypes { .. } => {
                 return Ok(Adoption::Refuse(Refusal::NoRelease));
             }
         }
@@ -174,12 +181,23 @@ fn weigh(checksums: &[(ChecksumAlgorithm, String)], offered: &Offered) -> Result
     }
 }
 
-/// Whether a path is that of a file of a release, or of a signature of one. Snapshots change, and are fetched anew.
-pub fn is_of_release(path: &RepoPath) -> bool {
+/// Whether the bytes at a path never change: a file of a release or of one build of a snapshot, which has its time in its name, or
+/// the signature of one.
+pub fn is_fixed(path: &RepoPath) -> bool {
+    of_artifact(path).is_some_and(|(coordinates, file_name)| {
+        !coordinates.version.is_snapshot() || !file_name.contains(coordinates.version.as_str())
+    })
+}
+
+/// The release, or snapshot, that a file or the signature of one belongs to, with the name of what it is or signs.
+pub fn of_artifact(path: &RepoPath) -> Option<(Coordinates, String)> {
     match path.kind() {
-        PathKind::Artifact { coordinates, .. } => !coordinates.version.is_snapshot(),
-        PathKind::Signature { of } => !matches!(of.kind(), PathKind::Signature { .. }) && is_of_release(&of),
-        _ => false,
+        PathKind::Artifact { coordinates, file_name } => Some((coordinates, file_name)),
+        PathKind::Signature { of } => match of.kind() {
+            PathKind::Artifact { coordinates, file_name } => Some((coordinates, file_name)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -28,18 +28,21 @@ fn what_upstream_says_is_weighed() {
 }
 
 #[test]
-fn files_of_releases_alone() {
+fn files_that_never_change_alone() {
     for (path, is) in [
         (PATH, true),
         ("org/acme/lib/1.0/lib-1.0.pom", true),
         ("org/acme/lib/1.0/lib-1.0-sources.jar.asc", true),
         ("org/acme/lib/1.0/lib-1.0.jar.asc.asc", false),
         ("org/acme/lib/1.0/lib-1.0.jar.sha1", false),
-        ("org/acme/lib/1.0-SNAPSHOT/lib-1.0-20260101.101010-1.jar", false),
+        ("org/acme/lib/1.0-SNAPSHOT/lib-1.0-20260101.101010-1.jar", true),
+        ("org/acme/lib/1.0-SNAPSHOT/lib-1.0-20260101.101010-1.jar.asc", true),
+        ("org/acme/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", false),
+        ("org/acme/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT-sources.jar.asc", false),
         ("org/acme/lib/maven-metadata.xml", false),
         ("archetype-catalog.xml", false),
         ("org/acme/lib/1.0/stray.txt", false),
     ] {
-        assert_eq!(is_of_release(&path.parse().unwrap()), is, "{path}");
+        assert_eq!(is_fixed(&path.parse().unwrap()), is, "{path}");
     }
 }

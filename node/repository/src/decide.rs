@@ -1,6 +1,8 @@
 //! The decision: what to do about a path.
 
-use maven_layout::{ArtifactId, ChecksumAlgorithm, Coordinates, GroupId, MetadataLevel, PathKind, RepoPath, prefixes};
+use maven_layout::{
+    ArtifactId, ChecksumAlgorithm, Coordinates, GroupId, MetadataLevel, PathKind, RepoPath, archetypes, prefixes,
+};
 use pyrsia_digest::Sha256;
 
 use crate::answer::{Provenance, Withheld, WithheldReason};
@@ -44,6 +46,11 @@ pub enum Decision {
     Metadata(MetadataPlan),
     /// The list of what can be served, if that is known.
     Prefixes,
+    /// The catalogue of archetypes: upstream's, unless that is withheld, with the native ones.
+    Archetypes {
+        /// What is said of it where there are no native ones.
+        withheld: Option<Withheld>,
+    },
 }
 
 /// How to make a `maven-metadata.xml`.
@@ -161,7 +168,8 @@ fn metadata(level: MetadataLevel, policies: &Policies, ledger: &dyn LedgerView) 
         }
         MetadataLevel::GroupOrArtifact { as_group, group, artifact } => {
             let ask_upstream = !ledger.is_native(&group) && !ledger.is_native(&as_group);
-            plan(&group.clone(), Some((group, artifact)), ask_upstream)
+            let policy = policies.of_either(&group, &as_group);
+            Decision::Metadata(MetadataPlan { artifact: Some((group, artifact)), ask_upstream, policy })
         }
         MetadataLevel::Version(coordinates) => {
             let name = maven_layout::metadata::FILE_NAME;
@@ -182,6 +190,13 @@ fn other(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) -> Decis
     if path.as_str() == prefixes::PATH {
         return Decision::Prefixes;
     }
+    if path.as_str() == archetypes::FILE_NAME {
+        let withheld = match policies.explained(None).0 {
+            Policy::Verified { .. } => Some(of_no_release(path)),
+            Policy::PreferVerified | Policy::Mirror => None,
+        };
+        return Decision::Archetypes { withheld };
+    }
     if looks_like_a_folder(path.file_name()) {
         return Decision::Absent;
     }
@@ -190,15 +205,17 @@ fn other(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) -> Decis
         return Decision::Absent;
     }
     match policies.explained(group.as_ref()).0 {
-        Policy::Verified { .. } => Decision::WithholdUnlessAbsent(Withheld {
-            reason: WithheldReason::Unverified,
-            coordinates: None,
-            detail: format!(
-                "{path} belongs to no release, so nobody can verify it, and the policy here is `verified`."
-            ),
-            next: "Ask the operator of this node whether the policy `prefer-verified` fits.".to_owned(),
-        }),
+        Policy::Verified { .. } => Decision::WithholdUnlessAbsent(of_no_release(path)),
         Policy::PreferVerified | Policy::Mirror => Decision::Changing,
+    }
+}
+
+fn of_no_release(path: &RepoPath) -> Withheld {
+    Withheld {
+        reason: WithheldReason::Unverified,
+        coordinates: None,
+        detail: format!("{path} belongs to no release, so nobody can verify it, and the policy here is `verified`."),
+        next: "Ask the operator of this node whether the policy `prefer-verified` fits.".to_owned(),
     }
 }
 

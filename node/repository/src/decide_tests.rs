@@ -15,6 +15,8 @@ fn short(decision: &Decision) -> String {
     match decision {
         Decision::Absent => "absent".to_owned(),
         Decision::Prefixes => "prefixes".to_owned(),
+        Decision::Archetypes { withheld: None } => "archetypes".to_owned(),
+        Decision::Archetypes { withheld: Some(withheld) } => format!("own archetypes, or {}", withheld.reason.as_str()),
         Decision::Withhold(withheld) => format!("withhold {}", withheld.reason.as_str()),
         Decision::WithholdUnlessAbsent(withheld) => format!("probe {}", withheld.reason.as_str()),
         Decision::Exactly { provenance, ask_upstream, .. } => {
@@ -173,7 +175,7 @@ fn other_paths() {
         ("org/acme/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar", "changing", Some("probe unverified")),
         ("org/acme/lib/1.0-SNAPSHOT/lib-1.0-20260101.101010-1.jar", "first unverified", Some("probe unverified")),
         ("org/acme/lib/1.0-SNAPSHOT/maven-metadata.xml", "changing", Some("probe unverified")),
-        ("archetype-catalog.xml", "changing", Some("probe unverified")),
+        ("archetype-catalog.xml", "archetypes", Some("own archetypes, or unverified")),
         (".index/nexus-maven-repository-index.gz", "changing", Some("probe unverified")),
         (".meta/prefixes.txt", "prefixes", None),
         ("org/acme/lib/1.0", "absent", None),

@@ -53,6 +53,11 @@ pub enum RepositoryError {
 }
 
 impl RepositoryError {
+    /// What an upstream has given cannot be used.
+    pub(crate) fn upstream(path: &RepoPath, detail: String) -> Self {
+        Self::Upstream { path: path.clone(), detail, timed_out: false }
+    }
+
     /// A failure of this machine's own.
     pub(crate) fn local(path: &RepoPath, error: &dyn Failure) -> Self {
         let (path, detail) = (path.clone(), error.to_string());

@@ -48,7 +48,8 @@ pub fn explain(path: &RepoPath, policies: &Policies, ledger: &dyn LedgerView) ->
             other => other,
         },
         Decision::Metadata(plan) => of(Fate::Served(None), plan.ask_upstream),
-        Decision::Prefixes => of(Fate::Served(None), true),
+        Decision::Prefixes | Decision::Archetypes { withheld: None } => of(Fate::Served(None), true),
+        Decision::Archetypes { withheld: Some(withheld) } => of(Fate::Withheld(withheld), true),
     }
 }
 

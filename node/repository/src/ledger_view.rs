@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath, Version};
 use pyrsia_digest::Sha256;
-use pyrsia_ledger::{FileVerdict, Outcome, State, Verdict, VerdictState};
+use pyrsia_ledger::{Beyond, FileVerdict, Outcome, State, Verdict, VerdictState};
 use pyrsia_replica::ReplicaHandle;
+use pyrsia_store::Walk;
 
 /// State of a file or a release in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,8 +66,12 @@ pub trait LedgerView: Send + Sync {
     /// The releases of an artifact that have a standing verdict, in any order.
     fn releases(&self, group: &GroupId, artifact: &ArtifactId) -> Vec<ReleaseFacts>;
 
-    /// The files below a folder (none: all) of which a standing verdict names the bytes, in any order.
-    fn below(&self, folder: Option<&RepoPath>) -> Vec<RepoPath>;
+    /// Shows the files below a folder (none: all) of which a standing verdict names the bytes, release by release. A folder that
+    /// is passed over costs a step or two, however many files are in it; a file of it may be shown once more.
+    fn walk_below(&self, folder: Option<&RepoPath>, visit: &mut dyn FnMut(&RepoPath) -> Walk);
+
+    /// The groups of which a standing verdict names some file, at most `max`.
+    fn groups(&self, max: usize) -> Vec<GroupId>;
 }
 
 /// Something that has the newest view at any time.
@@ -116,24 +121,24 @@ impl LedgerView for State {
             .collect()
     }
 
-    fn below(&self, folder: Option<&RepoPath>) -> Vec<RepoPath> {
-        let mut found = Vec::new();
-        for verdict in self.verdicts() {
+    fn walk_below(&self, folder: Option<&RepoPath>, visit: &mut dyn FnMut(&RepoPath) -> Walk) {
+        self.verdicts_below(folder, |verdict| {
             let release = verdict.coordinates.dir();
-            let inside = is_below(&format!("{release}/"), folder);
-            if inside {
-                let named = verdict.files.iter().filter(|file| file.sha256.is_some());
-                found.extend(named.filter_map(|file| format!("{release}/{}", file.name).parse().ok()));
+            for file in verdict.files.iter().filter(|file| file.sha256.is_some()) {
+                let Ok(path) = format!("{release}/{}", file.name).parse::<RepoPath>() else { continue };
+                match visit(&path) {
+                    Walk::Next => {}
+                    Walk::PastFolder(length) => return Beyond::Folder(length),
+                    Walk::Stop => return Beyond::Stop,
+                }
             }
-        }
-        found
+            Beyond::Release
+        });
     }
-}
 
-/// Whether a path lies below a folder, or would if it were one; none: the whole repository.
-pub(crate) fn is_below(path: &str, folder: Option<&RepoPath>) -> bool {
-    let Some(folder) = folder else { return true };
-    path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    fn groups(&self, max: usize) -> Vec<GroupId> {
+        self.groups_with_verdicts().take(max).cloned().collect()
+    }
 }
 
 fn facts(file: &FileVerdict, self_verified: bool) -> FileFacts {

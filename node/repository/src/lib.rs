@@ -19,6 +19,7 @@
 mod adopt;
 mod ahead;
 mod answer;
+mod archetypes;
 mod content_type;
 mod decide;
 mod error;
@@ -35,7 +36,7 @@ mod service;
 #[cfg(test)]
 mod test_ledger;
 
-pub use adopt::{Adoption, IMPORT, Offered, Refusal, is_of_release};
+pub use adopt::{Adoption, IMPORT, Offered, Refusal, is_fixed, of_artifact};
 pub use ahead::ReadAhead;
 pub use answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
 pub use content_type::content_type;
@@ -69,6 +70,10 @@ pub trait Files: Send + Sync {
     /// Changes whenever the ledger does. Between two calls that give the same number, an [`Answer`] that is immutable
     /// stays as it was.
     fn version(&self) -> u64;
+
+    /// Says that the bytes of a file turned out not to be what they should: before they are handed out again they are hashed, and
+    /// got anew if they are damaged.
+    fn doubt(&self, _sha256: &pyrsia_digest::Sha256) {}
 
     /// Notes that a file was handed out again without [`Files::get`].
     fn used(&self, path: &maven_layout::RepoPath);

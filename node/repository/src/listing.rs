@@ -85,15 +85,15 @@ impl Eyes<'_> {
             }
             found.add(path, begin, folder)
         })?;
-        for path in self.ledger.below(folder) {
-            if found.is_full() {
+        let mut looks = 0;
+        self.ledger.walk_below(folder, &mut |path| {
+            looks += 1;
+            if looks > MAX_LOOKS || found.is_full() {
                 found.listing.truncated = true;
-                break;
+                return Walk::Stop;
             }
-            if self.shows(&path, None) {
-                found.add(&path, begin, folder);
-            }
-        }
+            if self.shows(path, None) { found.add(path, begin, folder) } else { Walk::Next }
+        });
         Ok(found)
     }
 }
@@ -147,12 +147,8 @@ pub(crate) fn prefixes(
     ledger: &dyn LedgerView,
     index: &IndexStore,
 ) -> Result<Option<Prefixes>, StoreError> {
-    let of_release = |path: &RepoPath| match path.kind() {
-        PathKind::Artifact { coordinates, .. } => Some(coordinates.group),
-        _ => None,
-    };
     let mut groups: BTreeSet<GroupId> = asked.iter().cloned().collect();
-    groups.extend(ledger.below(None).iter().filter_map(of_release));
+    groups.extend(ledger.groups(MAX_GROUPS + 1));
     groups.extend(index.groups(MAX_GROUPS + 1)?);
     let mut strays = Vec::new();
     let mut after = None;

@@ -178,6 +178,11 @@ impl Local {
         hashed.insert(sha256);
     }
 
+    /// Forgets that the bytes of a blob were in order.
+    pub(crate) fn doubt(&self, sha256: &Sha256) {
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).remove(sha256);
+    }
+
     fn remembered(&self, sha256: &Sha256) -> bool {
         self.hashed.lock().unwrap_or_else(PoisonError::into_inner).contains(sha256)
     }

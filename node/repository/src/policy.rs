@@ -171,23 +171,31 @@ impl Policies {
     /// The policy of a group, or of what belongs to none, and where it comes from. Of the rules the longest match counts, of
     /// two equal ones the later.
     pub fn explained(&self, group: Option<&GroupId>) -> (Policy, Ground) {
-        let ruled = |group: &GroupId| {
-            let matching =
-                self.rules.iter().filter_map(|(pattern, policy)| Some((pattern.matches(group)?, pattern, policy)));
-            matching
-                .max_by_key(|(length, ..)| *length)
-                .map(|(_, pattern, policy)| (*policy, Ground::Group(pattern.clone())))
-        };
-        group.and_then(ruled).or_else(|| self.of_upstreams(group)).unwrap_or((self.default, Ground::Default))
+        let among = group.map(std::slice::from_ref).unwrap_or_default();
+        let ruled = group.and_then(|group| self.ruled(group));
+        ruled.or_else(|| self.of_upstreams(among)).unwrap_or((self.default, Ground::Default))
+    }
+
+    /// The policy of a document of this group's that may also be the document of another group, whose upstreams are asked for
+    /// it then.
+    pub(crate) fn of_either(&self, group: &GroupId, other: &GroupId) -> Policy {
+        let ruled = self.ruled(group).or_else(|| self.of_upstreams(&[other.clone(), group.clone()]));
+        ruled.map_or(self.default, |(policy, _)| policy)
+    }
+
+    fn ruled(&self, group: &GroupId) -> Option<(Policy, Ground)> {
+        let matching =
+            self.rules.iter().filter_map(|(pattern, policy)| Some((pattern.matches(group)?, pattern, policy)));
+        let longest = matching.max_by_key(|(length, ..)| *length);
+        longest.map(|(_, pattern, policy)| (*policy, Ground::Group(pattern.clone())))
     }
 
     /// The strictest policy of those that may be asked; none where all have the default.
-    fn of_upstreams(&self, group: Option<&GroupId>) -> Option<(Policy, Ground)> {
+    fn of_upstreams(&self, groups: &[GroupId]) -> Option<(Policy, Ground)> {
         if self.upstreams.iter().all(|upstream| upstream.policy.is_none()) {
             return None;
         }
-        let asked =
-            chosen_for(group.map(std::slice::from_ref).unwrap_or_default(), self.upstreams.iter().map(|u| &u.route));
+        let asked = chosen_for(groups, self.upstreams.iter().map(|upstream| &upstream.route));
         let asked = asked.into_iter().filter_map(|at| self.upstreams.get(at));
         let policies = asked.map(|upstream| match upstream.policy {
             Some(policy) => (policy, Ground::Upstream(upstream.id.clone())),
@@ -273,6 +281,19 @@ mod tests {
         assert_eq!(of([None, Some(Policy::Mirror)], strict), strict);
         assert_eq!(of([Some(Policy::Mirror), Some(Policy::Mirror)], strict), Policy::Mirror);
         assert_eq!(of([None, None], lenient), lenient);
+    }
+
+    #[test]
+    fn a_document_that_is_asked_for_as_another_group_s_has_the_policy_of_who_is_asked() {
+        let strict = Policy::Verified { allow_equivalent: false };
+        let upstreams =
+            || vec![upstream("company", &["com.acme.lib"], Some(strict)), upstream("all", &[], Some(Policy::Mirror))];
+        let of = |rules| {
+            let policies = Policies::new(Policy::PreferVerified, rules).with_upstreams(upstreams());
+            policies.of_either(&group("com.acme"), &group("com.acme.lib"))
+        };
+        assert_eq!(of(Vec::new()), strict, "com/acme/lib/maven-metadata.xml comes from the company's");
+        assert_eq!(of(vec![("com.acme".parse().unwrap(), Policy::PreferVerified)]), Policy::PreferVerified);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Files from origins: one download for each path at a time, complete and verified before it is recorded.
 
+mod peers;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use crate::local::Local;
 use crate::routing;
 use crate::service::{Clock, Upstream};
 
+pub(crate) use peers::FromPeers;
+
 /// Paths whose time of refreshing is remembered; beyond it the memory begins anew.
 const REMEMBERED: usize = 100_000;
 /// Refreshes in the background at one time.
@@ -23,6 +27,8 @@ const LATER: usize = 256;
 const FAILED_S: u64 = 30;
 /// For how long upstream is not asked again for bytes in whose place it had others, in seconds.
 const OTHERS_S: u64 = 60;
+/// For how long an upstream that could not be spoken to is asked after the others, in seconds.
+const UNREACHABLE_S: u64 = 30;
 /// Between a stale document and its refreshing: who got the document asks for its checksum first.
 const MOMENT: Duration = Duration::from_secs(2);
 
@@ -46,7 +52,7 @@ pub(crate) struct Remote {
     task: Task,
     downloads: SingleFlight<(RepoPath, Option<Sha256>), Outcome>,
     refreshes: SingleFlight<RepoPath, Refreshed>,
-    ask_peers: SingleFlight<(RepoPath, Sha256), Refreshed>,
+    ask_peers: SingleFlight<(RepoPath, Sha256, bool), peers::Outcome>,
     /// What is about to be refreshed in the background.
     later: Arc<Mutex<HashSet<RepoPath>>>,
     /// Until when a document is not asked for again that could not be had.
@@ -63,6 +69,8 @@ struct Task {
     local: Local,
     clock: Clock,
     refreshed_at: Arc<Mutex<HashMap<RepoPath, u64>>>,
+    /// Until when an upstream is held to be unreachable, by its name.
+    unreachable: Arc<Mutex<HashMap<String, u64>>>,
 }
 
 struct Found {
@@ -86,7 +94,14 @@ enum Asked {
 impl Remote {
     pub(crate) fn new(upstreams: Vec<Upstream>, peers: Option<Arc<dyn Origin>>, local: Local, clock: Clock) -> Self {
         Self {
-            task: Task { upstreams: upstreams.into(), peers, local, clock, refreshed_at: Arc::default() },
+            task: Task {
+                upstreams: upstreams.into(),
+                peers,
+                local,
+                clock,
+                refreshed_at: Arc::default(),
+                unreachable: Arc::default(),
+            },
             downloads: SingleFlight::new(),
             refreshes: SingleFlight::new(),
             ask_peers: SingleFlight::new(),
@@ -144,11 +159,6 @@ impl Remote {
         remember(&self.failed, path.clone(), (self.task.clock)().saturating_add(FAILED_S));
     }
 
-    /// Whether there is anybody to ask for what the ledger names.
-    pub(crate) fn has_peers(&self) -> bool {
-        self.task.peers.is_some()
-    }
-
     /// The groups that upstreams may be asked for; none if one of them may be asked for any group.
     pub(crate) fn asked_for(&self) -> Option<Vec<GroupId>> {
         let asked = self.task.upstreams.iter().filter(|upstream| upstream.origin.may_have_more());
@@ -164,20 +174,6 @@ impl Remote {
     /// Who may be asked for a path, in order.
     pub(crate) fn origins(&self, path: &RepoPath) -> Vec<&dyn Origin> {
         self.task.origins(path)
-    }
-
-    /// Gets the bytes with this digest from peers. None when no peer gives them, for whatever reason: peers owe nothing.
-    pub(crate) async fn ask_peers(
-        &self,
-        path: &RepoPath,
-        sha256: Sha256,
-    ) -> Result<Option<FileRecord>, RepositoryError> {
-        if self.task.peers.is_none() {
-            return Ok(None);
-        }
-        let (task, of) = (self.task.clone(), path.clone());
-        let call = move || async move { task.ask_peers(&of, sha256).await };
-        self.ask_peers.run((path.clone(), sha256), call).await.map_err(|_| interrupted(path))?
     }
 
     /// Gets the present bytes of a file that may change.
@@ -265,35 +261,6 @@ impl Task {
         }
     }
 
-    async fn ask_peers(&self, path: &RepoPath, sha256: Sha256) -> Refreshed {
-        let Some(peers) = &self.peers else { return Ok(None) };
-        match self.ask(peers.as_ref(), path, &Expected::sha256(sha256)).await {
-            Ok(Asked::Found(found)) => {
-                let record = self.record(path, &found);
-                self.local.put(record.clone()).await?;
-                if record.digests.others.is_none() {
-                    self.complete_later(path.clone(), sha256);
-                }
-                Ok(Some(record))
-            }
-            Ok(Asked::Absent | Asked::OtherBytes { .. }) => Ok(None),
-            Err(error) => {
-                tracing::info!(file.path = %path, %error, "no peer gave a file that the ledger names");
-                Ok(None)
-            }
-        }
-    }
-
-    /// Computes what a client may ask for next, while it gets the file.
-    fn complete_later(&self, path: RepoPath, sha256: Sha256) {
-        let local = self.local.clone();
-        tokio::spawn(async move {
-            if let Err(error) = local.complete(&path, sha256).await {
-                tracing::warn!(file.path = %path, %error, "the checksums of a file were not computed");
-            }
-        });
-    }
-
     async fn refresh(&self, path: &RepoPath, absent_ttl_s: u64) -> Refreshed {
         if self.upstreams.is_empty() {
             // Nobody says that what is here is not there any more.
@@ -374,15 +341,28 @@ impl Task {
     }
 
     /// The first origin that has the file. Absent only if all say so.
+    ///
+    /// One that could not be spoken to a moment ago is asked last: whoever asks for a file that another one has does not wait
+    /// again until all attempts have failed. What comes of it is the same.
     async fn ask_in_order(&self, path: &RepoPath, expected: &Expected) -> Result<Asked, RepositoryError> {
         let mut failures = Vec::new();
         let mut other_bytes = None;
-        for origin in self.origins(path) {
+        let mut origins = self.origins(path);
+        if origins.len() > 1 {
+            origins.sort_by_key(|origin| self.is_unreachable(origin.id()));
+        }
+        for origin in origins {
             match self.ask(origin, path, expected).await {
                 Ok(found @ Asked::Found(_)) => return Ok(found),
                 Ok(Asked::Absent) => {}
                 Ok(other @ Asked::OtherBytes { .. }) => other_bytes = Some(other),
-                Err(error) => failures.push(error),
+                Err(error) => {
+                    if error.is_unreachable() {
+                        let until = (self.clock)().saturating_add(UNREACHABLE_S);
+                        remember(&self.unreachable, origin.id().to_owned(), until);
+                    }
+                    failures.push(error);
+                }
             }
         }
         match (other_bytes, failures.is_empty()) {
@@ -393,20 +373,14 @@ impl Task {
         }
     }
 
+    fn is_unreachable(&self, id: &str) -> bool {
+        let unreachable = self.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreachable.get(id).is_some_and(|until| (self.clock)() < *until)
+    }
+
     async fn ask(&self, origin: &dyn Origin, path: &RepoPath, expected: &Expected) -> Result<Asked, FetchError> {
         match origin.fetch(path, expected, self.local.blobs()).await {
-            Ok(OriginAnswer::Absent) => Ok(Asked::Absent),
-            Ok(OriginAnswer::Found { stored, last_modified, checksums }) => {
-                // The origin promises that, and the rest of this crate relies on it: so it is looked at here as well.
-                if let Err(mismatch) = expected.check(&stored.digests) {
-                    let detail = format!("expected another file: {mismatch}");
-                    let sha256 = Some(stored.digests.sha256);
-                    return Ok(Asked::OtherBytes { origin: origin.id().to_owned(), sha256, detail });
-                }
-                self.local.remember(stored.digests.sha256);
-                let verified_by = checksums.to_string();
-                Ok(Asked::Found(Found { origin: origin.id().to_owned(), stored, last_modified, verified_by }))
-            }
+            Ok(answer) => Ok(self.judge(origin, answer, expected)),
             Err(FetchError::Mismatch { mismatch, .. })
                 if expected.sha256.is_some_and(|sha256| sha256.to_string() == mismatch.expected) =>
             {
@@ -416,6 +390,19 @@ impl Task {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What an origin's answer is worth. It promises to give what was expected, and the rest of this crate relies on it: so it
+    /// is looked at here as well.
+    fn judge(&self, origin: &dyn Origin, answer: OriginAnswer, expected: &Expected) -> Asked {
+        let OriginAnswer::Found { stored, last_modified, checksums } = answer else { return Asked::Absent };
+        let (origin, sha256) = (origin.id().to_owned(), stored.digests.sha256);
+        if let Err(mismatch) = expected.check(&stored.digests) {
+            let detail = format!("expected another file: {mismatch}");
+            return Asked::OtherBytes { origin, sha256: Some(sha256), detail };
+        }
+        self.local.remember(sha256);
+        Asked::Found(Found { origin, stored, last_modified, verified_by: checksums.to_string() })
     }
 
     fn record(&self, path: &RepoPath, found: &Found) -> FileRecord {

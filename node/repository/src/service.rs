@@ -12,13 +12,14 @@ use tokio::sync::Semaphore;
 
 use crate::ahead::{self, ReadAhead, Reported};
 use crate::answer::{Answer, Generated, Provenance, ServedFile, Withheld, WithheldReason};
+use crate::archetypes::Archetypes;
 use crate::decide::{self, Decision, MetadataPlan, decide};
 use crate::error::RepositoryError;
 use crate::ledger_view::{LedgerSource, LedgerView, ReleaseFacts};
 use crate::listing::Listing;
 use crate::local::{Known, Local};
 use crate::policy::Policies;
-use crate::remote::{Got, Remote};
+use crate::remote::{FromPeers, Got, Remote};
 use crate::render::{Rendered, render};
 use crate::routing::Route;
 
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     pub(crate) remote: Remote,
     pub(crate) clock: Clock,
     ahead: Option<Reported>,
+    pub(crate) archetypes: Archetypes,
     /// Listings are work for a core and the disk that others may want: one at a time.
     pub(crate) looking: Arc<Semaphore>,
 }
@@ -143,6 +145,10 @@ impl crate::Files for Repository {
         self.inner.ledger.view().version()
     }
 
+    fn doubt(&self, sha256: &Sha256) {
+        self.inner.local.doubt(sha256);
+    }
+
     fn used(&self, path: &RepoPath) {
         self.inner.local.touch(path, (self.inner.clock)());
     }
@@ -157,7 +163,9 @@ impl Repository {
         let limits = config.read_ahead.clone();
         let (ahead, reported) = limits.is_some().then(ahead::channel).unzip();
         let looking = Arc::new(Semaphore::new(1));
-        let inner = Arc::new(Inner { config, ledger, local, remote, clock: Arc::clone(&clock), ahead, looking });
+        let archetypes = Archetypes::default();
+        let inner =
+            Arc::new(Inner { config, ledger, local, remote, clock: Arc::clone(&clock), ahead, archetypes, looking });
         if let (Some(limits), Some(reported)) = (limits, reported) {
             tokio::spawn(ahead::run(WeakRepository(Arc::downgrade(&inner)), clock, limits, reported));
         }
@@ -233,10 +241,15 @@ impl Repository {
             },
             Decision::Metadata(plan) => self.metadata(path, &plan, ledger, grace_s).await,
             Decision::Prefixes => self.prefixes(path).await,
+            Decision::Archetypes { withheld } => self.archetypes(path, withheld, ledger, grace_s).await,
         }
     }
 
-    async fn withhold_unless_absent(&self, path: &RepoPath, withheld: Withheld) -> Result<Answer, RepositoryError> {
+    pub(crate) async fn withhold_unless_absent(
+        &self,
+        path: &RepoPath,
+        withheld: Withheld,
+    ) -> Result<Answer, RepositoryError> {
         match self.known(path).await? {
             Known::Here(..) | Known::Lost(_) => return Ok(Answer::Withheld(withheld)),
             Known::Absent => return Ok(Answer::Absent),
@@ -281,13 +294,8 @@ impl Repository {
             RepositoryError::spare(self.inner.local.put(record.clone()).await)?;
             return self.serve(path, record, provenance, true);
         }
-        if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
-            return self.serve(path, record, provenance, true);
-        }
-        if !ask_upstream {
-            return Err(RepositoryError::BytesMissing { path: path.clone(), sha256 });
-        }
-        match self.inner.remote.replace(path, Expected::sha256(sha256)).await? {
+        let upstream = ask_upstream.then(|| self.inner.remote.replace(path, Expected::sha256(sha256)));
+        match self.got_from_others(path, sha256, upstream).await? {
             Got::File(record) => self.serve(path, *record, provenance, true),
             // The ledger knows the file, so it is not absent, whatever upstream says today.
             Got::Absent => Err(RepositoryError::BytesMissing { path: path.clone(), sha256 }),
@@ -310,12 +318,38 @@ impl Repository {
         }
     }
 
+    /// The bytes with this digest: from peers, else from upstream if it is asked. Peers that are busy are waited for only
+    /// where nobody else has the bytes.
+    async fn got_from_others(
+        &self,
+        path: &RepoPath,
+        sha256: Sha256,
+        upstream: Option<impl Future<Output = Result<Got, RepositoryError>>>,
+    ) -> Result<Got, RepositoryError> {
+        let remote = &self.inner.remote;
+        let patient = upstream.is_none() || !remote.may_have_more(path);
+        let busy = match remote.ask_peers(path, sha256, patient).await? {
+            FromPeers::File(record) => return Ok(Got::File(record)),
+            FromPeers::Nobody => false,
+            FromPeers::Busy => !patient,
+        };
+        let got = match upstream {
+            Some(upstream) => upstream.await,
+            None => Ok(Got::Absent),
+        };
+        if busy
+            && !matches!(got, Ok(Got::File(_)))
+            && let FromPeers::File(record) = remote.ask_peers(path, sha256, true).await?
+        {
+            return Ok(Got::File(record));
+        }
+        got
+    }
+
     /// The first bytes seen, which were lost here.
     async fn again(&self, path: &RepoPath, sha256: Sha256, provenance: Provenance) -> Result<Answer, RepositoryError> {
-        if let Some(record) = self.inner.remote.ask_peers(path, sha256).await? {
-            return self.serve(path, record, provenance, true);
-        }
-        match self.inner.remote.pin(path, Some(sha256), self.inner.config.absent_ttl_s).await? {
+        let upstream = self.inner.remote.pin(path, Some(sha256), self.inner.config.absent_ttl_s);
+        match self.got_from_others(path, sha256, Some(upstream)).await? {
             Got::File(record) => self.serve(path, *record, provenance, true),
             Got::Absent => Err(RepositoryError::BytesMissing { path: path.clone(), sha256 }),
             Got::OtherBytes => Ok(Answer::Withheld(other_bytes(path, WithheldReason::ChangedUpstream))),
@@ -324,7 +358,7 @@ impl Repository {
 
     /// The present bytes of a file that may change: fresh, or a little older while it is fetched anew, or stale when
     /// upstream fails.
-    async fn changing(&self, path: &RepoPath, grace_s: u64) -> Result<Option<FileRecord>, RepositoryError> {
+    pub(crate) async fn changing(&self, path: &RepoPath, grace_s: u64) -> Result<Option<FileRecord>, RepositoryError> {
         let RepositoryConfig { metadata_ttl_s, metadata_stale_s, absent_ttl_s, .. } = self.inner.config;
         let ttl = metadata_ttl_s.saturating_add(grace_s);
         let remote = &self.inner.remote;
@@ -385,7 +419,7 @@ impl Repository {
         self.inner.local.known(path, (self.inner.clock)()).await
     }
 
-    fn serve(
+    pub(crate) fn serve(
         &self,
         path: &RepoPath,
         record: FileRecord,
@@ -442,11 +476,7 @@ fn other_bytes(path: &RepoPath, reason: WithheldReason) -> Withheld {
 }
 
 fn unreadable(path: &RepoPath, error: &metadata::MetadataError) -> RepositoryError {
-    RepositoryError::Upstream {
-        path: path.clone(),
-        detail: format!("its document cannot be used: {error}"),
-        timed_out: false,
-    }
+    RepositoryError::upstream(path, format!("its document cannot be used: {error}"))
 }
 
 #[cfg(test)]

@@ -156,3 +156,66 @@ async fn documents_of_several_origins_are_merged_with_one_checksum() {
     assert_eq!(versions, ["1.0".parse().unwrap(), "2.0".parse().unwrap()]);
     assert_eq!(w.bytes(&format!("{META}.md5")).await, FileDigests::of(&merged).md5.to_string().into_bytes());
 }
+
+const CATALOGUE: &str = "archetype-catalog.xml";
+
+fn archetype_pom(version: &str, packaging: &str) -> Vec<u8> {
+    format!(
+        "<project><groupId>org.acme</groupId><artifactId>start</artifactId><version>{version}</version>\
+         <packaging>{packaging}</packaging></project>"
+    )
+    .into_bytes()
+}
+
+/// A ledger with native releases of these packagings, by their versions.
+fn natives(w: &World, releases: &[(&str, &str)]) -> TestLedger {
+    releases.iter().fold(TestLedger::default().namespace("org.acme", true), |ledger, (version, packaging)| {
+        let pom = archetype_pom(version, packaging);
+        w.blobs.put_bytes(&pom).unwrap();
+        let (gav, name) = (format!("org.acme:start:{version}"), format!("start-{version}.pom"));
+        ledger.file(&gav, &name, FileState::Published, Some(pom.as_slice()))
+    })
+}
+
+#[tokio::test]
+async fn native_archetypes_are_in_the_catalogue_whatever_upstream_has() {
+    let w = world(Policy::PreferVerified, TestLedger::default());
+    assert_eq!(w.get(CATALOGUE).await, Answer::Absent);
+    let native = natives(&w, &[("1.0", "maven-archetype"), ("2.0", "jar"), ("3.0", "maven-archetype")]);
+    w.set_ledger(native.clone().block("org.acme:start:3.0").later());
+    let text = async |w: &World| String::from_utf8(w.bytes(CATALOGUE).await).unwrap();
+    let alone = text(&w).await;
+    assert!(alone.matches("<archetype>").count() == 1 && alone.contains("<version>1.0</version>"), "{alone}");
+
+    let theirs = "<archetype-catalog>\n<archetypes>\n<archetype><groupId>com.theirs</groupId></archetype>\n\
+                  <archetype><groupId>org.acme</groupId><version>66</version></archetype></archetypes>\n\
+                  </archetype-catalog>";
+    w.pass(121);
+    w.origin.put(CATALOGUE, theirs.as_bytes());
+    let merged = text(&w).await;
+    assert!(merged.contains("com.theirs") && merged.contains("<version>1.0</version>"), "{merged}");
+    assert!(!merged.contains("66"), "nobody else speaks for a native group: {merged}");
+    let checksum = w.bytes(&format!("{CATALOGUE}.sha1")).await;
+    assert_eq!(checksum, FileDigests::of(merged.as_bytes()).sha1.to_string().into_bytes());
+    // It follows the ledger at once, and upstream as every document does.
+    w.set_ledger(native.later().later());
+    assert!(text(&w).await.contains("<version>3.0</version>"));
+    w.set_ledger(TestLedger::default());
+    assert_eq!(text(&w).await, theirs, "without native ones it is upstream's own");
+    w.origin.put(CATALOGUE, b"<html>it works</html>");
+    w.set_ledger(natives(&w, &[("1.0", "maven-archetype")]));
+    w.pass(10_000);
+    assert!(matches!(w.try_get(CATALOGUE).await, Err(RepositoryError::Upstream { .. })));
+}
+
+#[tokio::test]
+async fn under_verified_the_catalogue_has_the_native_archetypes_alone() {
+    let w = world(VERIFIED, TestLedger::default());
+    w.origin.put(CATALOGUE, b"<archetype-catalog><archetypes/></archetype-catalog>");
+    assert_eq!(w.reason(CATALOGUE).await, WithheldReason::Unverified);
+    let asked = w.origin.asked();
+    w.set_ledger(natives(&w, &[("1.0", "maven-archetype")]).later());
+    let text = String::from_utf8(w.bytes(CATALOGUE).await).unwrap();
+    assert!(text.contains("<version>1.0</version>"), "{text}");
+    assert_eq!(w.origin.asked(), asked);
+}

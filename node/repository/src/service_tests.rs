@@ -25,6 +25,12 @@ struct FakeOrigin {
     slow: bool,
     /// Answers with what names the file and no other digest.
     name_alone: bool,
+    /// Has time only for who waits for it.
+    busy: bool,
+    /// How often somebody waited.
+    waited: AtomicUsize,
+    /// Its name, if there are several.
+    name: Option<&'static str>,
 }
 
 impl FakeOrigin {
@@ -48,11 +54,26 @@ impl FakeOrigin {
 #[async_trait::async_trait]
 impl Origin for FakeOrigin {
     fn id(&self) -> &str {
-        "fake"
+        self.name.unwrap_or("fake")
+    }
+
+    async fn fetch_soon(
+        &self,
+        path: &RepoPath,
+        expected: &Expected,
+        blobs: &BlobStore,
+    ) -> Result<OriginAnswer, FetchError> {
+        if self.busy {
+            return Err(FetchError::Busy { path: path.to_string() });
+        }
+        self.fetch(path, expected, blobs).await
     }
 
     async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.busy {
+            self.waited.fetch_add(1, Ordering::SeqCst);
+        }
         if self.slow {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -448,6 +469,60 @@ async fn other_bytes_of_a_peer_are_never_served() {
     peers.down(None);
     peers.put(JAR, b"built");
     assert_eq!(w.bytes(JAR).await, b"built");
+}
+
+#[tokio::test]
+async fn who_is_busy_is_waited_for_only_where_nobody_else_has_the_file() {
+    let busy = || FakeOrigin { busy: true, ..FakeOrigin::default() };
+    let (w, peers) = with_these_peers(identical(b"same"), busy());
+    w.origin.put(JAR, b"same");
+    peers.put(JAR, b"same");
+    assert_eq!(w.bytes(JAR).await, b"same");
+    assert_eq!((peers.asked(), w.origin.asked()), (0, 1), "upstream has it too");
+
+    let waited = |peers: &FakeOrigin| peers.waited.load(Ordering::SeqCst);
+    let (w, peers) = with_these_peers(identical(b"same"), busy());
+    w.origin.down(Some("500"));
+    peers.put(JAR, b"same");
+    assert_eq!(w.bytes(JAR).await, b"same");
+    assert_eq!((waited(&peers), w.origin.asked()), (1, 1), "upstream failed, so there is nobody else");
+    let (w, peers) = with_these_peers(identical(b"same"), busy());
+    w.origin.put(JAR, b"other");
+    peers.put(JAR, b"same");
+    assert_eq!(w.bytes(JAR).await, b"same", "upstream has other bytes");
+    assert_eq!(waited(&peers), 1);
+
+    let (w, peers) = with_these_peers(native_release(), busy());
+    peers.put(JAR, b"built");
+    assert_eq!(w.bytes(JAR).await, b"built");
+    assert_eq!((waited(&peers), w.origin.asked()), (1, 0), "a native file is nowhere else");
+}
+
+#[tokio::test]
+async fn an_upstream_that_cannot_be_spoken_to_is_asked_after_the_others_for_a_while() {
+    let second = Arc::new(FakeOrigin { name: Some("second"), ..FakeOrigin::default() });
+    let more: Arc<dyn Origin> = second.clone();
+    let w = world_with(Policy::Mirror, TestLedger::default(), FakeOrigin::default(), vec![more]);
+    let jar = |version: &str| format!("org/acme/lib/{version}/lib-{version}.jar");
+    for version in ["1", "2", "3", "5", "6"] {
+        second.put(&jar(version), b"of the second");
+    }
+    w.origin.down(Some("idle"));
+    assert_eq!(w.bytes(&jar("1")).await, b"of the second");
+    assert_eq!(w.bytes(&jar("2")).await, b"of the second");
+    assert_eq!(w.origin.asked(), 1, "it is not gone through all its attempts for every file");
+    // What only the first may have still fails, and is not absent.
+    assert!(matches!(w.try_get(&jar("4")).await, Err(RepositoryError::Upstream { .. })));
+    assert_eq!(w.origin.asked(), 2);
+    w.origin.down(None);
+    w.origin.put(&jar("3"), b"of the first");
+    w.pass(31);
+    assert_eq!(w.bytes(&jar("3")).await, b"of the first", "the order is as it was");
+    // A failure that is about one file says nothing about the upstream.
+    w.origin.down(Some("500"));
+    assert_eq!(w.bytes(&jar("5")).await, b"of the second");
+    assert_eq!(w.bytes(&jar("6")).await, b"of the second");
+    assert_eq!(w.origin.asked(), 5);
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath, Version};
 use pyrsia_digest::Sha256;
+use pyrsia_store::Walk;
 
-use crate::ledger_view::{FileFacts, FileState, LedgerView, ReleaseFacts, is_below};
+use crate::ledger_view::{FileFacts, FileState, LedgerView, ReleaseFacts};
 
 #[derive(Default, Clone)]
 pub(crate) struct TestLedger {
@@ -78,9 +79,25 @@ impl LedgerView for TestLedger {
         }
         releases.into_values().collect()
     }
-    fn below(&self, folder: Option<&RepoPath>) -> Vec<RepoPath> {
+
+    fn walk_below(&self, folder: Option<&RepoPath>, visit: &mut dyn FnMut(&RepoPath) -> Walk) {
         let named = self.files.iter().filter(|(_, facts)| facts.sha256.is_some());
         let paths = named.map(|((coordinates, name), _)| format!("{}/{name}", coordinates.dir()));
-        paths.filter(|path| is_below(path, folder)).map(|path| path.parse().unwrap()).collect()
+        for path in paths.filter(|path| is_below(path, folder)) {
+            if visit(&path.parse().unwrap()) == Walk::Stop {
+                return;
+            }
+        }
     }
+
+    fn groups(&self, max: usize) -> Vec<GroupId> {
+        let groups: BTreeSet<_> = self.files.keys().map(|(coordinates, _)| coordinates.group.clone()).collect();
+        groups.into_iter().take(max).collect()
+    }
+}
+
+/// Whether a path lies below a folder, or would if it were one; none: the whole repository.
+fn is_below(path: &str, folder: Option<&RepoPath>) -> bool {
+    let Some(folder) = folder else { return true };
+    path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -130,18 +130,12 @@ impl Database {
             let _ = reply.send(in_transaction(connection, work));
         });
         self.jobs.as_ref().ok_or(StoreError::Stopped)?.send(job).map_err(|_| StoreError::Stopped)?;
-        answer.recv().map_err(|_| StoreError::Stopped)?.map_err(|fault| self.told(fault))
+        answer.recv().map_err(|_| StoreError::Stopped)?.map_err(|fault| told(&self.path, fault))
     }
 
-    /// The error for callers. Damage is noted, so that the next start looks at the whole file.
-    fn told(&self, fault: Fault) -> StoreError {
-        let error = fault.at(&self.path);
-        if matches!(error, StoreError::Corrupt { .. })
-            && let Err(failed) = fs::write(suspicion(&self.path), b"")
-        {
-            tracing::warn!(error = %failed, "damage was found and could not be noted");
-        }
-        error
+    /// Looks at every page.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.read(quick_check)
     }
 
     /// Queues a transaction without waiting for it; false if the queue is full. Failures are logged only: for what
@@ -153,7 +147,7 @@ impl Database {
         let path = self.path.clone();
         let job: Job = Box::new(move |connection| {
             if let Err(fault) = in_transaction(connection, work) {
-                tracing::warn!(error = %fault.at(&path), "a write that nobody waits for failed");
+                tracing::warn!(error = %told(&path, fault), "a write that nobody waits for failed");
             }
         });
         match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
@@ -171,7 +165,7 @@ impl Database {
             snapshot.finish()?;
             Ok(value)
         })();
-        result.map_err(|fault: Fault| self.told(fault))
+        result.map_err(|fault: Fault| told(&self.path, fault))
     }
 }
 
@@ -185,6 +179,17 @@ impl Drop for Database {
     }
 }
 
+/// The error for callers. Damage is noted, so that the next start looks at the whole file.
+fn told(path: &Path, fault: Fault) -> StoreError {
+    let error = fault.at(path);
+    if matches!(error, StoreError::Corrupt { .. })
+        && let Err(failed) = fs::write(suspicion(path), b"")
+    {
+        tracing::warn!(error = %failed, "damage was found and could not be noted");
+    }
+    error
+}
+
 fn move_aside(dir: &Path, file_name: &str) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm"] {
         let from = dir.join(format!("{file_name}{suffix}"));
@@ -196,6 +201,8 @@ fn move_aside(dir: &Path, file_name: &str) -> Result<(), StoreError> {
             _ => {}
         }
     }
+    // Last: a start that is killed before looks at all of it again.
+    let _ = fs::remove_file(suspicion(&dir.join(file_name)));
     Ok(())
 }
 
@@ -214,16 +221,28 @@ pub(crate) fn open_writer(path: &Path, schema: &Schema) -> Result<Connection, Fa
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     check_identity(&connection, path, schema)?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if mode != "wal" {
-        return Err(Fault::Corrupt(format!("its file system does not allow a write-ahead log (mode {mode})")));
-    }
+    begin_log(&connection, path)?;
     connection.pragma_update(None, "synchronous", schema.synchronous)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     check_whole(&connection, path, schema)?;
     migrate(&mut connection, path, schema)?;
     Ok(connection)
+}
+
+/// What a disk cannot do is no damage: nothing is moved aside on account of it.
+fn begin_log(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let detail = format!("its file system does not allow one (mode {mode})");
+    Err(StoreError::Io {
+        action: "begin a write-ahead log for",
+        path: path.to_path_buf(),
+        source: std::io::Error::new(std::io::ErrorKind::Unsupported, detail),
+    }
+    .into())
 }
 
 /// The file beside a database that says that damage was found in use.
@@ -241,11 +260,15 @@ fn check_whole(connection: &Connection, path: &Path, schema: &Schema) -> Result<
         WholeCheck::UpTo(most) if size > most && !suspect => return Ok(()),
         WholeCheck::UpTo(_) | WholeCheck::Always => {}
     }
-    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    quick_check(connection)?;
     if suspect {
-        // Whatever comes of it, it is known now.
         let _ = fs::remove_file(suspicion);
     }
+    Ok(())
+}
+
+fn quick_check(connection: &Connection) -> Result<(), Fault> {
+    let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if health == "ok" { Ok(()) } else { Err(Fault::Corrupt(health)) }
 }
 
@@ -268,6 +291,9 @@ fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<
         return Err(StoreError::TooNew { path: path.to_path_buf(), found, known }.into());
     }
     let done = usize::try_from(found).map_err(|_| Fault::Corrupt(format!("its schema version is {found}")))?;
+    if (1..known).contains(&found) {
+        tracing::info!(file.path = %path.display(), found, known, "bringing a database to the newest schema");
+    }
     for step in &schema.migrations[done..] {
         transaction.execute_batch(step)?;
     }
@@ -330,5 +356,19 @@ impl Drop for Reader<'_> {
         }
         drop(state);
         self.pool.returned.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_write_ahead_logs_is_no_damage() {
+        // In memory there is no log either.
+        let connection = Connection::open_in_memory().unwrap();
+        let refused = begin_log(&connection, Path::new("index.db")).err().unwrap().at(Path::new("index.db"));
+        assert!(matches!(refused, StoreError::Io { .. }), "{refused}");
+        assert!(refused.to_string().contains("write-ahead log for index.db"), "{refused}");
     }
 }

@@ -1,8 +1,10 @@
-//! `index.db`: derived, and rebuilt by its user from the ledger and the blobs when it is gone.
+//! `index.db`: what the node has and what it has seen. When it is gone, what the ledger names comes back by being asked for; what
+//! was seen first at other paths is seen anew.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use maven_layout::{ArtifactId, GroupId, RepoPath, Version};
@@ -10,7 +12,9 @@ use pyrsia_digest::{FileDigests, Sha256};
 
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::index_rows::{FILE_COLUMNS, INDEX, complete, file, insert, parsed, record, supersede, write_touches};
+use crate::index_rows::{
+    FILE_COLUMNS, INDEX, complete, file, insert, parsed, record, recount, supersede, write_touches,
+};
 use crate::index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};
 use crate::ledger::MAX_ROWS;
 use crate::values::{bound, collect, first, int, sha256, uint};
@@ -19,6 +23,8 @@ use crate::values::{bound, collect, first, int, sha256, uint};
 const TOUCHES: usize = 256;
 /// Paths remembered as absent: beyond this the ones that end first are forgotten.
 const MAX_ABSENT: i64 = 200_000;
+/// After so many of them it is looked whether there are too many.
+const COUNT_ABSENT: u64 = 1_000;
 
 /// The index. Clones share it.
 #[derive(Clone)]
@@ -30,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) db: Database,
     began_empty: bool,
     touched: Mutex<HashMap<RepoPath, u64>>,
+    recorded_absent: AtomicU64,
 }
 
 impl IndexStore {
@@ -45,10 +52,12 @@ impl IndexStore {
         let is_new = !path.exists();
         let (db, replaced) = Database::open_or_replace(dir, &INDEX)?;
         let began_empty = is_new || replaced;
-        Ok(Self { inner: Arc::new(Inner { db, began_empty, touched: Mutex::new(HashMap::new()) }) })
+        let inner = Inner { db, began_empty, touched: Mutex::default(), recorded_absent: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// True if the index held nothing when it was opened because it was new or damaged: its user fills it again.
+    /// True if the index held nothing when it was opened, because it was new or damaged. What the ledger names finds its way back
+    /// when it is asked for; which bytes of other files were seen first is forgotten.
     pub fn began_empty(&self) -> bool {
         self.inner.began_empty
     }
@@ -168,18 +177,19 @@ impl IndexStore {
         })
     }
 
-    /// Shows bytes in the order of their last use under any path, the longest unused first, until `visit` has seen enough. A
-    /// writer waits for no visitor.
+    /// Shows bytes in the order of their last use under any path, the longest unused first, from those last used at `from` (seconds
+    /// since 1970) until `visit` has seen enough. A writer waits for no visitor.
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn by_last_use(&self, mut visit: impl FnMut(LastUse) -> ControlFlow<()>) -> Result<(), StoreError> {
+    pub fn by_last_use(&self, from: u64, mut visit: impl FnMut(LastUse) -> ControlFlow<()>) -> Result<(), StoreError> {
         self.flush()?;
         self.inner.db.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT sha256, max(size), max(last_use) AS used FROM files GROUP BY sha256 ORDER BY used, sha256",
+                "SELECT sha256, max(size), max(last_use) AS used FROM files GROUP BY sha256 HAVING used >= ?1
+                 ORDER BY used, sha256",
             )?;
-            let mut rows = query.query([])?;
+            let mut rows = query.query([bound(from)])?;
             while let Some(row) = rows.next()? {
                 let used = LastUse { sha256: sha256(row, 0)?, size: uint(row, 1)?, last_use: uint(row, 2)? };
                 if visit(used).is_break() {
@@ -229,6 +239,17 @@ impl IndexStore {
         })
     }
 
+    /// Looks at every page of the database and counts every file anew; true if a count was wrong, which is put right then. Takes
+    /// seconds for each gigabyte.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], after which the next [`IndexStore::open`] begins a new one; errors of SQLite.
+    pub fn examine(&self) -> Result<bool, StoreError> {
+        self.flush()?;
+        self.inner.db.check()?;
+        self.inner.db.write(|db| recount(db))
+    }
+
     /// True if some path has this blob: it must not be evicted on account of another path.
     ///
     /// # Errors
@@ -272,15 +293,19 @@ impl IndexStore {
     /// Errors of SQLite.
     pub fn put_absent(&self, path: &RepoPath, now: u64, until: u64) -> Result<(), StoreError> {
         let path = path.clone();
+        let recorded = self.inner.recorded_absent.fetch_add(1, Ordering::Relaxed);
         self.inner.db.write(move |db| {
             db.prepare_cached("DELETE FROM absent WHERE until < ?1")?.execute([bound(now)])?;
             db.prepare_cached("INSERT OR REPLACE INTO absent (path, until) VALUES (?1, ?2)")?
                 .execute((path.as_str(), int(until)?))?;
-            db.prepare_cached(
-                "DELETE FROM absent WHERE path IN
-                 (SELECT path FROM absent ORDER BY until LIMIT max(0, (SELECT count(*) FROM absent) - ?1))",
-            )?
-            .execute([MAX_ABSENT])?;
+            // Counting all of them takes longer than everything else here.
+            if recorded.is_multiple_of(COUNT_ABSENT) {
+                db.prepare_cached(
+                    "DELETE FROM absent WHERE path IN
+                     (SELECT path FROM absent ORDER BY until LIMIT max(0, (SELECT count(*) FROM absent) - ?1))",
+                )?
+                .execute([MAX_ABSENT])?;
+            }
             Ok(())
         })
     }

@@ -282,6 +282,93 @@ fn damage_that_was_found_in_use_is_looked_for_at_the_next_start() {
 }
 
 #[test]
+fn an_examination_finds_damage_and_counts_that_are_wrong() {
+    let (dir, store) = store();
+    for (path, bytes) in [(JAR, b"jar".as_slice()), (META, b"document"), ("org/acme/web/1/web-1.jar", b"x")] {
+        store.put_file(record(path, bytes)).unwrap();
+    }
+    assert!(!store.examine().unwrap());
+    let totals = store.totals().unwrap();
+    let other = rusqlite::Connection::open(dir.path().join("index.db")).unwrap();
+    other
+        .execute_batch(
+            "UPDATE totals SET files = 70, bytes = 3; UPDATE artifacts SET files = 0 WHERE artifact_id = 'lib';
+             INSERT INTO artifacts (group_id, artifact_id, files) VALUES ('org.ghost', 'gone', 3);
+             DELETE FROM artifacts WHERE artifact_id = 'web';",
+        )
+        .unwrap();
+    drop(other);
+    assert!(store.examine().unwrap());
+    assert_eq!(store.totals().unwrap(), totals);
+    let all = store.artifacts(&crate::ArtifactFilter::default(), 0, 10).unwrap();
+    let names: Vec<String> = all.items.iter().map(|(_, artifact)| artifact.to_string()).collect();
+    assert_eq!(names, ["lib", "web"]);
+    assert!(!store.examine().unwrap(), "once is enough");
+
+    // Beyond the size that is looked at when it is opened, damage would be found in use alone.
+    for begin in 0..40u64 {
+        let names = (0..500u64).map(|n| record(&format!("a/b/{begin}/b-{begin}-{n}.jar"), &n.to_le_bytes()));
+        store.put_files(names.collect()).unwrap();
+    }
+    drop(store);
+    let file = dir.path().join("index.db");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20_000].fill(0xa5);
+    let store = IndexStore::open(dir.path()).unwrap();
+    fs::write(&file, bytes).unwrap();
+    assert!(matches!(store.examine(), Err(StoreError::Corrupt { .. })));
+    assert!(dir.path().join("index.db.suspect").exists());
+    drop(store);
+    assert!(IndexStore::open(dir.path()).unwrap().began_empty());
+    assert!(!dir.path().join("index.db.suspect").exists() && dir.path().join("index.db.damaged").exists());
+}
+
+#[test]
+fn a_row_that_belongs_elsewhere_by_now_counts_there() {
+    let (dir, store) = store();
+    store.put_file(record(JAR, b"jar")).unwrap();
+    // As an earlier program may have understood the path.
+    let other = rusqlite::Connection::open(dir.path().join("index.db")).unwrap();
+    other.execute("UPDATE files SET group_id = 'org', artifact_id = 'acme', version = 'lib'", []).unwrap();
+    let names = |store: &IndexStore| {
+        let all = store.artifacts(&crate::ArtifactFilter::default(), 0, 10).unwrap();
+        all.items.iter().map(|(group, artifact)| format!("{group}:{artifact}")).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&store), ["org:acme"]);
+    store.put_file(record(JAR, b"jar")).unwrap();
+    assert_eq!(names(&store), ["org.acme:lib"]);
+    other.execute("UPDATE files SET group_id = NULL, artifact_id = NULL, version = NULL", []).unwrap();
+    assert!(names(&store).is_empty());
+    assert_eq!(store.of_no_release(None).unwrap(), [path(JAR)]);
+    store.remove_file(&path(JAR)).unwrap();
+    assert!(!store.examine().unwrap());
+}
+
+#[test]
+fn many_absent_paths_are_forgotten_in_time() {
+    let (_dir, store) = store();
+    let count = |store: &IndexStore| {
+        let counted = store.inner.db.read(|db| Ok(db.query_row("SELECT count(*) FROM absent", [], |r| r.get(0))?));
+        let count: i64 = counted.unwrap();
+        count
+    };
+    let many = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) INSERT INTO absent SELECT 'x/' || i, i \
+         FROM n",
+        MAX_ABSENT + 5_000
+    );
+    store.inner.db.write(move |db| Ok(db.execute_batch(&many)?)).unwrap();
+    store.put_absent(&path("a"), 0, 1 << 40).unwrap();
+    assert_eq!(count(&store), MAX_ABSENT, "the first one after a start looks");
+    for n in 0..COUNT_ABSENT {
+        store.put_absent(&path(&format!("b/{n}")), 0, 1 << 40).unwrap();
+    }
+    assert_eq!(count(&store), MAX_ABSENT, "those that end first are gone");
+    assert_eq!(store.absent(&path("a")).unwrap(), Some(1 << 40));
+}
+
+#[test]
 fn the_longest_unused_bytes_come_first_and_the_last_use_of_any_path_counts() {
     let (_dir, store) = store();
     let used = |path: &str, bytes: &[u8], last_use: u64| store.put_file(FileRecord { last_use, ..record(path, bytes) });
@@ -295,17 +382,18 @@ fn the_longest_unused_bytes_come_first_and_the_last_use_of_any_path_counts() {
         size: bytes.len() as u64,
         last_use,
     });
-    let seen = |most: usize| {
+    let seen = |from, most: usize| {
         let mut seen = Vec::new();
         let visit = |used| {
             seen.push(used);
             if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        store.by_last_use(visit).unwrap();
+        store.by_last_use(from, visit).unwrap();
         seen
     };
-    assert_eq!(seen(10), expected);
-    assert_eq!(seen(2), expected[..2]);
+    assert_eq!(seen(0, 10), expected);
+    assert_eq!(seen(0, 2), expected[..2]);
+    assert_eq!(seen(21, 10), expected[1..]);
 }
 
 #[test]

@@ -68,8 +68,7 @@ impl IndexStore {
     /// Errors of SQLite.
     pub fn groups(&self, max: usize) -> Result<Vec<GroupId>, StoreError> {
         self.db().read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT DISTINCT group_id FROM files WHERE group_id IS NOT NULL LIMIT ?1")?;
+            let mut query = db.prepare_cached("SELECT DISTINCT group_id FROM artifacts WHERE files > 0 LIMIT ?1")?;
             collect(query.query([i64::try_from(max).unwrap_or(i64::MAX)])?, |row| parsed(row, 0))
         })
     }

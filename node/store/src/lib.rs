@@ -3,7 +3,8 @@
 //! [`LedgerStore`] (`ledger.db`) is the truth: blocks, entries, leaves, tree nodes, signatures, the cursor, and the
 //! secrets of a round that is under way. [`IndexStore`] (`index.db`) is derived: which file lies at which repository
 //! path, where it came from, when it was last used. Deleting the index loses nothing that cannot be found again.
-//! [`ServedStore`] (`served.db`) counts what was handed out; nothing depends on it.
+//! [`ServedStore`] (`served.db`) counts what was handed out; nothing depends on it. [`ClassStore`] (`classes.db`) says which
+//! classes are in which JARs; it fills again by itself.
 //!
 //! Invariants:
 //! - **a block is stored with its entries, leaves, tree nodes and the cursor in one transaction or not at all**, and
@@ -24,6 +25,7 @@
 //! [`IndexStore::run`], which do the same on a blocking thread.
 
 mod append;
+mod classes;
 mod database;
 mod error;
 mod index;
@@ -38,6 +40,7 @@ mod search;
 mod served;
 mod values;
 
+pub use classes::{ClassName, ClassStore};
 pub use error::StoreError;
 pub use index::IndexStore;
 pub use index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};

@@ -2,13 +2,13 @@
 //! by how much there is.
 
 use maven_layout::{ArtifactId, GroupId, RepoPath};
-use pyrsia_digest::Sha1;
+use pyrsia_digest::{Sha1, Sha256};
 
 use crate::error::StoreError;
 use crate::index::IndexStore;
 use crate::index_rows::{FILE_COLUMNS, parsed, record};
 use crate::index_types::FileRecord;
-use crate::values::{bound, collect, first, uint};
+use crate::values::{bound, collect, first, optional_uint, sha256, uint};
 
 /// Artifacts are counted up to here; a total of this many means "at least".
 pub const COUNTED: u64 = 1_000;
@@ -109,6 +109,39 @@ impl IndexStore {
             collect(query.query((group.as_str(), artifact.as_str(), MAX_FILES))?, |row| {
                 Ok(ReleaseFile { path: parsed(row, 0)?, first_seen: uint(row, 1)? })
             })
+        })
+    }
+
+    /// The paths under which these bytes are here, at most 100.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn paths_of(&self, sha256: &Sha256) -> Result<Vec<RepoPath>, StoreError> {
+        self.inner.db.read(|db| {
+            let mut query = db.prepare_cached("SELECT path FROM files WHERE sha256 = ?1 LIMIT ?2")?;
+            collect(query.query((sha256.as_bytes(), MAX_SAME))?, |row| parsed(row, 0))
+        })
+    }
+
+    /// Files of releases that came after the one of this number, in the order in which they came, at most `max` of all files
+    /// that came; with the number of the last one that was looked at. Numbers begin anew with the index.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn came_after(&self, number: u64, max: u64) -> Result<(u64, Vec<(RepoPath, Sha256)>), StoreError> {
+        self.inner.db.read(|db| {
+            let mut newest = db.prepare_cached("SELECT max(rowid) FROM files")?;
+            let newest = first(newest.query([])?, |row| optional_uint(row, 0))?.flatten().unwrap_or_default();
+            let after = if number > newest { 0 } else { number };
+            let mut query = db.prepare_cached(
+                "SELECT rowid, path, sha256, group_id IS NOT NULL FROM files WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
+            )?;
+            let rows = collect(query.query((bound(after), bound(max)))?, |row| {
+                Ok((uint(row, 0)?, parsed(row, 1)?, sha256(row, 2)?, row.get::<_, bool>(3)?))
+            })?;
+            let last = rows.last().map_or(after, |(number, ..)| *number);
+            let of_release = rows.into_iter().filter(|(.., of_release)| *of_release);
+            Ok((last, of_release.map(|(_, path, sha256, _)| (path, sha256)).collect()))
         })
     }
 

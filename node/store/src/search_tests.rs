@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use pyrsia_digest::FileDigests;
 
 use super::*;
@@ -47,6 +45,25 @@ fn filled() -> (tempfile::TempDir, IndexStore) {
     }
     store.put_file(record("org/acme/lib-core/maven-metadata.xml", b"no file of a release")).unwrap();
     (dir, store)
+}
+
+#[test]
+fn what_came_is_told_in_its_order_and_bytes_have_paths() {
+    let (_dir, store) = filled();
+    let (first, files) = store.came_after(0, 3).unwrap();
+    assert_eq!(files.len(), 3);
+    let (last, rest) = store.came_after(first, 100).unwrap();
+    assert_eq!(rest.len(), 5, "the document is of no release");
+    assert!(files.iter().all(|file| !rest.contains(file)));
+    assert_eq!(store.came_after(last, 100).unwrap(), (last, Vec::new()));
+    store.put_file(record("org/acme/new/1/new-1.jar", b"new")).unwrap();
+    let (newest, new) = store.came_after(last, 100).unwrap();
+    assert_eq!((new.len(), new[0].1), (1, FileDigests::of(b"new").sha256));
+    assert!(newest > last);
+    // Another index than the one that was looked through.
+    assert_eq!(store.came_after(newest + 1000, 100).unwrap().1.len(), 9);
+    assert_eq!(store.paths_of(&new[0].1).unwrap(), [new[0].0.clone()]);
+    assert!(store.paths_of(&FileDigests::of(b"none").sha256).unwrap().is_empty());
 }
 
 #[test]
@@ -104,77 +121,4 @@ fn files_are_found_by_artifact_and_by_sha1() {
     store.put_file(record(&copy, one.as_bytes())).unwrap();
     assert_eq!(store.by_sha1(&sha1).unwrap().len(), 2);
     assert_eq!(store.by_sha1(&FileDigests::of(b"none").sha1).unwrap(), []);
-}
-
-/// Releases in the index; how long looking up and searching takes in it. With `PYRSIA_INDEX_RELEASES=10000000` this takes
-/// some minutes and ten gigabytes.
-#[test]
-#[ignore = "a measurement"]
-fn an_index_of_many_releases() {
-    let releases: u64 = std::env::var("PYRSIA_INDEX_RELEASES").map_or(200_000, |text| text.parse().unwrap());
-    let kept = std::env::var_os("PYRSIA_INDEX_FOLDER");
-    let temporary = tempfile::tempdir().unwrap();
-    let folder = kept.map_or(temporary.path().to_owned(), std::path::PathBuf::from);
-    let begun = Instant::now();
-    let store = IndexStore::open(&folder).unwrap();
-    // For the filling alone; what is measured afterwards has what every node has.
-    store.inner.db.write(|db| Ok(db.pragma_update(None, "cache_size", -4_000_000)?)).unwrap();
-    let place = |n: u64| {
-        let artifact = n / 20;
-        path(
-            &format!("org.g{}.sub{}", artifact % 5_000, artifact % 7),
-            &format!("part-{artifact}-lib"),
-            &format!("1.{}", n % 20),
-        )
-    };
-    for begin in (0..releases).step_by(50_000) {
-        let batch: Vec<FileRecord> =
-            (begin..releases.min(begin + 50_000)).map(|n| record(&place(n), &n.to_le_bytes())).collect();
-        store.put_files(batch).unwrap();
-    }
-    println!("made: {:.1?}", begun.elapsed());
-    drop(store);
-    println!("size: {} MiB", std::fs::metadata(folder.join("index.db")).unwrap().len() >> 20);
-    let begun = Instant::now();
-    let store = IndexStore::open(&folder).unwrap();
-    println!("start: {:.1?}", begun.elapsed());
-    println!("totals: {:?} {:.2?}", store.totals().unwrap(), begun.elapsed());
-    // A walk that visits them in no order of theirs.
-    let mut times: Vec<_> = (0..20_000_u64)
-        .map(|n| {
-            let path: RepoPath = place(n.wrapping_mul(7_919_993) % releases).parse().unwrap();
-            let begun = Instant::now();
-            assert!(store.file(&path).unwrap().is_some());
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
-    println!("look-up: median {:.1?}, p99 {:.1?}, longest {:.1?}", times[10_000], times[19_800], times[19_999]);
-    let last = (releases - 1) / 20;
-    let one = format!("part-{}-lib", last / 2);
-    let group = format!("org.g{}.sub{}", (last / 2) % 5_000, (last / 2) % 7);
-    for (what, filter) in [
-        ("group and artifact", filter(&group, &one, &[])),
-        ("group", filter(&group, "", &[])),
-        ("artifact", filter("", &one, &[])),
-        ("a rare word", filter("", "", &[&(last / 3).to_string()])),
-        ("a word of all", filter("", "", &["lib"])),
-        ("a rare word and one of all", filter("", "", &["part", &(last / 3).to_string()])),
-        ("the beginning of many", filter("", "", &["g1"])),
-        ("three", filter("", "", &["g1", "sub3", "part"])),
-    ] {
-        let mut times: Vec<_> = (0..20)
-            .map(|_| {
-                let begun = Instant::now();
-                let found = store.artifacts(&filter, 0, 20).unwrap();
-                assert!(!found.items.is_empty(), "{what}");
-                begun.elapsed()
-            })
-            .collect();
-        times.sort();
-        println!("search, {what}: median {:.2?}, longest {:.2?}", times[10], times[19]);
-    }
-    let begun = Instant::now();
-    assert_eq!(store.by_sha1(&FileDigests::of(&1_u64.to_le_bytes()).sha1).unwrap().len(), 1);
-    println!("search, sha1: {:.2?}", begun.elapsed());
 }

@@ -9,7 +9,7 @@ const NGINX: &str = "nginx with sendfile and open_file_cache serving the same fi
 const CENTRAL: &str = "the same Maven asking Maven Central itself, in turns";
 
 /// Everything that a benchmark measures, in the table's order.
-pub const LINES: [Line; 43] = [
+pub const LINES: [Line; 52] = [
     Line {
         id: "finality-authority",
         unit: "ms",
@@ -222,6 +222,70 @@ pub const LINES: [Line; 43] = [
         meaning: "Resident memory of that node after all of the above.",
         peer: None,
         target: Target::Below(150.0),
+    },
+    Line {
+        id: "index-open",
+        unit: "ms",
+        meaning: "From starting `pyrsia-maven node` on a data directory whose index knows one million releases (another number: \
+                  `PYRSIA_INDEX_RELEASES`) until it serves.",
+        peer: None,
+        target: Target::Below(1000.0),
+    },
+    Line {
+        id: "index-lookup-p99",
+        unit: "ms",
+        meaning: "Looking a path up in that index, in no order of the paths: the 99th percentile of each of five times 20,000.",
+        peer: None,
+        target: Target::Below(1.0),
+    },
+    Line {
+        id: "index-search-name",
+        unit: "ms",
+        meaning: "A search of that node over HTTP (`/solrsearch/select`, 20 rows): a group and an artifact.",
+        peer: None,
+        target: Target::Below(50.0),
+    },
+    Line {
+        id: "index-search-word",
+        unit: "ms",
+        meaning: "The same for a word that few artifacts have.",
+        peer: None,
+        target: Target::Below(50.0),
+    },
+    Line {
+        id: "index-search-common",
+        unit: "ms",
+        meaning: "The same for a word that every artifact has.",
+        peer: None,
+        target: Target::Below(50.0),
+    },
+    Line {
+        id: "index-search-words",
+        unit: "ms",
+        meaning: "The same for three words, each of which many artifacts have.",
+        peer: None,
+        target: Target::Below(50.0),
+    },
+    Line {
+        id: "index-search-letter",
+        unit: "ms",
+        meaning: "The same for a single letter, with which a word of every artifact begins.",
+        peer: None,
+        target: Target::Below(50.0),
+    },
+    Line {
+        id: "index-search-none",
+        unit: "ms",
+        meaning: "The same for a group that does not exist and a word that every artifact has: nothing is found.",
+        peer: None,
+        target: Target::Below(50.0),
+    },
+    Line {
+        id: "index-search-sha1",
+        unit: "ms",
+        meaning: "The same for the SHA-1 of a file.",
+        peer: None,
+        target: Target::Below(50.0),
     },
     Line {
         id: "cold-archiver",

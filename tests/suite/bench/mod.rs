@@ -7,6 +7,7 @@ mod by_hand;
 mod cold;
 mod crowd;
 mod devnet;
+mod index;
 mod rebuilds;
 mod repository;
 mod warm;
@@ -59,6 +60,7 @@ fn bench_everything() {
     drop(network);
     part("warm files", &mut warm::files);
     part("repository", &mut repository::repository);
+    part("an index", &mut index::index);
     part("whole builds", &mut cold::builds);
     part("a crowd", &mut crowd::crowd);
     part("a long load", &mut crowd::soak);

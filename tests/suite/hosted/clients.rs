@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pyrsia_tests::clients::others::Sbt;
 use pyrsia_tests::clients::{GradleUser, Maven, MavenUser, caches};
 use pyrsia_tests::places;
 use tempfile::TempDir;
@@ -55,6 +56,10 @@ fn library(world: &World, version: &str, content: &str) -> TempDir {
 
 /// Somebody else's project that needs the library, in an empty local repository: the JAR that it got.
 fn resolved(world: &World, maven: &Maven, id: &str, version: &str) -> Vec<u8> {
+    resolved_of(world, maven, id, "lib", version)
+}
+
+fn resolved_of(world: &World, maven: &Maven, id: &str, artifact: &str, version: &str) -> Vec<u8> {
     let user = MavenUser::new(&world.node.maven2(), "central");
     let project = places::scratch("hosted-consumer");
     let snapshots = id == "snapshots";
@@ -62,13 +67,14 @@ fn resolved(world: &World, maven: &Maven, id: &str, version: &str) -> Vec<u8> {
         "<project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version>\
          <packaging>pom</packaging><repositories><repository><id>{id}</id><url>{}</url>\
          <snapshots><enabled>{snapshots}</enabled></snapshots></repository></repositories><dependencies><dependency>\
-         <groupId>com.example</groupId><artifactId>lib</artifactId><version>{version}</version></dependency>\
+         <groupId>com.example</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>\
          </dependencies></project>",
         world.url(id)
     );
     write(project.path(), "pom.xml", &pom);
     user.run(maven, project.path(), &[RESOLVE]).expect(0);
-    std::fs::read(user.local_file(&format!("com/example/lib/{version}/lib-{version}.jar"))).expect("the JAR")
+    let jar = format!("com/example/{artifact}/{version}/{artifact}-{version}.jar");
+    std::fs::read(user.local_file(&jar)).expect("the JAR")
 }
 
 fn built(project: &Path, version: &str) -> Vec<u8> {
@@ -232,4 +238,52 @@ fn gradle_publishes_and_another_gradle_resolves() {
     assert!(refused.code != 0 && refused.output().contains("401"), "{}", refused.report());
     consumes("releases", "1.0", "1.0");
     world.nothing_is_left("releases");
+}
+
+/// What sbt's manual has of publishing.
+const SBT: &str = r#"
+organization := "com.example"
+name := "sbt-lib"
+version := "VERSION"
+autoScalaLibrary := false
+crossPaths := false
+publishMavenStyle := true
+publishTo := Some(("node" at "URL").withAllowInsecureProtocol(true))
+credentials += Credentials("pyrsia-maven", "localhost", "deployer", "TOKEN")
+"#;
+
+#[test]
+fn sbt_publishes_releases_and_snapshots_that_name_no_build_and_maven_resolves_them() {
+    let world = World::start("hosted-sbt", &fixture::central().maven2());
+    let sbt = Sbt::new(&world.node.maven2());
+    let project = places::scratch("hosted-sbt-lib");
+    let url = world.url("ID").replace("127.0.0.1", "localhost");
+    let publish = |id: &str, version: &str, content: &str| {
+        let script = SBT.replace("VERSION", version).replace("URL", &url.replace("ID", id));
+        write(project.path(), "build.sbt", &script.replace("TOKEN", &world.token("deployer")));
+        write(project.path(), "src/main/resources/content.txt", content);
+        sbt.run(project.path(), "publish")
+    };
+    let maven = Maven::of_the_machine();
+    let resolves = |id: &str, version: &str| {
+        let path = format!("{id}/com/example/sbt-lib/{version}/sbt-lib-{version}.jar");
+        let here = world.get(&path).expect(200);
+        assert!(resolved_of(&world, &maven, id, "sbt-lib", version) == here.body, "{path}");
+        (here.body.clone(), here.header("cache-control").map(str::to_owned))
+    };
+    publish("releases", "1.0", "first").expect(0);
+    assert_eq!(resolves("releases", "1.0").1, None);
+    let (first, second) = ("the first one", "the second one, which is longer");
+    publish("snapshots", "1.1-SNAPSHOT", first).expect(0);
+    let before = resolves("snapshots", "1.1-SNAPSHOT");
+    assert_eq!(before.1.as_deref(), Some("no-cache"));
+    publish("snapshots", "1.1-SNAPSHOT", second).expect(0);
+    let after = resolves("snapshots", "1.1-SNAPSHOT");
+    assert!(before.0 != after.0, "the last one that was published is the one that is there");
+    let refused = publish("releases", "1.2-SNAPSHOT", "x");
+    assert!(refused.code != 0, "{}", refused.report());
+    world.get("releases/com/example/sbt-lib/1.2-SNAPSHOT/sbt-lib-1.2-SNAPSHOT.pom").expect(404);
+    for id in ["releases", "snapshots"] {
+        world.nothing_is_left(id);
+    }
 }

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use pyrsia_digest::FileDigests;
-use pyrsia_tests::{http, process};
+use pyrsia_tests::node::Node;
+use pyrsia_tests::{http, places, process};
 
 use super::{World, list};
 
@@ -216,6 +217,67 @@ fn the_limit_holds_for_a_body_without_a_length_and_a_client_that_does_not_wait_g
     assert_eq!(answer.expect(401).json()["type"], "/problems/credentials-required");
     let answer = world.put("deployer", "releases/com/example/lib/2/lib-2.jar", &body);
     assert_eq!(answer.expect(413).json()["type"], "/problems/too-large");
+}
+
+#[test]
+fn a_client_that_waited_and_was_asked_gets_the_reason_too() {
+    let world = World::quiet("hosted-asked");
+    let path = "releases/com/example/lib/1/lib-1.jar";
+    let head = format!(
+        "PUT /hosted/{path} HTTP/1.1\r\nHost: HOST\r\nAuthorization: {}\r\nTransfer-Encoding: chunked\r\n\
+         Expect: 100-continue\r\nConnection: close\r\n\r\n",
+        world.basic("deployer")
+    );
+    let mut stream = world.open(&head, b"");
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).expect("the node asks");
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    // More than the sockets between the two hold, and more than is taken.
+    let chunk = [format!("{:x}\r\n", 1_000_000).as_bytes(), &vec![7; 1_000_000], b"\r\n"].concat();
+    for _ in 0..20 {
+        stream.write_all(&chunk).expect("all of the body is taken");
+    }
+    stream.write_all(b"0\r\n\r\n").expect("its end too");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    world.get(path).expect(404);
+    world.nothing_is_left("releases");
+}
+
+#[test]
+fn a_listener_can_be_for_a_hosted_repository_alone() {
+    let folder = places::scratch("hosted-alone");
+    let token = "t".repeat(40);
+    std::fs::write(folder.path().join("token"), &token).expect("a token");
+    let text = format!(
+        "[tls]\nlisten = \"0.0.0.0:0\"\n[[hosted]]\nid = \"releases\"\naccept = \"releases\"\n[[hosted.writers]]\n\
+         name = \"deployer\"\ntoken_file = {:?}\n",
+        folder.path().join("token")
+    );
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, text).expect("a written configuration");
+    let arguments = ["--no-builder", "--upstream", "none", "--config", &config.to_string_lossy()];
+    let node = Node::start("hosted-alone", &arguments);
+    let url = node.tls_url().replace("0.0.0.0", "127.0.0.1");
+    let certificate = node.data().join("tls/certificate.pem");
+    let curl = |path: &str, more: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"]).arg(&certificate);
+        command.args(more).arg(format!("{url}{path}"));
+        process::run(&mut command, Duration::from_secs(30)).expect(0).stdout
+    };
+    let user = format!("deployer:{token}");
+    let known = ["-u", user.as_str()];
+    let jar = format!("/hosted/releases/{JAR}");
+    let file = folder.path().join("token").to_string_lossy().into_owned();
+    assert_eq!(curl(&jar, &[&known[..], &["-T", &file]].concat()), "201");
+    assert_eq!(curl(&jar, &known), "200");
+    assert_eq!(curl(&jar, &[]), "401");
+    for path in ["/maven2/org/acme/a/1/a-1.jar", "/api/v1/status", "/", "/hosted/other/x"] {
+        assert_eq!(curl(path, &[]), "401", "{path}");
+        assert_eq!(curl(path, &known), "401", "{path}: a writer is no reader of the node");
+    }
 }
 
 #[test]

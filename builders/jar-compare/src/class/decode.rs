@@ -119,7 +119,8 @@ impl<'a> Reader<'a> {
 
 /// Takes an attribute apart by its name. What is not known, or not as it should be, is one item with its bytes.
 pub(super) fn decode<'a>(pool: &Pool<'_>, attribute: &Attribute<'a>) -> Decoded<'a> {
-    let known = if attribute.data.len() > MAX_DECODED { None } else { known(pool.text(attribute.name), attribute.data) };
+    let known =
+        if attribute.data.len() > MAX_DECODED { None } else { known(pool.text(attribute.name), attribute.data) };
     known.unwrap_or_else(|| Decoded {
         items: vec![Item::new("bytes", vec![Value::Raw(attribute.data)])],
         attributes: Vec::new(),
@@ -155,9 +156,9 @@ fn known<'a>(name: &[u8], data: &'a [u8]) -> Option<Decoded<'a>> {
         b"Exceptions" => r.constants("throws")?,
         b"NestMembers" | b"PermittedSubclasses" => r.constants("class")?,
         b"ModulePackages" => r.constants("package")?,
-        b"InnerClasses" => r.list(|r| {
-            Some(Item::new("class", vec![r.constant()?, r.constant()?, r.constant()?, r.flags()?]))
-        })?,
+        b"InnerClasses" => {
+            r.list(|r| Some(Item::new("class", vec![r.constant()?, r.constant()?, r.constant()?, r.flags()?])))?
+        }
         b"EnclosingMethod" => vec![Item::new("is", vec![r.constant()?, r.constant()?])],
         b"MethodParameters" => {
             let mut items = Vec::new();
@@ -291,9 +292,7 @@ fn verification<'a>(reader: &mut Reader<'a>, values: &mut Vec<Value<'a>>) -> Opt
 
 fn module<'a>(reader: &mut Reader<'a>) -> Option<Vec<Item<'a>>> {
     let mut items = vec![Item::new("module", vec![reader.constant()?, reader.flags()?, reader.constant()?])];
-    items.extend(
-        reader.list(|r| Some(Item::new("requires", vec![r.constant()?, r.flags()?, r.constant()?])))?,
-    );
+    items.extend(reader.list(|r| Some(Item::new("requires", vec![r.constant()?, r.flags()?, r.constant()?])))?);
     for label in ["exports", "opens"] {
         items.extend(reader.list(|r| {
             let mut values = vec![r.constant()?, r.flags()?];

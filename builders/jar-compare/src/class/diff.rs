@@ -82,9 +82,7 @@ impl Report<'_, '_, '_> {
         if l.class.access != r.class.access {
             self.say("class", || format!("access flags {:#06x} vs {:#06x}", l.class.access, r.class.access));
         }
-        for (what, a, b) in
-            [("class", l.class.this, r.class.this), ("superclass", l.class.parent, r.class.parent)]
-        {
+        for (what, a, b) in [("class", l.class.this, r.class.this), ("superclass", l.class.parent, r.class.parent)] {
             if l.number(a) != r.number(b) {
                 self.say("class", || format!("{what} {} vs {}", l.pool.name(a), r.pool.name(b)));
             }
@@ -133,9 +131,7 @@ impl Report<'_, '_, '_> {
         let (here, there) = (by_name(l, left), by_name(r, right));
         let label = if place.is_empty() { String::new() } else { format!("{place}: ") };
         let what = format!("{label}attribute");
-        for (side, list, other, where_) in
-            [(l, left, &there, "rebuilt file"), (r, right, &here, "reference")]
-        {
+        for (side, list, other, where_) in [(l, left, &there, "rebuilt file"), (r, right, &here, "reference")] {
             let lonely = list.iter().filter(|one| !other.contains_key(&side.number(one.name)));
             let (debug, real): (Vec<_>, Vec<_>) = lonely.partition(|one| DEBUG.contains(&side.pool.text(one.name)));
             let names = |list: Vec<&Attribute<'_>>| list.iter().map(|one| side.pool.name(one.name)).collect::<Vec<_>>();

@@ -170,12 +170,7 @@ fn a_pool_in_another_order_is_said_to_be_just_that() {
         let (a, b) = (class.string("a"), class.string("b"));
         class.method("run", &[0x12, b as u8, 0x12, a as u8, 0x58, 0xb1], &[1]);
     });
-    check(
-        &build("a", "b"),
-        &swapped,
-        "method run()V, Code",
-        "method run()V, Code: at 0 ldc \"a\" vs at 0 ldc \"b\"",
-    );
+    check(&build("a", "b"), &swapped, "method run()V, Code", "method run()V, Code: at 0 ldc \"a\" vs at 0 ldc \"b\"");
 }
 
 #[test]
@@ -192,12 +187,7 @@ fn modules_and_annotations() {
             class.attribute("Module", &data);
         })
     };
-    check(
-        &module(0x20),
-        &module(0x40),
-        "Module",
-        "Module: requires java.base 0x0020 - vs requires java.base 0x0040 -",
-    );
+    check(&module(0x20), &module(0x40), "Module", "Module: requires java.base 0x0020 - vs requires java.base 0x0040 -");
     let annotated = |value: u16| {
         with(61, |class| {
             let (kind, element) = (class.utf8("LA;"), class.utf8("value"));

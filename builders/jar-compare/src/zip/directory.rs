@@ -27,16 +27,33 @@ const FOLDER: u32 = 0o040_000;
 
 /// Reads the structure of an archive; expands nothing.
 pub(super) fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Vec<Entry<'a>>, &'a [u8], bool), ArchiveError> {
-    let end = end::read(bytes)?;
-    if end.entries > limits.max_entries {
-        return Err(ArchiveError::TooManyEntries { entries: end.entries, limit: limits.max_entries });
+    let end = end::read(bytes, 0)?;
+    let place = |at: u64| {
+        usize::try_from(at).map_err(|_| ArchiveError::Malformed { what: "central directory", at: end.directory_start })
+    };
+    let (start, stop) = (place(end.directory_start)?, place(end.directory_end)?);
+    let mut entries = listed(bytes, start, stop, end.entries, limits)?;
+    locals(bytes, &mut entries, start)?;
+    Ok((entries, end.comment, end.zip64))
+}
+
+/// The entries of the central directory that lies there.
+pub(super) fn listed<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    stop: usize,
+    count: u64,
+    limits: &Limits,
+) -> Result<Vec<Entry<'a>>, ArchiveError> {
+    if count > limits.max_entries {
+        return Err(ArchiveError::TooManyEntries { entries: count, limit: limits.max_entries });
     }
-    let mut at = end.directory_start;
+    let mut at = start;
     let mut entries: Vec<Entry<'a>> = Vec::new();
     let mut seen = HashSet::new();
     let mut manifest = false;
-    for _ in 0..end.entries {
-        let (entry, next) = central(bytes, at, end.directory_end)?;
+    for _ in 0..count {
+        let (entry, next) = central(bytes, at, stop)?;
         // JVMs find the manifest in any letter case.
         let twice = entry.name.eq_ignore_ascii_case(MANIFEST) && std::mem::replace(&mut manifest, true);
         if twice || !seen.insert(entry.name.strip_suffix('/').unwrap_or(entry.name)) {
@@ -46,11 +63,10 @@ pub(super) fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Vec<Entry<'a
         entries.push(entry);
         at = next;
     }
-    if at != end.directory_end {
+    if at != stop {
         return Err(ArchiveError::Mismatch { what: "size of the central directory", entry: String::new() });
     }
-    locals(bytes, &mut entries, end.directory_start)?;
-    Ok((entries, end.comment, end.zip64))
+    Ok(entries)
 }
 
 fn central(bytes: &[u8], at: usize, limit: usize) -> Result<(Entry<'_>, usize), ArchiveError> {
@@ -74,6 +90,10 @@ fn central(bytes: &[u8], at: usize, limit: usize) -> Result<(Entry<'_>, usize), 
     let extra = Extra::parse(slice(bytes, extra_at, extra_len).ok_or_else(cut)?);
     let comment = slice(bytes, comment_at, comment_len).ok_or_else(cut)?;
     let mismatch = |what| ArchiveError::Mismatch { what, entry: name.to_owned() };
+    // Readers stop there, skip it, or refuse it.
+    if extra.rest() > 0 {
+        return Err(ArchiveError::Malformed { what: "extra field", at: extra_at as u64 });
+    }
     if extra.renames(raw) {
         return Err(mismatch("name in the extra field"));
     }
@@ -174,6 +194,10 @@ fn local<'a>(bytes: &'a [u8], entry: &mut Entry<'a>) -> Result<(), ArchiveError>
         return Err(mismatch("name"));
     }
     let extra = Extra::parse(slice(bytes, LOCAL_LEN + name_len, extra_len).ok_or_else(cut)?);
+    // Less than a field's header is padding that aligns the data.
+    if extra.rest() >= 4 {
+        return Err(ArchiveError::Malformed { what: "extra field", at });
+    }
     if extra.renames(name.as_bytes()) {
         return Err(mismatch("name in the extra field"));
     }

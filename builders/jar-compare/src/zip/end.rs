@@ -13,11 +13,14 @@ const LOCATOR_LEN: usize = 20;
 const END64: u32 = 0x0606_4b50;
 const END64_LEN: usize = 56;
 
+/// In so many of the last bytes of a file all of these records are.
+pub(crate) const TAIL: usize = END64_LEN + LOCATOR_LEN + END_LEN + u16::MAX as usize;
+
 /// Where the central directory is.
 pub(crate) struct End<'a> {
     pub(crate) entries: u64,
-    pub(crate) directory_start: usize,
-    pub(crate) directory_end: usize,
+    pub(crate) directory_start: u64,
+    pub(crate) directory_end: u64,
     pub(crate) zip64: bool,
     pub(crate) comment: &'a [u8],
 }
@@ -30,7 +33,8 @@ pub(crate) fn find(bytes: &[u8]) -> Option<usize> {
     (usize::from(u16_at(bytes, at + 20)?) == last - at).then_some(at)
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<End<'_>, ArchiveError> {
+/// Reads them from the end of a file; `before` bytes of it stand before these.
+pub(crate) fn read(bytes: &[u8], before: u64) -> Result<End<'_>, ArchiveError> {
     let at = find(bytes).ok_or(ArchiveError::NoEnd)?;
     let cut = || ArchiveError::Malformed { what: "end-of-central-directory record", at: at as u64 };
     let half = |offset| u16_at(bytes, at + offset).ok_or_else(cut);
@@ -41,7 +45,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<End<'_>, ArchiveError> {
 
     let locator = at.checked_sub(LOCATOR_LEN).filter(|&p| u32_at(bytes, p) == Some(LOCATOR));
     let (entries, size, offset, end) = if let Some(locator) = locator {
-        let end64 = read_end64(bytes, locator)?;
+        let end64 = read_end64(bytes, locator, before)?;
         agree16("entry count", here, end64.entries)?;
         agree16("entry count", total, end64.entries)?;
         agree32("size of the central directory", size, end64.size)?;
@@ -57,14 +61,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<End<'_>, ArchiveError> {
         }
         (u64::from(total), u64::from(size), u64::from(offset), at)
     };
-    let start = usize::try_from(offset).ok();
-    let stop = offset.checked_add(size).and_then(|stop| usize::try_from(stop).ok());
-    match (start, stop) {
-        (Some(directory_start), Some(directory_end)) if directory_end == end => {
-            Ok(End { entries, directory_start, directory_end, zip64: locator.is_some(), comment })
+    let end = before + end as u64;
+    match offset.checked_add(size) {
+        Some(stop) if stop == end => {
+            Ok(End { entries, directory_start: offset, directory_end: end, zip64: locator.is_some(), comment })
         }
         // Offsets that are too small by the same amount everywhere: something was put in front.
-        (_, Some(stop)) if stop < end => Err(ArchiveError::Prefix { bytes: (end - stop) as u64 }),
+        Some(stop) if stop < end => Err(ArchiveError::Prefix { bytes: end - stop }),
         _ => Err(ArchiveError::Malformed { what: "central directory", at: offset }),
     }
 }
@@ -76,14 +79,14 @@ struct End64 {
     offset: u64,
 }
 
-fn read_end64(bytes: &[u8], locator: usize) -> Result<End64, ArchiveError> {
+fn read_end64(bytes: &[u8], locator: usize, before: u64) -> Result<End64, ArchiveError> {
     let cut = || ArchiveError::Malformed { what: "Zip64 end record", at: locator as u64 };
     let disk = u32_at(bytes, locator + 4).ok_or_else(cut)?;
     let declared = u64_at(bytes, locator + 8).ok_or_else(cut)?;
     let disks = u32_at(bytes, locator + 16).ok_or_else(cut)?;
     // The record has a fixed length here (no extensible data), so it stands right before the locator.
     let at = locator.checked_sub(END64_LEN).ok_or_else(cut)?;
-    if declared != at as u64 {
+    if declared != before + at as u64 {
         return Err(ArchiveError::Mismatch { what: "offset of the Zip64 end record", entry: String::new() });
     }
     let record = slice(bytes, at, END64_LEN).ok_or_else(cut)?;

@@ -59,6 +59,11 @@ impl<'a> Extra<'a> {
         self.fields.iter().any(|(id, data)| *id == UNICODE_PATH && data.get(5..) != Some(name))
     }
 
+    /// Bytes at the end that are no field.
+    pub(crate) fn rest(&self) -> usize {
+        self.rest.len()
+    }
+
     /// True if a field makes a symbolic link of the entry.
     pub(crate) fn is_link(&self) -> bool {
         // CRC-32 (4 bytes), then the mode.

@@ -18,6 +18,45 @@ use pyrsia_digest::Sha256;
 use crate::error::ArchiveError;
 use crate::limits::Limits;
 
+/// Where the central directory of an archive lies: what is in a large archive is told without reading it.
+///
+/// Less is checked than by a comparison: neither the local headers nor what the entries hold is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    start: u64,
+    end: u64,
+    entries: u64,
+}
+
+impl Directory {
+    /// So many of a file's last bytes are needed to find it.
+    pub const TAIL: usize = end::TAIL;
+
+    /// Finds it by the last bytes of a file of `size` bytes, [`Directory::TAIL`] of them or all.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn find(tail: &[u8], size: u64) -> Result<Self, ArchiveError> {
+        let before = size.checked_sub(tail.len() as u64).ok_or(ArchiveError::NoEnd)?;
+        let end = end::read(tail, before)?;
+        Ok(Self { start: end.directory_start, end: end.directory_end, entries: end.entries })
+    }
+
+    /// The bytes of the file that hold it.
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.start..self.end
+    }
+
+    /// The names of all entries, in its order; `bytes` are those of the range.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn names<'a>(&self, bytes: &'a [u8], limits: &Limits) -> Result<Vec<&'a str>, ArchiveError> {
+        let entries = directory::listed(bytes, 0, bytes.len(), self.entries, limits)?;
+        Ok(entries.into_iter().map(|entry| entry.name).collect())
+    }
+}
+
 /// What one entry's headers say.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {

@@ -38,7 +38,8 @@ pub(crate) fn all() -> Vec<Case> {
     signed.push(raw("META-INF/K.SF", SIGNATURE_LIST));
     signed.push(raw("META-INF/K.RSA", BLOCK));
     let nested = |depth: usize| {
-        (0..depth).fold(zip(&[raw("deep", "x")]), |inner, _| zip(&[raw("n.jar", inner).with(|entry| entry.level = None)]))
+        (0..depth)
+            .fold(zip(&[raw("deep", "x")]), |inner, _| zip(&[raw("n.jar", inner).with(|entry| entry.level = None)]))
     };
     let zeros = vec![0u8; 2 << 20];
     let bomb = zip(&[raw("zeros", &zeros)]);
@@ -54,11 +55,15 @@ pub(crate) fn all() -> Vec<Case> {
         case("nested-6.jar", "accepted", nested(6)),
         case("nested-bomb.jar", "accepted", zip(&[raw("b.jar", &bomb).with(|entry| entry.level = None)])),
         case("bomb.zip", "Ratio", bomb),
-        case("declares-4-gib.zip", "EntryTooLarge", one(|entry| {
-            entry.level = Some(6);
-            entry.size = Some(0xffff_fffe);
-            entry.local_size = Some(0xffff_fffe);
-        })),
+        case(
+            "declares-4-gib.zip",
+            "EntryTooLarge",
+            one(|entry| {
+                entry.level = Some(6);
+                entry.size = Some(0xffff_fffe);
+                entry.local_size = Some(0xffff_fffe);
+            }),
+        ),
         case("overlapping.zip", "Overlap", zip(&[file(), raw("b", "x").with(|entry| entry.offset = Some(0))])),
         case("name-up.zip", "BadName", zip(&[raw("../up", "x")])),
         case("name-up-inside.zip", "BadName", zip(&[raw("a/../../up", "x")])),
@@ -76,14 +81,19 @@ pub(crate) fn all() -> Vec<Case> {
         ),
         case("name-other-in-local.zip", "Mismatch", one(|entry| entry.local_name = Some(b"evil".to_vec()))),
         case("name-other-in-extra.zip", "Mismatch", one(|entry| entry.extra = unicode_path)),
+        case("extra-cut.zip", "Malformed", one(|entry| entry.extra = b"up\x09\x80\x01\0\0\0\0evil".to_vec())),
         case("size-other-in-local.zip", "Mismatch", one(|entry| entry.local_size = Some(4))),
         case("crc-other-in-local.zip", "Mismatch", one(|entry| entry.local_crc = Some(4))),
         case("method-other-in-local.zip", "Mismatch", one(|entry| entry.local_method = Some(8))),
         case("flags-other-in-local.zip", "Mismatch", one(|entry| entry.local_flags = Some(8))),
-        case("crc-wrong.zip", "Content", one(|entry| {
-            entry.crc = Some(4);
-            entry.local_crc = Some(4);
-        })),
+        case(
+            "crc-wrong.zip",
+            "Content",
+            one(|entry| {
+                entry.crc = Some(4);
+                entry.local_crc = Some(4);
+            }),
+        ),
         case("prefix.zip", "Prefix", [b"#!/bin/sh\n", &one(|_| {})[..]].concat()),
         case("trailing.zip", "NoEnd", [&one(|_| {})[..], b"tail"].concat()),
         case("hidden-between.zip", "HiddenBytes", zip(&[file().with(|e| e.after = b"hidden".to_vec()), raw("b", "x")])),

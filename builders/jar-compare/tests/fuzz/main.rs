@@ -94,7 +94,8 @@ fn each_archive_of_the_corpus_is_judged_as_it_says() {
 #[test]
 fn changed_archives() {
     let files = files();
-    let seeds: Vec<&[u8]> = files.iter().map(|(_, bytes)| bytes.as_slice()).filter(|bytes| bytes.len() < 8192).collect();
+    let seeds: Vec<&[u8]> =
+        files.iter().map(|(_, bytes)| bytes.as_slice()).filter(|bytes| bytes.len() < 8192).collect();
     let mut mutator = Mutator::new(&seeds, number("JAR_COMPARE_FUZZ_SEED", 1));
     run((0..number("JAR_COMPARE_FUZZ_CASES", CASES)).map(|_| mutator.changed()), properties::archive);
 }

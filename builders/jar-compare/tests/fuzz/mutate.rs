@@ -143,7 +143,11 @@ impl<'a> Mutator<'a> {
             5 => entry.descriptor = true,
             6 => entry.made_by = value as u16,
             7 => entry.external = [0o120_777, 0o100_755, 0o040_755, 0o060_644, value][self.below(5)] << 16,
-            8 => entry.extra = [&b"\x75\x70\x08\0\x01\0\0\0\0xyz"[..], b"\x01\0\x08\0\0\0\0\0\0\0\0\0", b"\x55"][self.below(3)].to_vec(),
+            8 => {
+                entry.extra = [&b"\x75\x70\x08\0\x01\0\0\0\0xyz"[..], b"\x01\0\x08\0\0\0\0\0\0\0\0\0", b"\x55"]
+                    [self.below(3)]
+                .to_vec()
+            }
             9 => entry.local_extra = [&b"\x6e\x75\x06\0\0\0\0\0\xff\xa1"[..], b"\xfe\xca\0\0"][self.below(2)].to_vec(),
             10 => entry.comment = b"PK\x05\x06".to_vec(),
             11 => entry.crc = Some(value),

@@ -92,7 +92,13 @@ pub(crate) fn content(bytes: &[u8]) {
     for other in others {
         both_ways(bytes, other);
     }
-    for name in ["META-INF/MANIFEST.MF", "META-INF/maven/g/a/pom.properties", "META-INF/maven/g/a/pom.xml", "git.properties", "a.txt"] {
+    for name in [
+        "META-INF/MANIFEST.MF",
+        "META-INF/maven/g/a/pom.properties",
+        "META-INF/maven/g/a/pom.xml",
+        "git.properties",
+        "a.txt",
+    ] {
         let one = zip(&[raw(name, bytes)]);
         for other in others {
             assert!(both_ways(&one, &zip(&[raw(name, other)])).is_some());

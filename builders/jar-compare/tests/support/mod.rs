@@ -156,7 +156,14 @@ impl Parts {
             directory.extend(&entry.extra);
             directory.extend(&entry.comment);
         }
-        Self { data, directory, count: entries.len() as u16, entries: entries.len() as u64, comment: vec![], zip64: false }
+        Self {
+            data,
+            directory,
+            count: entries.len() as u16,
+            entries: entries.len() as u64,
+            comment: vec![],
+            zip64: false,
+        }
     }
 
     pub fn join(self) -> Vec<u8> {

@@ -91,9 +91,6 @@ pub(crate) fn check(specification: &Specification) -> Result<(), BuildError> {
             "sources with CRLF are not supported yet: `newline = \"crlf\"` needs `newline_git = \"lf\"`",
         );
     }
-    if let Some(distribution) = &specification.source_distribution {
-        return unsupported(&format!("`source_distribution` is not supported yet ({})", distribution.url));
-    }
     if let Some(input) = specification.inputs.first() {
         return unsupported(&format!("[[input]] files are not supported yet ({})", input.url));
     }

@@ -5,6 +5,7 @@
 //! (no `eol` or `export` attribute is applied).
 
 mod address;
+mod archive;
 mod build_files;
 mod clone;
 mod expressions;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use build_spec::{BuildLog, Phase, SPECIFICATION_FILE, Source, SourceError, SourceRequest, Specification};
 
+pub use archive::repository_of_archive;
 pub use listing::{Listing, read_files};
 pub use message::commit_with_message;
 pub use mirror::{CloneAddress, clone_address};

@@ -7,6 +7,9 @@ use pyrsia_hosted::PathRule;
 use super::HostedRepository;
 use crate::guard::{self, GuardConfig, Token};
 
+/// Who has removed something, where it was the node's own token that was shown.
+const OPERATOR: &str = "(the node's token)";
+
 /// Somebody with a name and a token, and where the two are good for something.
 #[derive(Debug, Clone)]
 pub struct Holder {
@@ -16,6 +19,8 @@ pub struct Holder {
     pub token: Token,
     /// Where.
     pub paths: Vec<PathRule>,
+    /// Whether a writer may take versions away there, too.
+    pub removes: bool,
 }
 
 impl Holder {
@@ -100,6 +105,28 @@ impl<'a> Access<'a> {
             return Err(elsewhere(&self.writers));
         }
         Err(Denied::Unknown)
+    }
+
+    /// Whether a version may be taken away, and by whom: by who shows the node's own token, and by writers who may. `path` is one
+    /// of its files.
+    pub(crate) fn remove(&self, path: &RepoPath) -> Result<&'a str, Denied> {
+        if self.with_token {
+            return Ok(OPERATOR);
+        }
+        let removing: Vec<_> = self.writers.iter().filter(|writer| writer.removes).copied().collect();
+        match removing.iter().find(|writer| writer.covers(path)) {
+            Some(writer) => Ok(&writer.name),
+            None if !removing.is_empty() => Err(elsewhere(&removing)),
+            None if !self.writers.is_empty() || self.readers.as_ref().is_some_and(|readers| !readers.is_empty()) => {
+                Err(Denied::ReadsOnly)
+            }
+            None => Err(Denied::Unknown),
+        }
+    }
+
+    /// Whether it may be seen who uploaded what: names are half of what a writer shows.
+    pub(crate) fn sees_writers(&self) -> bool {
+        self.with_token || !self.writers.is_empty()
     }
 
     /// Whether somebody is known by the credentials who only reads.

@@ -12,7 +12,7 @@ fn secret(name: &str) -> String {
 
 fn holder(name: &str, paths: &[&str]) -> Holder {
     let paths = paths.iter().map(|text| text.parse().unwrap()).collect();
-    Holder { name: name.to_owned(), token: Token::new(&secret(name)).unwrap(), paths }
+    Holder { name: name.to_owned(), token: Token::new(&secret(name)).unwrap(), paths, removes: name == "v" }
 }
 
 fn guard(readers: &[&str]) -> GuardConfig {
@@ -118,6 +118,34 @@ fn a_repository_with_readers_of_its_own_is_theirs_on_every_listener() {
             (Some(format!("Bearer {NODE}")), "org/x", (200, 401)),
         ] {
             assert_eq!(asked(&hosted, &guard, shown.clone(), path), expected, "{shown:?} {path}");
+        }
+    }
+}
+
+#[test]
+fn versions_are_taken_away_by_the_operator_and_by_writers_who_may() {
+    let world = World { folder: tempfile::tempdir().unwrap() };
+    let mut hosted = world.repository(Some(vec![holder("o", &["*"])]));
+    hosted.writers.push(Holder { removes: true, ..holder("x", &["com.acme"]) });
+    let (path, other): (RepoPath, RepoPath) = ("com/acme/lib/1/lib-1.pom".parse().unwrap(), "org/x".parse().unwrap());
+    for guard in [guard(&[]), guard(&["r"])] {
+        for (shown, expected) in [
+            (None, (401, 401)),
+            (basic("w", &secret("w")), (403, 403)),
+            (basic("x", &secret("x")), (200, 403)),
+            (basic("v", &secret("v")), (200, 200)),
+            (basic("o", &secret("o")), (403, 403)),
+            (basic("r", &secret("r")), (401, 401)),
+            (Some(format!("Bearer {NODE}")), (200, 200)),
+        ] {
+            let headers = headers(shown.clone());
+            let access = Access::of(&headers, &guard, Some(&hosted));
+            let status = |path| match access.remove(path) {
+                Ok(_) => 200,
+                Err(Denied::Unknown) => 401,
+                Err(Denied::ReadsOnly | Denied::Elsewhere { .. }) => 403,
+            };
+            assert_eq!((status(&path), status(&other)), expected, "{shown:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `/hosted/ID/`: private repositories, which people upload to.
 
 mod access;
+mod manage;
 mod problems;
 mod receive;
 
@@ -50,12 +51,14 @@ pub struct HostedRepository {
 pub(crate) struct HostedFace {
     repositories: BTreeMap<String, HostedRepository>,
     uploads: Arc<Semaphore>,
+    /// One list or removal at a time: each may look through a whole repository.
+    managing: Semaphore,
 }
 
 impl HostedFace {
     pub(crate) fn new(repositories: Vec<HostedRepository>) -> Self {
         let named = repositories.into_iter().map(|hosted| (hosted.repository.id().to_string(), hosted));
-        Self { repositories: named.collect(), uploads: Arc::new(Semaphore::new(UPLOADS)) }
+        Self { repositories: named.collect(), uploads: Arc::new(Semaphore::new(UPLOADS)), managing: Semaphore::new(1) }
     }
 
     /// Whether a path of a URL belongs to them.
@@ -75,6 +78,8 @@ impl HostedFace {
         let access = Access::of(&parts.headers, guard, hosted);
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let writes = parts.method == Method::PUT;
+        let removes = parts.method == Method::DELETE && encoded.ends_with('/');
+        let lists = reads && encoded.is_empty() && manage::wants_list(&parts.headers);
         let refuse = |problem| {
             tracing::debug!(http.path = url, "a request to a hosted repository is refused");
             problems::respond(problem, url, head)
@@ -82,6 +87,10 @@ impl HostedFace {
         let refused = match (access.enter(), hosted) {
             (Err(denied), _) => problems::denied(&denied, writes),
             (Ok(()), None) => problems::no_repository(id),
+            (Ok(()), Some(hosted)) if removes || lists => match self.manage(hosted, &access, encoded, head).await {
+                Ok(response) => return response,
+                Err(problem) => *problem,
+            },
             (Ok(()), Some(_)) if !reads && !writes => problems::wrong_method(),
             (Ok(()), Some(hosted)) if reads && encoded.is_empty() => return root(hosted, head),
             (Ok(()), Some(hosted)) => match RepoPath::from_url_path(encoded.strip_suffix('/').unwrap_or(encoded)) {
@@ -107,6 +116,27 @@ impl HostedFace {
         refuse(refused)
     }
 
+    /// A list, or a removal where a path says of what.
+    async fn manage(
+        &self,
+        hosted: &HostedRepository,
+        access: &Access<'_>,
+        encoded: &str,
+        head: bool,
+    ) -> Result<Response, Box<pyrsia_api_types::Problem>> {
+        let Ok(Ok(_turn)) = tokio::time::timeout(TURN, self.managing.acquire()).await else {
+            return Err(Box::new(problems::busy()));
+        };
+        if !encoded.is_empty() {
+            return manage::remove(hosted, access, encoded).await;
+        }
+        let mut response = manage::list(hosted, access).await?;
+        if head {
+            *response.body_mut() = Body::empty();
+        }
+        Ok(response)
+    }
+
     async fn upload(
         &self,
         hosted: &HostedRepository,
@@ -115,7 +145,8 @@ impl HostedFace {
         parts: &Parts,
         mut body: axum::body::BodyDataStream,
     ) -> Response {
-        match self.take(hosted, path, writer, parts, &mut body).await {
+        let mut asked = false;
+        match self.take(hosted, path, writer, parts, &mut body, &mut asked).await {
             Ok(stored) => {
                 let status = if stored == Stored::New { StatusCode::CREATED } else { StatusCode::OK };
                 let mut response = Response::new(Body::empty());
@@ -130,7 +161,8 @@ impl HostedFace {
                     http.status = problem.status,
                     "an upload was refused"
                 );
-                if !receive::waits(&parts.headers) {
+                // Of a client that waited and was asked, the rest is on its way as it is of one that never waits.
+                if asked || !receive::waits(&parts.headers) {
                     receive::pass_over(body);
                 }
                 problems::respond(*problem, parts.uri.path(), false)
@@ -146,6 +178,7 @@ impl HostedFace {
         writer: &str,
         parts: &Parts,
         body: &mut axum::body::BodyDataStream,
+        asked: &mut bool,
     ) -> Result<Stored, Box<pyrsia_api_types::Problem>> {
         let headers = &parts.headers;
         if headers.contains_key(header::CONTENT_RANGE) || headers.contains_key(header::CONTENT_ENCODING) {
@@ -157,6 +190,7 @@ impl HostedFace {
         };
         let upload = hosted.repository.begin(path, length).await;
         let mut upload = upload.map_err(|error| Box::new(problems::failed(&error, path)))?;
+        *asked = true;
         let received = receive::receive(body, &mut upload).await;
         received.map_err(|error| Box::new(problems::not_received(&error, path)))?;
         let finished = upload.finish(writer).await.map_err(NotReceived::from);

@@ -69,7 +69,45 @@ pub(crate) fn bad_path(detail: String) -> Problem {
 /// Neither read nor uploaded.
 pub(crate) fn wrong_method() -> Problem {
     Problem::new("wrong-method", 405, "Files of a hosted repository are read and uploaded, and nothing else.")
-        .next("To take a release away, its operator removes it from the data directory.")
+        .next("A version is removed as a whole: `pyrsia-maven hosted remove`, or DELETE of its folder with a slash at the end.")
+}
+
+/// A folder that is none of a version.
+pub(crate) fn no_version(path: &RepoPath) -> Problem {
+    Problem::new("bad-path", 400, "This is not the folder of a version.")
+        .detail(format!("{path} is not GROUP/ARTIFACT/VERSION."))
+        .next("Remove a release, a snapshot or a build of one, such as /hosted/ID/com/example/lib/1.0/.")
+}
+
+/// Somebody may not take a version away.
+pub(crate) fn not_removing(denied: &Denied) -> Problem {
+    match denied {
+        Denied::Unknown => Problem::new("credentials-required", 401, "Only those who have the right remove versions.")
+            .next("Send the node's own token as `Authorization: Bearer TOKEN`, or run `pyrsia-maven hosted remove`."),
+        Denied::ReadsOnly => Problem::new("no-removal", 403, "These credentials remove nothing from this repository.")
+            .next(
+                "Its operator does (`pyrsia-maven hosted remove`), or gives a writer the right: `may_remove = true`.",
+            ),
+        Denied::Elsewhere { name, paths } => {
+            Problem::new("other-paths", 403, format!("{name} may not remove anything here."))
+                .detail(format!("The credentials of {name} are for: {paths}"))
+                .next("Ask the operator of the node.")
+        }
+    }
+}
+
+/// A list could not be made, or a version not be taken away.
+pub(crate) fn not_managed(error: &HostedError) -> Problem {
+    match error {
+        HostedError::Refused(refused) => refusal(refused),
+        HostedError::Stopping => Problem::new("stopping", 503, "This node is stopping.").next("Try again."),
+        _ => {
+            tracing::error!(error.message = %error, "a hosted repository cannot be looked through");
+            Problem::new("local", 500, "This node could not do that.")
+                .detail(error.to_string())
+                .next("Stop it and run `pyrsia-maven fsck`; a removal can be repeated.")
+        }
+    }
 }
 
 /// A part of a file, or a file in an encoding.
@@ -80,7 +118,7 @@ pub(crate) fn not_whole() -> Problem {
 
 /// Too many at a time.
 pub(crate) fn busy() -> Problem {
-    Problem::new("busy", 503, "Too many uploads are under way.").next("Try again in a moment.")
+    Problem::new("busy", 503, "Too many uploads or other changes are under way.").next("Try again in a moment.")
 }
 
 /// An upload came to nothing.
@@ -135,8 +173,8 @@ fn refusal(refused: &Refused) -> Problem {
         Refused::NoBuild { .. } => (
             "no-build",
             409,
-            "A file of a snapshot is uploaded under the name of its build.",
-            "Deploy with Maven 3 or later or with Gradle's maven-publish, which name builds.",
+            "A file of a snapshot is uploaded under the name of its build, or of the snapshot.",
+            "Deploy with Maven, Gradle, sbt or another client, which know the names.",
         ),
         Refused::TooLarge { .. } => {
             ("too-large", 413, "This file is larger than the repository takes.", "Its operator sets `max_file`.")
@@ -171,12 +209,18 @@ fn refusal(refused: &Refused) -> Problem {
             "The file is not what its checksum says: it was damaged on its way, or changed while it was sent.",
             "The file was taken back. Deploy it again.",
         ),
+        Refused::Mismatch { stays: false, .. } => {
+            ("mismatch", 422, "This is not the checksum of the file that is here.", "Deploy the file again.")
+        }
         Refused::Mismatch { .. } => (
             "mismatch",
             422,
             "This is not the checksum of the file that is here.",
             "The file stays as it is. Publish other bytes under a new version.",
         ),
+        Refused::NotHere { .. } => {
+            ("not-found", 404, "There is nothing of this version.", "`pyrsia-maven hosted list` shows what is here.")
+        }
     };
     Problem::new(kind, status, title).detail(format!("{refused}.")).next(next)
 }

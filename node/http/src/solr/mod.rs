@@ -1,8 +1,7 @@
 //! `/solrsearch/select`: a search as [Maven Central's service](https://central.sonatype.org/search/rest-api-guide/) answers
 //! it, so that its clients (IDEs, scanners that know a file by its SHA-1) can ask this node instead.
 //!
-//! What is found is what this node has or its ledger names, not what upstream has. Classes inside JARs are not indexed: a
-//! search for one finds nothing.
+//! What is found is what this node has or its ledger names, not what upstream has.
 
 mod query;
 
@@ -20,7 +19,7 @@ use crate::api::{Answered, harden, invalid};
 use crate::problem::ApiError;
 use crate::router::Shared;
 
-pub use query::{QueryError, SearchQuery};
+pub use query::{ClassQuery, QueryError, SearchQuery};
 
 /// Results of one answer: as many as the service gives.
 const ROWS: u64 = 200;
@@ -131,7 +130,8 @@ pub(crate) async fn select(State(shared): State<Shared>, asked: Result<Query<Ask
         let problem = Problem::new("invalid", 400, "The search is not understood.").detail(error.to_string());
         ApiError::new(problem.next("Write it as q=g:org.acme AND a:lib, with core=gav for all versions."))
     })?;
-    let by_release = asked.core.as_deref() == Some("gav") || query.sha1.is_some();
+    // Who knows a file or a class wants to know the releases that have it.
+    let by_release = asked.core.as_deref() == Some("gav") || query.sha1.is_some() || query.class.is_some();
     let (start, rows) = (asked.start.unwrap_or(0), asked.rows.unwrap_or(USUAL_ROWS).min(ROWS));
     let page = shared.view.search(&query, by_release, start, rows).await?;
     let params = Params {

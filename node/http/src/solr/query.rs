@@ -24,9 +24,32 @@ pub struct SearchQuery {
     /// `1`.
     pub sha1: Option<Sha1>,
     /// `c` or `fc`: a class in a JAR.
-    pub class: Option<String>,
+    pub class: Option<ClassQuery>,
     /// Words without a field: beginnings of words of the group or the artifact, in lower case, letters and digits only.
     pub words: Vec<String>,
+}
+
+/// A class, by its name (`Main`) or its full one (`org.acme.Main`), in any letter case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassQuery {
+    /// The package, empty for a class without one; none: in any.
+    pub package: Option<String>,
+    /// The name in the package.
+    pub name: String,
+}
+
+impl ClassQuery {
+    fn parse(field: &'static str, text: &str) -> Result<Self, QueryError> {
+        let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if !text.split('.').all(is_name) || (field == "c" && text.contains('.')) {
+            let reason = format!("{text:?} is no name of a class; inner ones are not known");
+            return Err(QueryError::Value { field, reason });
+        }
+        Ok(match text.rsplit_once('.') {
+            Some((package, name)) => Self { package: Some(package.to_owned()), name: name.to_owned() },
+            None => Self { package: (field == "fc").then(String::new), name: text.to_owned() },
+        })
+    }
 }
 
 /// Why a text is not a query.
@@ -124,10 +147,20 @@ impl SearchQuery {
             Some("p") => set("p", &mut self.packaging, value),
             Some("l") => set("l", &mut self.classifier, value),
             Some("1") => set("1", &mut self.sha1, &value.to_ascii_lowercase()),
-            Some("c") => set("c", &mut self.class, value),
-            Some("fc") => set("fc", &mut self.class, value),
+            Some("c") => self.set_class("c", value),
+            Some("fc") => self.set_class("fc", value),
             Some(other) => Err(QueryError::Field(other.chars().take(40).collect())),
         }
+    }
+}
+
+impl SearchQuery {
+    fn set_class(&mut self, field: &'static str, value: &str) -> Result<(), QueryError> {
+        if self.class.is_some() {
+            return Err(QueryError::Twice(field));
+        }
+        self.class = Some(ClassQuery::parse(field, value)?);
+        Ok(())
     }
 }
 
@@ -192,7 +225,12 @@ mod tests {
         assert_eq!(parse("  Guice  \"no_aop\" ").unwrap().words, ["guice", "no", "aop"]);
         let sha1 = "35379FB6526FD019F331542B4E9AE2E566C57933";
         assert_eq!(parse(&format!("1:\"{sha1}\"")).unwrap().sha1.unwrap().to_string(), sha1.to_lowercase());
-        assert_eq!(parse("fc:org.acme.Main").unwrap().class.as_deref(), Some("org.acme.Main"));
+        let class = |package: Option<&str>, name: &str| {
+            Some(ClassQuery { package: package.map(str::to_owned), name: name.to_owned() })
+        };
+        assert_eq!(parse("fc:org.acme.Main").unwrap().class, class(Some("org.acme"), "Main"));
+        assert_eq!(parse("fc:\"Main\"").unwrap().class, class(Some(""), "Main"));
+        assert_eq!(parse("c:Main AND g:org.acme").unwrap().class, class(None, "Main"));
         assert_eq!(parse("*:*").unwrap(), SearchQuery::default());
     }
 
@@ -218,6 +256,10 @@ mod tests {
             assert_eq!(parse(text), Err(expected), "{text:?}");
         }
         assert!(matches!(parse("1:123"), Err(QueryError::Value { field: "1", .. })));
+        for bad in ["c:org.acme.Main", "c:Main$Inner", "fc:.Main", "fc:org/acme/Main", "c:\"\"", "c:ma-in"] {
+            assert!(matches!(parse(bad), Err(QueryError::Value { .. })), "{bad}");
+        }
+        assert_eq!(parse("c:Main fc:org.acme.Main"), Err(QueryError::Twice("fc")));
         assert!(matches!(parse("g:../x"), Err(QueryError::Value { field: "g", .. })));
         assert_eq!(parse(&"x ".repeat(20)), Err(QueryError::TooLong));
         assert_eq!(parse(&"x".repeat(2_000)), Err(QueryError::TooLong));

@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use pyrsia_api_types::{BuildAccepted, BuildEvents, Inspection, Status};
+use pyrsia_api_types::{BuildAccepted, BuildEvents, FileMatches, Inspection, Status};
 use pyrsia_digest::Sha256;
 
 use crate::testing::{Face, SECRET};
@@ -19,6 +19,8 @@ async fn documents() {
     let receipt = face.get("/api/v1/receipts/org.acme:lib:1.0").await;
     assert_eq!(receipt.text(), "receipt of org.acme:lib:1.0\n");
     assert_eq!(receipt.header("content-type"), Some("text/plain; charset=utf-8"));
+    let provenance = face.get("/api/v1/provenance/org.acme:lib:1.0?authority=a1%20b").await;
+    assert_eq!((provenance.text(), provenance.header("content-type")), ("{}\n", Some("application/jsonl")));
 }
 
 #[tokio::test]
@@ -50,6 +52,17 @@ async fn waits_and_windows_are_bounded() {
 }
 
 #[tokio::test]
+async fn files_of_a_digest_come_a_part_at_a_time() {
+    let face = Face::new();
+    let digest = Sha256::of(b"x");
+    for (after, next) in [("", None), ("?after=a:b:1%2B2", Some("a:b:1+2".to_owned()))] {
+        let part = face.get(&format!("/api/v1/files/{digest}{after}")).await;
+        assert_eq!(serde_json::from_slice::<FileMatches>(&part.body).unwrap().next, next);
+    }
+    assert_eq!(face.get(&format!("/api/v1/files/{digest}?after=nothing")).await.problem().status, 400);
+}
+
+#[tokio::test]
 async fn failures_are_problems() {
     let face = Face::new();
     for (uri, status) in [
@@ -59,6 +72,7 @@ async fn failures_are_problems() {
         ("/api/v1/inspect/nonsense", 400),
         ("/api/v1/inspect/a:b:..", 400),
         ("/api/v1/receipts/%2e%2e:b:1", 400),
+        ("/api/v1/provenance/a:b", 400),
         ("/api/v1/policy/a:b:1?files=%2e%2e", 400),
         ("/api/v1/policy/a:b:1?files=c-1.jar", 400),
         ("/api/v1/unknown", 404),

@@ -30,7 +30,7 @@ fn face(readers: Option<Vec<Reader>>) -> Face {
     let config = HostedConfig { id: "releases".parse().unwrap(), accepts: Accepts::Releases, max_file: MAX };
     let repository = Hosted::open(config, &dir.path().join("releases"), Arc::new(|| 1_700_000_000)).unwrap();
     let paths: Vec<PathRule> = vec!["com.acme".parse().unwrap()];
-    let writers = vec![Holder { name: "w".to_owned(), token: Token::new(WRITER).unwrap(), paths }];
+    let writers = vec![Holder { name: "w".to_owned(), token: Token::new(WRITER).unwrap(), paths, removes: false }];
     let hosted = vec![HostedRepository { repository, writers, readers: None }];
     let guard = GuardConfig { hosts: vec![], token: Token::new(SECRET).unwrap(), readers };
     let served = Arc::new(TableServed::default());
@@ -147,6 +147,52 @@ async fn refusals_say_why() {
     let elsewhere = put(&face, "/maven2/com/acme/lib/1.0/lib-1.0.jar", "x").await;
     assert_eq!(elsewhere.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(elsewhere.problem().next.unwrap().contains("pyrsia-maven build"));
+}
+
+#[tokio::test]
+async fn versions_are_listed_and_removed_by_those_who_may() {
+    let face = face(None);
+    put(&face, JAR, "one").await;
+    let json = ("accept", "application/json");
+    let token = format!("Bearer {SECRET}");
+    let operator = ("authorization", token.as_str());
+    let listed = |answer: &Answered| serde_json::from_slice::<pyrsia_api_types::HostedVersions>(&answer.body).unwrap();
+    let open = face.ask("GET", "/hosted/releases/", &[json], "").await;
+    assert_eq!(open.header("cache-control"), Some("no-store"));
+    let open = listed(&open);
+    assert_eq!((open.id.as_str(), open.versions.len()), ("releases", 1));
+    assert_eq!((open.versions[0].gav.as_str(), open.versions[0].bytes), ("com.acme:lib:1.0", 3));
+    assert!(open.versions[0].writers.is_empty(), "names of writers are for writers");
+    let own = listed(&face.ask("GET", "/hosted/releases/", &[json, operator], "").await);
+    assert_eq!(own.versions[0].writers, ["w"]);
+    let head = face.ask("HEAD", "/hosted/releases/", &[json], "").await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+
+    let folder = "/hosted/releases/com/acme/lib/1.0/";
+    let writer = basic("w", WRITER);
+    for (path, headers, status, kind) in [
+        (folder, vec![], 401, "credentials-required"),
+        (folder, vec![("authorization", writer.as_str())], 403, "no-removal"),
+        (folder, vec![operator, ("origin", "http://evil.example")], 403, "cross-site"),
+        (JAR, vec![operator], 405, "wrong-method"),
+        ("/hosted/releases/", vec![operator], 405, "wrong-method"),
+        ("/hosted/releases/com/acme/", vec![operator], 400, "bad-path"),
+        ("/hosted/releases/com/acme/../lib/", vec![operator], 400, "bad-path"),
+        ("/hosted/releases/com/acme/lib/2.0/", vec![operator], 404, "not-found"),
+        ("/hosted/nothing/com/acme/lib/1.0/", vec![operator], 404, "not-found"),
+    ] {
+        let answer = face.ask("DELETE", path, &headers, "").await;
+        let problem = answer.problem();
+        let expected = (status, format!("/problems/{kind}"));
+        assert_eq!((problem.status, problem.kind.clone()), expected, "{path} {problem:?}");
+    }
+    assert_eq!(face.get(JAR).await.body, "one");
+    let removed = face.ask("DELETE", folder, &[operator], "").await;
+    assert_eq!(removed.status, StatusCode::OK, "{}", removed.text());
+    let removed: pyrsia_api_types::HostedRemoval = serde_json::from_slice(&removed.body).unwrap();
+    assert_eq!((removed.gav.as_str(), removed.files, removed.bytes), ("com.acme:lib:1.0", 1, 3));
+    assert_eq!(face.get(JAR).await.status, StatusCode::NOT_FOUND);
+    assert!(listed(&face.ask("GET", "/hosted/releases/", &[json], "").await).versions.is_empty());
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn answers_and_bodies_are_what_the_document_says() {
             let kind = answer.header("content-type").unwrap().split(';').next().unwrap();
             let schema = &response["content"][kind]["schema"];
             assert!(schema.is_object(), "{method} {path} answers with {kind}: {response:#}");
-            if kind != "text/plain" {
+            if kind.ends_with("json") {
                 validate(&document, schema, &serde_json::from_slice(&answer.body).unwrap());
             }
         }

@@ -169,3 +169,89 @@ async fn a_shutdown_lets_requests_finish_but_not_for_ever() {
     beyond.stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(10), beyond.task).await.unwrap().unwrap();
 }
+
+/// Reads slowly: in as many turns as that, with this pause before each.
+async fn sip(stream: &mut TcpStream, turns: usize, pause: Duration) -> Vec<u8> {
+    let (mut all, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+    for _ in 0..turns {
+        tokio::time::sleep(pause).await;
+        match stream.read(&mut piece).await.unwrap() {
+            0 => return all,
+            read => all.extend_from_slice(&piece[..read]),
+        }
+    }
+    stream.read_to_end(&mut all).await.unwrap();
+    all
+}
+
+#[tokio::test]
+async fn a_shutdown_finishes_downloads_and_cuts_what_still_waits_for_an_answer() {
+    let server = server(Limits { grace: Duration::from_millis(200), ..Limits::default() }).await;
+    let bytes: Vec<u8> = (0..32 << 20).map(|n: u32| (n % 251) as u8).collect();
+    server.face.files.file(server.face.dir.path(), JAR, &bytes);
+    let connect = async |request: &str| {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(format!("GET {request} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+    };
+    let mut download = connect(&format!("/maven2/{JAR}")).await;
+    let mut waiting = connect("/api/v1/builds/slow/events?wait=50").await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.stop.send(()).unwrap();
+    let began = Instant::now();
+    let answer = sip(&mut download, 20, Duration::from_millis(60)).await;
+    assert!(began.elapsed() > Duration::from_secs(1), "longer than the grace");
+    assert!(answer.ends_with(&bytes[bytes.len() - 1000..]) && answer.len() > bytes.len(), "{}", answer.len());
+    let mut rest = Vec::new();
+    let _ = waiting.read_to_end(&mut rest).await;
+    let _ = idle.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+    tokio::time::timeout(Duration::from_secs(10), server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_does_not_hold_a_shutdown_up_for_ever() {
+    let limits = Limits {
+        grace: Duration::from_millis(100),
+        head: Duration::from_millis(300),
+        downloads: Duration::from_secs(30),
+        ..Limits::default()
+    };
+    let server = server(limits).await;
+    server.face.files.file(server.face.dir.path(), JAR, &vec![7; 64 << 20]);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(format!("GET /maven2/{JAR} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server.task).await.expect("it is let go").unwrap();
+}
+
+#[tokio::test]
+async fn one_client_has_so_many_connections_and_its_idle_ones_make_room() {
+    let server = server(Limits { per_client: 2, ..Limits::default() }).await;
+    let busy = async || {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = "GET /api/v1/builds/slow/events?wait=3 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stream
+    };
+    let _first = busy().await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let _second = busy().await;
+    assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0, "the idle one went");
+    // Both are in use now: a further one is closed, whatever it asks.
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    let _ = third.write_all(b"GET /style.css HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    // Another address is another client.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(server.address).await.unwrap();
+    other.write_all(b"GET /style.css HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    other.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}

@@ -1,5 +1,6 @@
 //! The state of the ledger: what all applied entries amount to.
 
+mod below;
 mod conclude;
 mod governance;
 mod natives;
@@ -11,6 +12,7 @@ mod rounds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use below::Beyond;
 use maven_layout::Coordinates;
 pub use natives::{NativeFile, Natives};
 use pyrsia_digest::Sha256;

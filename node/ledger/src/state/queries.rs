@@ -25,27 +25,27 @@ pub struct ImageRecord {
     pub allowed: bool,
 }
 
-/// A place in the order of coordinates.
-trait Place {
+/// A place in the order of coordinates, in which groups and artifacts are ordered as texts.
+pub(super) trait Place {
     /// The version is `None` for the place before all versions: there is no least version in Maven's order.
-    fn parts(&self) -> (&GroupId, &ArtifactId, Option<&Version>);
+    fn parts(&self) -> (&str, &str, Option<&Version>);
 }
 
-/// Before the first version of an artifact.
-struct Before<'a> {
-    group: &'a GroupId,
-    artifact: &'a ArtifactId,
+/// Before the first version of an artifact; neither part needs to be a valid name.
+pub(super) struct At<'a> {
+    pub(super) group: &'a str,
+    pub(super) artifact: &'a str,
 }
 
-impl Place for Before<'_> {
-    fn parts(&self) -> (&GroupId, &ArtifactId, Option<&Version>) {
+impl Place for At<'_> {
+    fn parts(&self) -> (&str, &str, Option<&Version>) {
         (self.group, self.artifact, None)
     }
 }
 
 impl Place for Coordinates {
-    fn parts(&self) -> (&GroupId, &ArtifactId, Option<&Version>) {
-        (&self.group, &self.artifact, Some(&self.version))
+    fn parts(&self) -> (&str, &str, Option<&Version>) {
+        (self.group.as_str(), self.artifact.as_str(), Some(&self.version))
     }
 }
 
@@ -142,7 +142,7 @@ impl State {
         group: &'a GroupId,
         artifact: &'a ArtifactId,
     ) -> impl Iterator<Item = &'a Verdict> + 'a {
-        let begin = Before { group, artifact };
+        let begin = At { group: group.as_str(), artifact: artifact.as_str() };
         let from: &dyn Place = &begin;
         self.standing
             .range::<dyn Place + '_, _>((Bound::Included(from), Bound::Unbounded))

@@ -24,6 +24,9 @@ pub struct PolicyTestArgs {
     /// What a build of the Maven project in DIR needs, as far as its POMs tell
     #[arg(long, value_name = "DIR", group = "subjects")]
     pub project: Option<PathBuf>,
+    /// With --project: these profiles are active, as for Maven: names with commas between them, `!NAME` for one that is not
+    #[arg(short = 'P', long, value_name = "NAMES", requires = "project", allow_hyphen_values = true)]
+    pub profiles: Vec<String>,
     /// Every artifact of a local repository: what builds on this machine asked for
     #[arg(long, value_name = "DIR", group = "subjects")]
     pub repo: Option<PathBuf>,

@@ -32,21 +32,21 @@ pub async fn run(global: &Global, args: &BuildArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&global.node, known_nodes::token(&context.data, &global.node)?)?;
     let chosen = specs::choose(&context, &args.source, &[], &args.coordinates).await?;
     let source = specs::completed(&context, &args.source, chosen.as_ref()).await?;
+    let specification = chosen.map(specs::Chosen::for_a_network).transpose()?;
     let submission = BuildSubmission {
         coordinates: vec![args.coordinates.to_string()],
         mode: None,
         source: source.source.clone(),
         tag: source.tag.clone(),
         commit: source.commit.clone(),
-        specification: chosen.as_ref().map(|chosen| chosen.specification.to_toml()),
+        specification: specification.as_ref().map(Specification::to_toml),
     };
     let accepted: BuildAccepted = client.post("/api/v1/builds", &submission).await?;
     let id = accepted.id;
     if !global.json {
         terminal::line(&id);
     }
-    let asked =
-        Asked { coordinates: &args.coordinates, source, specification: chosen.map(|chosen| chosen.specification) };
+    let asked = Asked { coordinates: &args.coordinates, source, specification };
     sign_if_asked(&context, &client, &id, &asked).await?;
     if !args.wait {
         if global.json {

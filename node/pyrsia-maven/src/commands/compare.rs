@@ -34,7 +34,15 @@ pub fn run(global: &Global, args: &CompareArgs) -> anyhow::Result<Exit> {
         let normalisers: Vec<_> = comparison.normalisers.iter().map(ToString::to_string).collect();
         match normalisers.as_slice() {
             [] => terminal::line(&comparison.outcome.to_string()),
-            names => terminal::line(&format!("{} after {}", comparison.outcome, names.join(", "))),
+            names => terminal::line(&format!(
+                "{} after {} (comparator {})",
+                comparison.outcome,
+                names.join(", "),
+                jar_compare::COMPARATOR_VERSION
+            )),
+        }
+        if let Some(entries) = &comparison.entries {
+            terminal::line(&format!("  {entries}"));
         }
         for difference in &comparison.differences {
             let path = if difference.path.is_empty() { "(file)" } else { &difference.path };

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use maven_layout::{ArtifactId, Coordinates, GroupId, PathKind, RepoPath};
+use maven_layout::{ArtifactId, Coordinates, GroupId, RepoPath};
 use pyrsia_api_types::ExportReport;
 use pyrsia_blobs::{BlobError, BlobStore};
 use pyrsia_digest::Sha256;
-use pyrsia_repository::{Decision, LedgerSource, LedgerView, Policies, Policy, decide, is_of_release};
-use pyrsia_store::{FileRecord, IndexStore, MAX_ROWS};
+use pyrsia_repository::{Decision, LedgerSource, LedgerView, Policies, Policy, decide, of_artifact};
+use pyrsia_store::{FileRecord, IndexStore, MAX_ROWS, Walk};
 
 use self::target::{Put, Target};
 use super::gc::ledger_of;
@@ -32,7 +32,7 @@ pub async fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<Exit> {
         true => Policies::all(Policy::Verified { allow_equivalent: context.config.policy.allow_equivalent }),
         false => policies(&context.config, &upstream::find_all(&context.config).await?)?,
     };
-    let (only, link) = (args.only.clone(), args.link);
+    let (only, link, check) = (args.only.clone(), args.link, args.check);
     let data = context.data.clone();
     let work = move || {
         let ledger: Arc<dyn LedgerView> = match ledger_of(&data)? {
@@ -41,7 +41,7 @@ pub async fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<Exit> {
         };
         let blobs = BlobStore::open(data.join("blobs"))?;
         let index = IndexStore::open(data.root())?;
-        let export = Export { blobs, index, ledger, policies, only, link };
+        let export = Export { blobs, index, ledger, policies, only, link, check };
         export.everything(target)
     };
     let report = tokio::task::spawn_blocking(work).await??;
@@ -66,18 +66,26 @@ struct Export {
     policies: Policies,
     only: Option<Only>,
     link: bool,
+    check: bool,
+}
+
+/// What documents are about, of what was exported or removed.
+#[derive(Default)]
+struct Seen {
+    artifacts: BTreeSet<(GroupId, ArtifactId)>,
+    snapshots: BTreeSet<Coordinates>,
 }
 
 impl Export {
-    /// Writes what is to be there, removes what was and is not to be any more, then the lists of versions.
+    /// Writes what is to be there, removes what was and is not to be any more, then the lists of builds and of versions.
     fn everything(&self, mut target: Target) -> anyhow::Result<ExportReport> {
         let mut report = ExportReport::default();
-        let mut artifacts = BTreeSet::new();
+        let mut seen = Seen::default();
         let mut after = None;
         loop {
             let page = self.index.files(after.as_ref(), MAX_ROWS)?;
             for record in &page {
-                self.one(&record.path, Some(record), &mut target, &mut artifacts, &mut report)?;
+                self.one(&record.path, Some(record), &mut target, &mut seen, &mut report)?;
             }
             match page.into_iter().next_back() {
                 Some(last) => after = Some(last.path),
@@ -85,15 +93,30 @@ impl Export {
             }
         }
         // Files of the ledger that nobody has asked this node for have no record.
-        for path in self.ledger.below(None) {
-            if self.index.file(&path)?.is_none() {
-                self.one(&path, None, &mut target, &mut artifacts, &mut report)?;
+        let mut failed = None;
+        self.ledger.walk_below(None, &mut |path| {
+            let done = self.index.file(path).map_err(anyhow::Error::from).and_then(|known| match known {
+                Some(_) => Ok(()),
+                None => self.one(path, None, &mut target, &mut seen, &mut report),
+            });
+            match done {
+                Ok(()) => Walk::Next,
+                Err(error) => {
+                    failed = Some(error);
+                    Walk::Stop
+                }
             }
+        });
+        if let Some(error) = failed {
+            return Err(error);
         }
-        for (group, artifact) in &artifacts {
+        for snapshot in &seen.snapshots {
+            report.documents += documents::builds(&mut target, snapshot)?;
+        }
+        for (group, artifact) in &seen.artifacts {
             report.documents += documents::versions(&mut target, group, artifact)?;
         }
-        let groups: BTreeSet<&GroupId> = artifacts.iter().map(|(group, _)| group).collect();
+        let groups: BTreeSet<&GroupId> = seen.artifacts.iter().map(|(group, _)| group).collect();
         for group in groups {
             if let Some(bytes) = self.document_of(group)? {
                 report.documents += documents::plugins(&mut target, group, &bytes)?;
@@ -121,16 +144,19 @@ impl Export {
         path: &RepoPath,
         record: Option<&FileRecord>,
         target: &mut Target,
-        artifacts: &mut BTreeSet<(GroupId, ArtifactId)>,
+        seen: &mut Seen,
         report: &mut ExportReport,
     ) -> anyhow::Result<()> {
-        let Some(release) = release_of(path) else {
+        let Some((release, _)) = of_artifact(path) else {
             return Ok(());
         };
         if self.only.as_ref().is_some_and(|only| !only.holds(&release)) {
             return Ok(());
         }
-        artifacts.insert((release.group, release.artifact));
+        seen.artifacts.insert((release.group.clone(), release.artifact.clone()));
+        if release.version.is_snapshot() {
+            seen.snapshots.insert(release);
+        }
         let served = match self.served(path, record) {
             Ok(sha256) => self.put(path, &sha256, record, target).with_context(|| format!("cannot export {path}"))?,
             Err(reason) => Err(reason),
@@ -155,10 +181,13 @@ impl Export {
     fn served(&self, path: &RepoPath, record: Option<&FileRecord>) -> Result<Sha256, &'static str> {
         match decide(path, &self.policies, self.ledger.as_ref()) {
             Decision::Exactly { sha256, .. } => Ok(sha256),
-            Decision::FirstSeen { .. } => record.map(|record| record.digests.sha256).ok_or("their bytes are not here"),
+            // Of a snapshot without builds: as it was seen last.
+            Decision::FirstSeen { .. } | Decision::Changing => {
+                record.map(|record| record.digests.sha256).ok_or("their bytes are not here")
+            }
             Decision::Withhold(withheld) | Decision::WithholdUnlessAbsent(withheld) => Err(withheld.reason.as_str()),
             Decision::Absent => Err("no verdict names them, and their group is native"),
-            Decision::Changing | Decision::Checksum { .. } | Decision::Metadata(_) | Decision::Prefixes => {
+            Decision::Checksum { .. } | Decision::Metadata(_) | Decision::Prefixes | Decision::Archetypes { .. } => {
                 Err("they are no files of a release")
             }
         }
@@ -173,7 +202,7 @@ impl Export {
     ) -> anyhow::Result<Result<Put, &'static str>> {
         const NOT_HERE: &str = "their bytes are not here";
         let Some(size) = self.blobs.size(sha256) else { return Ok(Err(NOT_HERE)) };
-        if target.has(path, sha256, size)? {
+        if target.has(path, sha256, size, self.check)? {
             return Ok(Ok(Put::Unchanged));
         }
         // Hashed before anybody sees it; a damaged one is moved aside and counts as not here.
@@ -186,17 +215,5 @@ impl Export {
         let Some(blob) = self.blobs.get(sha256) else { return Ok(Err(NOT_HERE)) };
         let modified = record.map(|record| record.last_modified.unwrap_or(record.first_seen));
         Ok(Ok(target.put(path, &blob, &digests, modified, self.link)?))
-    }
-}
-
-/// The release that a file, or the signature of one, belongs to.
-fn release_of(path: &RepoPath) -> Option<Coordinates> {
-    if !is_of_release(path) {
-        return None;
-    }
-    match path.kind() {
-        PathKind::Artifact { coordinates, .. } => Some(coordinates),
-        PathKind::Signature { of } => release_of(&of),
-        _ => None,
     }
 }

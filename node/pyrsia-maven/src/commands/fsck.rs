@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
-use pyrsia_api_types::{DamagedBlob, DamagedHosted, HostedReport, MissingFile, StoreReport, UnreadableBlob};
+use pyrsia_api_types::{
+    DamagedBlob, DamagedHosted, DamagedIndex, HostedReport, MissingFile, StoreReport, UnreadableBlob,
+};
 use pyrsia_blobs::{BlobError, BlobStore};
 use pyrsia_digest::Sha256;
-use pyrsia_hosted::RepositoryId;
-use pyrsia_store::{IndexStore, MAX_ROWS};
+use pyrsia_store::{IndexStore, MAX_ROWS, StoreError};
 
 use crate::cli::Global;
 use crate::commands::gc::open_indexes;
-use crate::compose::HOSTED;
+use crate::compose::{self, INPUTS};
 use crate::context::Context;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
@@ -23,17 +23,22 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
     let _lock = context.data.lock()?;
     let data = context.data.clone();
     let examined = tokio::task::spawn_blocking(move || {
+        let indexes = indexes(&data)?;
         let mut report = examine(&BlobStore::open(data.join("blobs"))?, &open_indexes(&data)?)?;
+        report.indexes = indexes;
         report.hosted = hosted(&data)?;
         anyhow::Ok(report)
     });
     let report = examined.await??;
     let in_order = report.hosted.iter().all(|hosted| hosted.damaged.is_empty());
-    let in_order = in_order && report.damaged.is_empty() && report.unreadable.is_empty();
+    let in_order = in_order && report.damaged.is_empty() && report.unreadable.is_empty() && report.indexes.is_empty();
     let exit = if in_order { Exit::Done } else { Exit::Failed };
     if global.json {
         terminal::json(&report)?;
         return Ok(exit);
+    }
+    for index in &report.indexes {
+        terminal::line(&format!("DAMAGED {}: {}", index.file, index.error));
     }
     for blob in &report.damaged {
         terminal::line(&format!("DAMAGED {} (it holds {}), moved to {}", blob.sha256, blob.found, blob.moved_to));
@@ -75,27 +80,47 @@ fn tell(hosted: &HostedReport) {
     }
 }
 
-/// Examines the private repositories, those too that the configuration has no more.
-fn hosted(data: &DataDir) -> anyhow::Result<Vec<HostedReport>> {
-    let folder = data.join(HOSTED);
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut reports = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let entry = entry?;
-        let id = entry.file_name().to_string_lossy().into_owned();
-        // What else lies there is nobody's repository.
-        if id.parse::<RepositoryId>().is_err() || !entry.path().is_dir() {
+/// Looks at every page of the indexes, and counts again what they count. A damaged one is moved aside, and an empty one takes its
+/// place.
+fn indexes(data: &DataDir) -> anyhow::Result<Vec<DamagedIndex>> {
+    let mut damaged = Vec::new();
+    for folder in [data.root().to_owned(), data.join(INPUTS)] {
+        if !folder.is_dir() {
             continue;
         }
-        let found = pyrsia_hosted::examine(&entry.path())?;
+        let file = folder.join("index.db").display().to_string();
+        let existed = folder.join("index.db").exists();
+        let index = IndexStore::open(&folder)?;
+        let error = match index.examine() {
+            // A start looks at small ones by itself.
+            Ok(false) if existed && index.began_empty() => {
+                "its pages are damaged; moved aside, an empty one is begun".to_owned()
+            }
+            Ok(false) => continue,
+            Ok(true) => "its counts were wrong, and are right now".to_owned(),
+            Err(StoreError::Corrupt { detail, .. }) => {
+                drop(index);
+                // Opened anew, it is found to be damaged, and moved aside.
+                IndexStore::open(&folder)?;
+                format!("{detail}; moved aside, an empty one is begun")
+            }
+            Err(error) => return Err(error.into()),
+        };
+        damaged.push(DamagedIndex { file, error });
+    }
+    Ok(damaged)
+}
+
+/// Examines the private repositories, those too that the configuration has no more.
+fn hosted(data: &DataDir) -> anyhow::Result<Vec<HostedReport>> {
+    let mut reports = Vec::new();
+    for (id, folder) in compose::hosted_folders(data)? {
+        let found = pyrsia_hosted::examine(&folder)?;
         let damaged = found.damaged.into_iter();
         let damaged =
             damaged.map(|damage| DamagedHosted { path: damage.path.to_string(), error: damage.problem }).collect();
-        reports.push(HostedReport { id, files: found.files, bytes: found.bytes, damaged });
+        reports.push(HostedReport { id: id.to_string(), files: found.files, bytes: found.bytes, damaged });
     }
-    reports.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(reports)
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use pyrsia_api_types::CollectionReport;
+use anyhow::Context as _;
+use pyrsia_api_types::{CollectionReport, HostedCollection};
 use pyrsia_blobs::BlobStore;
 use pyrsia_replica::{Replica, ReplicaHandle};
 use pyrsia_store::{IndexStore, LedgerStore};
 
 use crate::cli::{GcArgs, Global};
-use crate::compose::INPUTS;
+use crate::compose::{self, INPUTS};
 use crate::config::DAY;
 use crate::context::Context;
 use crate::data_dir::DataDir;
@@ -16,7 +17,8 @@ use crate::exit::Exit;
 use crate::network_file::{FILE, Identity};
 use crate::terminal;
 use crate::upkeep::collect::{self, Store};
-use crate::upkeep::limits::{Limits, Need, Room};
+use crate::upkeep::limits::{Gone, Limits, Need, Room};
+use crate::upkeep::strays;
 
 const GIB: u64 = 1 << 30;
 
@@ -30,8 +32,8 @@ pub async fn run(global: &Global, args: &GcArgs) -> anyhow::Result<Exit> {
         min_free_bytes: args.min_free_gib.map(|gib| gib.saturating_mul(GIB)),
         remove_named: args.remove_named,
     };
-    let (data, dry) = (context.data.clone(), args.dry_run);
-    let report = tokio::task::spawn_blocking(move || collect(&data, limits, dry)).await??;
+    let (data, dry, strays) = (context.data.clone(), args.dry_run, args.strays);
+    let report = tokio::task::spawn_blocking(move || collect(&data, limits, strays, dry)).await??;
     if global.json {
         terminal::json(&report)?;
         return Ok(Exit::Done);
@@ -39,32 +41,50 @@ pub async fn run(global: &Global, args: &GcArgs) -> anyhow::Result<Exit> {
     let mebibytes = |bytes: u64| bytes / (1 << 20);
     let verb = if dry { "would be removed" } else { "removed" };
     terminal::line(&format!("{} files, {} MiB {verb}", report.removed, mebibytes(report.removed_bytes)));
+    if report.freed_bytes < report.removed_bytes {
+        let linked = mebibytes(report.removed_bytes - report.freed_bytes);
+        terminal::line(&format!(
+            "        {linked} MiB of that stay on the disk under another name, as in an exported folder"
+        ));
+    }
     terminal::line(&format!("{} files, {} MiB left", report.left, mebibytes(report.left_bytes)));
     if report.vouched > 0 {
         let reason = "they are files of releases that the ledger has a verdict about";
         terminal::line(&format!("{} of them were old enough and stay: {reason}", report.vouched));
     }
+    for HostedCollection { id, removed, removed_bytes, left, left_bytes } in &report.hosted {
+        let (freed, rest) = (mebibytes(*removed_bytes), mebibytes(*left_bytes));
+        let here = format!("hosted repository {id}: {removed} files, {freed} MiB that no path has any more {verb}");
+        terminal::line(&format!("{here}; {left} files, {rest} MiB left"));
+    }
     Ok(Exit::Done)
 }
 
-fn collect(data: &DataDir, limits: Limits, dry: bool) -> anyhow::Result<CollectionReport> {
+fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::Result<CollectionReport> {
     let blobs = BlobStore::open(data.join("blobs"))?;
     let indexes = open_indexes(data)?;
-    let named = ledger_of(data)?.map_or_else(BTreeSet::new, |ledger| collect::named(&ledger.state()));
-    let store = Store { blobs: &blobs, indexes: &indexes, in_use: None, dry };
+    let ledger = ledger_of(data)?.map(|ledger| ledger.state());
+    let named = ledger.as_ref().map_or_else(BTreeSet::new, |state| collect::named(state));
+    let store = Store { blobs: &blobs, indexes: &indexes, in_use: None, stored_since: None, dry };
     let (files, bytes) = store.measure()?;
     let free = store.free()?;
     let mut total = store.superseded(&named, None)?;
-    let room = Room { stored: bytes.saturating_sub(total.bytes), free: free.saturating_add(total.bytes) };
+    if strays {
+        let of_ledger = ledger.as_ref().map(|state| strays::of_ledger(state, &blobs)).transpose()?.unwrap_or_default();
+        let found = store.strays(&of_ledger, std::time::SystemTime::now())?;
+        total.removed += found.removed;
+        total.gone = total.gone.and(found.gone);
+    }
+    let room = Room { stored: bytes.saturating_sub(total.gone.stored), free: free.saturating_add(total.gone.disk) };
     let need = Need::of(&limits, room, crate::clock::now(), false);
-    let mut gone = 0u64;
+    let mut gone = Gone::default();
     let mut after = None;
     loop {
         let step = store.step(&limits, &need, gone, after, &named)?;
-        gone = gone.saturating_add(step.bytes);
+        gone = gone.and(step.gone);
         after = step.after;
         total.removed += step.removed;
-        total.bytes = total.bytes.saturating_add(step.bytes);
+        total.gone = total.gone.and(step.gone);
         total.kept += step.kept;
         if step.done {
             break;
@@ -72,11 +92,25 @@ fn collect(data: &DataDir, limits: Limits, dry: bool) -> anyhow::Result<Collecti
     }
     Ok(CollectionReport {
         removed: total.removed,
-        removed_bytes: total.bytes,
+        removed_bytes: total.gone.stored,
+        freed_bytes: total.gone.disk,
         left: files.saturating_sub(total.removed),
-        left_bytes: bytes.saturating_sub(total.bytes),
+        left_bytes: bytes.saturating_sub(total.gone.stored),
         vouched: total.kept,
+        hosted: hosted(data, dry)?,
     })
+}
+
+/// Nothing of the private repositories is too old or too much: what goes is what was removed or replaced there before.
+fn hosted(data: &DataDir, dry: bool) -> anyhow::Result<Vec<HostedCollection>> {
+    let folders = compose::hosted_folders(data)?.into_iter();
+    let collect = |(id, folder): (pyrsia_hosted::RepositoryId, std::path::PathBuf)| {
+        let found = pyrsia_hosted::collect(&folder, dry);
+        let found = found.with_context(|| format!("nothing of the hosted repository {id} was removed; see `fsck`"))?;
+        let pyrsia_hosted::Collected { removed, removed_bytes, left, left_bytes } = found;
+        Ok(HostedCollection { id: id.to_string(), removed, removed_bytes, left, left_bytes })
+    };
+    folders.map(collect).collect()
 }
 
 /// The index of what clients are served, and the one of what builds read.

@@ -34,7 +34,7 @@ pub async fn namespace(global: &Global, command: &NamespaceCommand) -> anyhow::R
 /// `approve --spec FILE`
 pub async fn approve(global: &Global, args: &ApproveArgs) -> anyhow::Result<Exit> {
     let context = Context::load(global)?;
-    let specification = specs::read(&args.spec, None)?.specification;
+    let specification = specs::read(&args.spec, None)?.for_a_network()?;
     let digest = specification.digest();
     let submission = SpecificationApproval { specification: specification.to_toml() };
     say(global, &context, "/api/v1/specifications/approve", &submission, &format!("specification {digest}")).await

@@ -2,16 +2,16 @@
 
 mod walk;
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use maven_layout::ChecksumAlgorithm;
+use maven_layout::{ChecksumAlgorithm, RepoPath};
 use pyrsia_api_types::{ImportGroup, ImportRefusal, ImportReport};
 use pyrsia_blobs::{BlobStore, BlobWriter, SealedBlob};
-use pyrsia_digest::{CollisionHasher, FileDigests, MultiHasher};
-use pyrsia_fetch::{MAX_CHECKSUM_BYTES, Offline, Origin, parse_checksum};
+use pyrsia_digest::{CollisionHasher, FileDigests, MultiHasher, NameHasher};
+use pyrsia_fetch::{HttpConfig, MAX_CHECKSUM_BYTES, Offline, Origin, parse_checksum};
 use pyrsia_repository::{
     Adoption, LedgerSource, Offered, Parts, Policies, Policy, Refusal, Repository, RepositoryConfig, RepositoryError,
 };
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use self::walk::{Found, Walk};
 use super::gc::ledger_of;
+use super::local_files;
 use crate::cli::{Global, ImportArgs};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -119,7 +120,9 @@ async fn importer(context: &Context, args: &ImportArgs) -> anyhow::Result<Arc<Im
         clock: Arc::new(crate::clock::now),
     };
     let repository = Repository::new(RepositoryConfig::new(Policies::all(Policy::Mirror)), parts);
-    Ok(Arc::new(Importer { repository, blobs, index, trust: args.trust, dry: args.dry_run }))
+    // What would not be fetched is not taken either.
+    let max_file = HttpConfig::default().max_file_bytes;
+    Ok(Arc::new(Importer { repository, blobs, index, trust: args.trust, dry: args.dry_run, max_file }))
 }
 
 struct Importer {
@@ -128,6 +131,8 @@ struct Importer {
     index: IndexStore,
     trust: bool,
     dry: bool,
+    /// Largest file, in bytes.
+    max_file: u64,
 }
 
 /// What became of a file.
@@ -141,12 +146,12 @@ enum Outcome {
     Unchecked(String),
 }
 
-/// Bytes that were read, and where they are until it is decided about them.
-struct ReadFile {
-    offered: Offered,
-    /// None in a dry run.
-    sealed: Option<SealedBlob>,
-    damaged: bool,
+/// A file that was looked at.
+enum ReadFile {
+    /// Bytes that were read, and where they are until it is decided about them; nowhere in a dry run.
+    Whole(Box<(Offered, Option<SealedBlob>)>),
+    /// Nobody needs to be asked about it.
+    Refused(Refusal),
 }
 
 impl Importer {
@@ -158,7 +163,7 @@ impl Importer {
         loop {
             report.gave_up |= in_a_row >= GIVE_UP;
             let has_place = under_way.len() < AT_ONCE && !report.gave_up;
-            let found = if has_place { walk.next(&mut report.skipped)? } else { None };
+            let found = if has_place { walk.next(&mut |kind, path| skip(&mut report, kind, path))? } else { None };
             match found {
                 Some(found) => {
                     let importer = Arc::clone(&self);
@@ -187,14 +192,12 @@ impl Importer {
             return Ok(Outcome::Present);
         }
         let of = found.clone();
-        let read = match self.on_disk(move |here| here.read(&of)).await? {
-            Ok(read) => read,
+        let (offered, sealed) = match self.on_disk(move |here| here.read(&of)).await? {
+            Ok(ReadFile::Whole(whole)) => *whole,
+            Ok(ReadFile::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
             Err(problem) => return Ok(Outcome::Unchecked(problem)),
         };
-        if read.damaged {
-            return Ok(Outcome::Refused(Refusal::Damaged));
-        }
-        let (origin, verified_by, last_modified) = match self.repository.adopt(&read.offered, self.trust).await {
+        let (origin, verified_by, last_modified) = match self.repository.adopt(&offered, self.trust).await {
             Ok(Adoption::Take { origin, verified_by, last_modified }) => (origin, verified_by, last_modified),
             Ok(Adoption::Refuse(refusal)) => return Ok(Outcome::Refused(refusal)),
             Err(error @ RepositoryError::Upstream { .. }) => return Ok(Outcome::Unchecked(error.to_string())),
@@ -206,11 +209,11 @@ impl Importer {
             "first-seen" => "what was seen first".to_owned(),
             checksums => format!("{checksums} of {origin}"),
         };
-        let Some(sealed) = read.sealed else { return Ok(Outcome::Taken { by }) };
+        let Some(sealed) = sealed else { return Ok(Outcome::Taken { by }) };
         let now = crate::clock::now();
         let record = FileRecord {
             path: found.path.clone(),
-            digests: read.offered.digests.into(),
+            digests: offered.digests.into(),
             origin,
             verified_by,
             last_modified,
@@ -235,44 +238,60 @@ impl Importer {
         })
     }
 
-    /// Whether the path has a file of this size in the store: it was taken before, or fetched.
+    /// Whether the path has these bytes in the store: they were taken before, or fetched.
     fn is_present(&self, found: &Found) -> anyhow::Result<bool> {
-        let record = self.index.file(&found.path)?;
-        let stored = record.and_then(|record| self.blobs.size(&record.digests.sha256));
-        Ok(stored.is_some() && stored == std::fs::symlink_metadata(&found.file).ok().map(|file| file.len()))
+        let Some(record) = self.index.file(&found.path)? else { return Ok(false) };
+        let sha256 = record.digests.sha256;
+        let Some(size) = self.blobs.size(&sha256) else { return Ok(false) };
+        let Ok(file) = local_files::open(&found.file) else { return Ok(false) };
+        if file.metadata().ok().map(|file| file.len()) != Some(size) {
+            return Ok(false);
+        }
+        let mut hasher = NameHasher::new();
+        // What cannot be read is told when it is to be taken.
+        let read = each_chunk(file.take(size.saturating_add(1)), |chunk| {
+            hasher.update(chunk);
+            Ok(())
+        })?;
+        Ok(read.is_ok() && hasher.finish().sha256 == sha256)
     }
 
     /// Reads a file once, into a temporary file of the store. The inner error is the file's.
     fn read(&self, found: &Found) -> anyhow::Result<Result<ReadFile, String>> {
-        let mut file = match walk::open(&found.file) {
-            Ok(file) => file,
+        let opened = local_files::open(&found.file).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (size, file) = match opened {
+            Ok(opened) => opened,
             Err(error) => return Ok(Err(format!("cannot open it: {error}"))),
         };
+        if size > self.max_file {
+            return Ok(Ok(ReadFile::Refused(Refusal::TooLarge)));
+        }
         let mut writer: Option<BlobWriter> = if self.dry { None } else { Some(self.blobs.writer()?) };
         let (mut all, mut collision) = (MultiHasher::new(), CollisionHasher::default());
-        let mut buffer = vec![0u8; 256 * 1024];
-        loop {
-            let count = match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Ok(Err(format!("cannot read it: {error}"))),
-            };
-            let Some(chunk) = buffer.get(..count) else { break };
+        let read = each_chunk(file.take(size.saturating_add(1)), |chunk| {
             collision.update(chunk);
             match &mut writer {
                 Some(writer) => writer.write(chunk)?,
                 None => all.update(chunk),
             }
+            Ok(())
+        })?;
+        if let Err(error) = read {
+            return Ok(Err(format!("cannot read it: {error}")));
         }
         let sealed = writer.map(BlobWriter::seal).transpose()?;
         let digests = match &sealed {
             Some(sealed) => sealed.digests().all().context("a writer of all digests has them all")?,
             None => all.finish(),
         };
-        let damaged = contradicted(&found.file, &digests);
+        if digests.size > size {
+            return Ok(Err("it grew while it was read".to_owned()));
+        }
+        if contradicted(&found.file, &digests) {
+            return Ok(Ok(ReadFile::Refused(Refusal::Damaged)));
+        }
         let offered = Offered { path: found.path.clone(), digests, collides: collision.finish().is_none() };
-        Ok(Ok(ReadFile { offered, sealed, damaged }))
+        Ok(Ok(ReadFile::Whole(Box::new((offered, sealed)))))
     }
 
     async fn on_disk<T: Send + 'static>(
@@ -281,6 +300,15 @@ impl Importer {
     ) -> anyhow::Result<T> {
         let here = Arc::clone(self);
         tokio::task::spawn_blocking(move || work(&here)).await?
+    }
+}
+
+/// Adds what is not looked at.
+fn skip(report: &mut ImportReport, kind: &str, path: Option<&RepoPath>) {
+    *report.skipped.entry(kind.to_owned()).or_default() += 1;
+    if let Some(path) = path.filter(|_| report.named.len() < NAMED) {
+        let reason = "snapshot-installed-here".to_owned();
+        report.named.push(ImportRefusal { path: path.to_string(), reason, detail: None });
     }
 }
 
@@ -317,12 +345,29 @@ fn add(group: &mut ImportGroup, size: u64) {
     group.bytes = group.bytes.saturating_add(size);
 }
 
+/// Reads to the end. The inner error is the source's, the outer one that of whoever takes it.
+fn each_chunk(
+    mut from: impl Read,
+    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<std::io::Result<()>> {
+    let mut buffer = vec![0u8; 256 * 1024];
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(0) => return Ok(Ok(())),
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Ok(Err(error)),
+        };
+        take(buffer.get(..count).unwrap_or_default())?;
+    }
+}
+
 /// Whether a checksum file that lies beside a file says that it is another one. One that says nothing says nothing.
 fn contradicted(file: &Path, digests: &FileDigests) -> bool {
     ChecksumAlgorithm::ALL.into_iter().any(|algorithm| {
         let mut name = file.as_os_str().to_owned();
         name.push(format!(".{}", algorithm.extension()));
-        let Ok(beside) = walk::open(Path::new(&name)) else { return false };
+        let Ok(beside) = local_files::open(Path::new(&name)) else { return false };
         let mut bytes = Vec::new();
         let read = beside.take(MAX_CHECKSUM_BYTES).read_to_end(&mut bytes).is_ok();
         read && parse_checksum(algorithm, &bytes).is_some_and(|says| says != digests.checksum(algorithm))

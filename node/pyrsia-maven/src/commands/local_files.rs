@@ -1,11 +1,13 @@
 //! Which local files `verify` is about.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use maven_layout::{ArtifactRef, PathKind, RepoPath};
+use nix::fcntl::OFlag;
 use pyrsia_digest::{FileDigests, MultiHasher};
 
 use crate::cli::VerifyArgs;
@@ -91,10 +93,20 @@ pub fn downloaded(root: &Path) -> anyhow::Result<Downloaded> {
 /// Largest note of Maven's about where files came from that is read, in bytes.
 const MAX_NOTE: u64 = 1 << 20;
 
+/// Opens a file of somebody's that is to be one: no link, no pipe that would wait for its writer.
+pub fn open(path: &Path) -> std::io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    Ok(file)
+}
+
 /// Whether Maven noted that the file came from no repository (`NAME>=`).
-fn was_installed(file: &Path) -> bool {
+pub fn was_installed(file: &Path) -> bool {
     let (Some(name), Ok(note)) =
-        (file.file_name().and_then(|name| name.to_str()), File::open(file.with_file_name("_remote.repositories")))
+        (file.file_name().and_then(|name| name.to_str()), open(&file.with_file_name("_remote.repositories")))
     else {
         return false;
     };

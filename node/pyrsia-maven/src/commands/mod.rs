@@ -9,6 +9,7 @@ pub mod export;
 pub mod fsck;
 pub mod gc;
 pub mod governance;
+pub mod hosted;
 pub mod images;
 pub mod import;
 pub mod inspect;

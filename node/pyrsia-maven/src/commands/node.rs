@@ -1,6 +1,6 @@
 //! `node`: runs a node in the foreground.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::devnet::process::start_time;
@@ -66,15 +66,23 @@ async fn stop_with(process: i32, stop: CancellationToken) {
     stop.cancel();
 }
 
+async fn asked(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
 fn watch_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        asked(&mut terminate, &mut interrupt).await;
         stop.cancel();
+        asked(&mut terminate, &mut interrupt).await;
+        // Whoever asks twice does not want to wait for downloads. What was promised is on disk at any moment.
+        terminal::note("ended at once, as asked for a second time");
+        std::process::exit(Exit::Failed.code().into());
     });
     Ok(())
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use pyrsia_api_types::{ProvenanceReport, SignedProvenance};
 use pyrsia_ledger::{PublicKey, Verdict};
-use pyrsia_provenance::{Envelope, key_id, public_key_pem};
+use pyrsia_provenance::{Envelope, MAX_ENVELOPE_BYTES, key_id, public_key_pem};
 
 use super::judge::hint;
 use super::receipt;
@@ -16,6 +16,9 @@ use crate::context::Context;
 use crate::data_dir::write_atomically;
 use crate::exit::{CommandError, Exit};
 use crate::terminal::{self, plain};
+
+/// Most bytes that are taken from a node.
+const MAX_ANSWER: usize = 2 * MAX_ENVELOPE_BYTES;
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &ProvenanceArgs) -> anyhow::Result<Exit> {
@@ -32,7 +35,16 @@ pub async fn run(global: &Global, args: &ProvenanceArgs) -> anyhow::Result<Exit>
         address.query_pairs_mut().append_pair("authority", name);
     }
     let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let Some(bytes) = client.find_bytes(&format!("/api/v1/provenance/{release}{query}")).await? else {
+    let (mut bytes, mut too_long) = (Vec::new(), false);
+    let sink = |piece: &[u8]| {
+        too_long |= bytes.len() + piece.len() > MAX_ANSWER;
+        if !too_long {
+            bytes.extend_from_slice(piece);
+        }
+    };
+    let found = client.stream(&format!("/api/v1/provenance/{release}{query}"), sink).await?;
+    ensure!(!too_long, "the node's answer is larger than {MAX_ANSWER} bytes; ask for one with --authority");
+    let Some(()) = found else {
         let text = format!("the node has no provenance of {release}; ask an authority that built it (--node URL)");
         return Err(CommandError::new(Exit::Unknown, text).into());
     };
@@ -77,11 +89,11 @@ fn signed(envelope: &Envelope, verdict: &Verdict) -> Option<SignedProvenance> {
         file.agreed_by.iter().copied().chain(file.dissent.iter().map(|(key, _)| *key)).collect()
     };
     let keys: BTreeSet<PublicKey> = verdict.files.iter().flat_map(named).collect();
-    let (key, statement) = keys
-        .into_iter()
-        .find_map(|key| Some((key, envelope.verified(&[key], NonZeroUsize::MIN).ok()?)))?;
+    let (key, statement) =
+        keys.into_iter().find_map(|key| Some((key, envelope.verified(&[key], NonZeroUsize::MIN).ok()?)))?;
     // What was built stands in `rebuilt`; where builders agree that it differs from upstream's, also.
-    let agrees = verdict.files.iter().all(|file| file.rebuilt.is_none_or(|sha256| statement.is_about(&file.name, &sha256)));
+    let agrees =
+        verdict.files.iter().all(|file| file.rebuilt.is_none_or(|sha256| statement.is_about(&file.name, &sha256)));
     Some(SignedProvenance {
         key: key.to_string(),
         key_id: key_id(&key),

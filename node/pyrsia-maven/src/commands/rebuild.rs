@@ -14,7 +14,8 @@ use build_spec::{
 };
 use maven_layout::{CanonicalRepository, RepoPath};
 use pyrsia_api_types::{
-    ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SourceDocument, SpecReport, Timings, WrittenProvenance,
+    ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SourceDocument, SpecReport, Timings,
+    WrittenProvenance,
 };
 use pyrsia_ledger::AuthorityKey;
 use pyrsia_provenance::{Envelope, key_id, local_builder, public_key_pem};
@@ -126,12 +127,16 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     };
 
     let start = Instant::now();
-    let chosen = specs::choose(&context, &args.source, &context.config.specs, &args.coordinates).await?;
+    let mut chosen = specs::choose(&context, &args.source, &context.config.specs, &args.coordinates).await?;
+    let mut wanted = specs::completed(&context, &args.source, chosen.as_ref()).await?;
+    let builder = match specs::get_archive(&mut context, &mut chosen, &mut wanted, &args.source, work.path()).await? {
+        true => compose::java_builder(&context),
+        false => builder,
+    };
     if let Some(chosen) = &chosen {
         log.line(Phase::Source, &format!("specification {}", chosen.place));
         chosen.notes.iter().for_each(|note| log.line(Phase::Source, note));
     }
-    let wanted = specs::completed(&context, &args.source, chosen.as_ref()).await?;
     let source = source(args, &wanted, &builder, &*inputs, log.clone()).await?;
     let clone = start.elapsed();
     let (specification, origin) = specification(args, chosen, &source);
@@ -292,9 +297,7 @@ fn build_error(error: BuildError) -> anyhow::Error {
 /// The key that signs the provenance: the one that was named, else this data directory's as an authority.
 fn signer(context: &Context, args: &RebuildArgs) -> anyhow::Result<Option<AuthorityKey>> {
     let seed = match &args.key {
-        Some(path) => {
-            Some(read_seed(path)?.with_context(|| format!("cannot sign: {} is not there", path.display()))?)
-        }
+        Some(path) => Some(read_seed(path)?.with_context(|| format!("cannot sign: {} is not there", path.display()))?),
         None => context.data.existing_secret("authority.key")?,
     };
     Ok(seed.map(|seed| AuthorityKey::from_seed(&seed)))

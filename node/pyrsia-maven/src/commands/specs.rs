@@ -21,6 +21,8 @@ struct Release<'a> {
     source: Option<&'a str>,
     tag: Option<&'a str>,
     commit: Option<&'a str>,
+    /// The archive that is built, where its digest is not stated.
+    archive: Option<&'a str>,
     /// A text in the commit's message, where neither tag nor commit is known.
     message: Option<&'a str>,
     notes: &'a [String],
@@ -51,16 +53,18 @@ pub async fn run(global: &Global, args: &SpecsArgs) -> anyhow::Result<Exit> {
     };
     let source = SourceArgs { source: None, tag: None, commit: None, spec: None, specs: vec![args.collection.clone()] };
     let Some(chosen) = specs::choose(&context, &source, &[], coordinates).await? else { return Ok(Exit::NoSource) };
-    let Chosen { specification, source, tag, commit, message, place, notes } = &chosen;
+    let Chosen { specification, source, tag, commit, message, archive, place, notes } = &chosen;
+    let archive = archive.as_ref().map(|archive| archive.url.clone());
     let release = Release {
         gav: coordinates.to_string(),
         place,
         digest: specification.digest().to_string(),
-        structured: specification.structured().is_ok(),
+        structured: specification.structured().is_ok() && archive.is_none(),
         source: source.as_deref(),
         tag: tag.as_deref(),
         commit: commit.as_deref(),
         message: message.as_deref(),
+        archive: archive.as_deref(),
         notes,
         specification: specification.to_toml(),
     };
@@ -69,7 +73,9 @@ pub async fn run(global: &Global, args: &SpecsArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     // What is on standard output can be put into a file and given to --spec.
-    for (name, value) in [("source", source), ("tag", tag), ("commit", commit), ("message", message)] {
+    for (name, value) in
+        [("source", source), ("tag", tag), ("commit", commit), ("message", message), ("archive", &archive)]
+    {
         if let Some(value) = value {
             terminal::line(&terminal::plain(&format!("# {name} {value}")));
         }
@@ -136,5 +142,5 @@ fn kind_of(content: &[u8]) -> Result<bool, (String, String)> {
         };
         (format!("unusable, {field}"), error.to_string())
     })?;
-    Ok(converted.specification.structured().is_ok())
+    Ok(converted.specification.structured().is_ok() && converted.archive.is_none())
 }

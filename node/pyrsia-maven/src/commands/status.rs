@@ -1,6 +1,6 @@
 //! `status`: what the node is doing.
 
-use pyrsia_api_types::Status;
+use pyrsia_api_types::{Status, StorageLimits, StorageStatus};
 
 use crate::cli::Global;
 use crate::client::Client;
@@ -48,8 +48,57 @@ pub async fn run(global: &Global) -> anyhow::Result<Exit> {
         status.storage.bytes,
         plain(&status.storage.data_dir)
     ));
+    line(&format!("store     {}", fullness(&status.storage)));
+    line(&format!("          {}", limits(&status.storage.limits)));
     for warning in &status.warnings {
         line(&format!("warning   {}", plain(warning)));
     }
     Ok(Exit::Done)
+}
+
+/// How full the store and its disk are.
+fn fullness(storage: &StorageStatus) -> String {
+    let stored = storage
+        .stored_bytes
+        .map_or_else(|| "not counted yet".to_owned(), |bytes| format!("{} stored", mebibytes(bytes)));
+    match storage.free_bytes {
+        Some(free) => format!("{stored}, {} free on the disk", mebibytes(free)),
+        None => stored,
+    }
+}
+
+fn limits(limits: &StorageLimits) -> String {
+    let parts: Vec<String> = [
+        limits.max_bytes.map(|bytes| format!("at most {}", mebibytes(bytes))),
+        limits.min_free_bytes.map(|bytes| format!("{} to be free", mebibytes(bytes))),
+        limits.max_age_days.map(|days| format!("files for {days} days after their last use")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match (parts.is_empty(), limits.remove_named) {
+        (true, _) => "no limits".to_owned(),
+        (false, true) => format!("limits: {}; what verdicts name may go too", parts.join(", ")),
+        (false, false) => format!("limits: {}", parts.join(", ")),
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_said_as_they_are_configured() {
+        assert_eq!(limits(&StorageLimits::default()), "no limits");
+        let some = StorageLimits { max_bytes: Some(5 << 30), max_age_days: Some(7), ..StorageLimits::default() };
+        assert_eq!(limits(&some), "limits: at most 5120 MiB, files for 7 days after their last use");
+        let all = StorageLimits { min_free_bytes: Some(1 << 20), remove_named: true, ..some };
+        assert!(limits(&all).contains("1 MiB to be free") && limits(&all).ends_with("may go too"));
+        let storage = StorageStatus { free_bytes: Some(3 << 20), ..StorageStatus::default() };
+        assert_eq!(fullness(&storage), "not counted yet, 3 MiB free on the disk");
+    }
 }

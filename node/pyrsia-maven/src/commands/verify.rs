@@ -122,9 +122,16 @@ async fn identify(
         }
     }
     if args.receipt.is_none() {
-        let known: FileMatches = client.get(&format!("/api/v1/files/{digest}")).await?;
-        if let Some(known) = known.files.first() {
-            return artifact_of(&known.gav.parse()?, &known.name);
+        let mut after = String::new();
+        loop {
+            let known: FileMatches = client.get(&format!("/api/v1/files/{digest}{after}")).await?;
+            if let Some(known) = known.files.first() {
+                return artifact_of(&known.gav.parse()?, &known.name);
+            }
+            // As coordinates and nothing else: what a node says is not put into an address as it is.
+            let Some(next) = known.next else { break };
+            // The one character of theirs that has a meaning there.
+            after = format!("?after={}", next.parse::<Coordinates>()?.to_string().replace('+', "%2B"));
         }
     }
     let text = format!(

@@ -1,6 +1,7 @@
 //! Private repositories: opened from the data directory, with who may do what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use pyrsia_hosted::{Hosted, HostedConfig, PathRule, RepositoryId};
@@ -22,23 +23,47 @@ pub fn open(hosted: &[config::HostedConfig], data: &DataDir) -> anyhow::Result<V
         .map(|config| {
             let id: RepositoryId = config.id.parse().context("[[hosted]]")?;
             anyhow::ensure!(seen.insert(id.clone()), "there are two [[hosted]] with the id {id}");
-            one(config, id, data).with_context(|| format!("[[hosted]] {}", config.id))
+            one(config, data).with_context(|| format!("[[hosted]] {}", config.id))
         })
         .collect()
 }
 
-fn one(config: &config::HostedConfig, id: RepositoryId, data: &DataDir) -> anyhow::Result<HostedRepository> {
+/// Opens one for a command, which has nobody to ask for credentials.
+pub fn open_one(config: &config::HostedConfig, data: &DataDir) -> anyhow::Result<Hosted> {
+    let id: RepositoryId = config.id.parse().context("[[hosted]]")?;
     let root = data.join(FOLDER).join(id.as_str());
     let (accepts, max_file) = (config.accept, config.max_file);
-    let repository = Hosted::open(HostedConfig { id, accepts, max_file }, &root, clock())?;
+    Ok(Hosted::open(HostedConfig { id, accepts, max_file }, &root, clock())?)
+}
+
+fn one(config: &config::HostedConfig, data: &DataDir) -> anyhow::Result<HostedRepository> {
+    let repository = open_one(config, data)?;
+    anyhow::ensure!(!config.readers.iter().any(|reader| reader.may_remove), "`may_remove` is for [[hosted.writers]]");
     let writers = holders("[[hosted.writers]]", &config.writers)?;
     let readers = holders("[[hosted.readers]]", &config.readers)?;
     Ok(HostedRepository { repository, writers, readers: (!readers.is_empty()).then_some(readers) })
 }
 
+/// The folders of all that are in the data directory, those too that the configuration has no more, in order.
+pub fn folders(data: &DataDir) -> anyhow::Result<BTreeMap<RepositoryId, PathBuf>> {
+    let folder = data.join(FOLDER);
+    let mut found = BTreeMap::new();
+    if !folder.is_dir() {
+        return Ok(found);
+    }
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        // What else lies there is nobody's repository.
+        if let (Ok(id), true) = (entry.file_name().to_string_lossy().parse(), entry.path().is_dir()) {
+            found.insert(id, entry.path());
+        }
+    }
+    Ok(found)
+}
+
 fn holders(section: &str, holders: &[HolderConfig]) -> anyhow::Result<Vec<Holder>> {
     let holder = |config: &HolderConfig| {
-        let HolderConfig { name, token_file, paths } = config;
+        let HolderConfig { name, token_file, paths, may_remove } = config;
         let paths = match paths {
             None => vec![PathRule::everything()],
             Some(paths) => paths
@@ -47,7 +72,7 @@ fn holders(section: &str, holders: &[HolderConfig]) -> anyhow::Result<Vec<Holder
                 .collect::<Result<_, _>>()
                 .with_context(|| format!("{section} {name}: paths"))?,
         };
-        Ok(Holder { name: name.clone(), token: token(section, name, token_file)?, paths })
+        Ok(Holder { name: name.clone(), token: token(section, name, token_file)?, paths, removes: *may_remove })
     };
     holders.iter().map(holder).collect()
 }
@@ -73,6 +98,8 @@ mod tests {
         };
         let fine = opened(&format!("{}{}", entry("a"), writer("paths = [\"com.example.*\"]"))).unwrap();
         assert!(fine[0].readers.is_none() && fine[0].writers[0].paths.len() == 1);
+        assert!(!fine[0].writers[0].removes);
+        assert!(opened(&format!("{}{}", entry("a"), writer("may_remove = true"))).unwrap()[0].writers[0].removes);
         let everywhere = opened(&format!("{}{}", entry("a"), writer(""))).unwrap();
         assert_eq!(everywhere[0].writers[0].paths, [PathRule::everything()]);
         let nowhere = opened(&format!("{}{}", entry("a"), writer("paths = []"))).unwrap();
@@ -86,6 +113,7 @@ mod tests {
             (format!("{}{}", entry("a"), writer("paths = [\"a..b\"]")), "a..b"),
             (format!("{}{}", entry("a"), writer("")).replace("\"ci\"", "\"c:i\""), "colon"),
             (format!("{}{}", entry("a"), writer("")).replace("/token", "/none"), "none"),
+            (format!("{}{}", entry("a"), writer("may_remove = true").replace("writers", "readers")), "may_remove"),
             ("[[hosted]]\nid = \"a\"\n".to_owned(), "accept"),
         ] {
             let error = opened(&text).err().expect(&text);

@@ -26,10 +26,10 @@ use pyrsia_http::{App, Door, GuardConfig, Token};
 use pyrsia_rebuilds::{Board, Entries, Unable};
 use pyrsia_replica::Replica;
 use pyrsia_repository::{Files, Parts, Policies, Policy, Repository, RepositoryConfig};
-use pyrsia_store::{IndexStore, LedgerStore, ServedStore};
+use pyrsia_store::{ClassStore, IndexStore, LedgerStore, ServedStore};
 use tokio::sync::mpsc;
 
-pub use hosted::FOLDER as HOSTED;
+pub use hosted::{FOLDER as HOSTED, folders as hosted_folders, open_one};
 pub use local::LocalRepository;
 pub use policies::policies;
 pub use running::Node;
@@ -40,6 +40,8 @@ use crate::image_store::ImageStore;
 use crate::network_file::Identity;
 use crate::peering::remote_builds::RemoteBuilds;
 use crate::service::{Builds, Facts, NodeService, Peers, Tally};
+use crate::upkeep::classes::Cataloguer;
+use crate::upkeep::gauge::Gauge;
 use crate::upkeep::keep::Keeper;
 use crate::upstream::{self, Upstream};
 
@@ -115,12 +117,17 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         }
         upstreams.iter().filter(|found| wanted(found)).map(|found| found.asked.clone()).collect()
     };
+    let gauge = Gauge::new(blobs.clone());
     let keeper = Keeper {
         blobs: blobs.clone(),
         indexes: [index.clone(), index_of_inputs.clone()],
         replica: handle.clone(),
         config: context.config.store.clone(),
+        gauge: gauge.clone(),
     };
+    let classes = ClassStore::open(data.root())?;
+    let cataloguer =
+        Cataloguer { blobs: blobs.clone(), index: index.clone(), classes: classes.clone(), replica: handle.clone() };
     let policies = policies(&context.config, &upstreams)?;
     let policy = policies.default_policy().as_str().to_owned();
     let repository = |index: &IndexStore, policies, upstreams, peers: Option<Arc<dyn Origin>>| -> Arc<dyn Files> {
@@ -190,6 +197,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         blobs: blobs.clone(),
         fetcher: network.as_ref().map(|joined| joined.fetcher.clone()),
         index,
+        classes,
         policies,
         served: served.clone(),
         board,
@@ -198,6 +206,8 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         images,
         peers: network.as_ref().map(|joined| Peers { network: joined.network.clone(), heads: joined.heads.clone() }),
         ordering: taking.as_ref().map(|taking| taking.submitter.clone()),
+        gauge,
+        limits: context.config.store.clone(),
         network: serde_json::to_value(&genesis)?,
         facts: facts(context, address, policy, upstreams, name),
         started,
@@ -229,6 +239,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         worker,
         injected,
         keeper,
+        cataloguer,
         _lock: lock,
     })
 }

@@ -20,6 +20,7 @@ use super::secure::Secure;
 use crate::data_dir::DataDirLock;
 use crate::peering::{cosign, follow};
 use crate::service::{Builds, NodeService, Tally};
+use crate::upkeep::classes::Cataloguer;
 use crate::upkeep::keep::Keeper;
 
 /// How often the newest checkpoint is cosigned again, so that silence can be told from an eclipse.
@@ -52,6 +53,7 @@ pub struct Node {
     pub(super) worker: Option<Worker>,
     pub(super) injected: Option<mpsc::Receiver<SignedEntry>>,
     pub(super) keeper: Keeper,
+    pub(super) cataloguer: Cataloguer,
     pub(super) _lock: DataDirLock,
 }
 
@@ -141,6 +143,7 @@ impl Node {
             tasks.spawn(until(stop.clone(), submit(self.handle.clone(), injected)));
         }
         tasks.spawn(until(stop.clone(), self.keeper.run()));
+        tasks.spawn(until(stop.clone(), self.cataloguer.run()));
         let (counted, tally) = (self.door.clone(), self.service.served.clone());
         tasks.spawn(until(stop.clone(), {
             let (counted, tally) = (counted.clone(), tally.clone());
@@ -152,8 +155,10 @@ impl Node {
             }
         }));
         let connections = connections();
-        let face = |listener, tls, door| {
-            let limits = pyrsia_http::Limits { connections, ..pyrsia_http::Limits::default() };
+        let face = |listener, tls: Option<pyrsia_http::Tls>, door| {
+            // All of this machine's clients have one address; of others, one may not have all there is.
+            let per_client = if tls.is_some() { (connections / 4).max(16) } else { connections };
+            let limits = pyrsia_http::Limits { connections, per_client, ..pyrsia_http::Limits::default() };
             let shutdown = stop.clone();
             let stopped = async move { shutdown.cancelled().await };
             tokio::spawn(pyrsia_http::serve(listener, tls, door, limits, stopped))

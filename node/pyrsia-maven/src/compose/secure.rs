@@ -32,11 +32,15 @@ pub async fn secure(config: &Config, data: &DataDir, token: &Token) -> anyhow::R
         return Ok(None);
     };
     let readers = config.readers.iter().map(reader).collect::<anyhow::Result<Vec<_>>>()?;
-    pyrsia_http::check_bind(listen, true, !readers.is_empty())?;
+    // Those of a hosted repository are known to it and to nobody else: they get in, and no further than there.
+    let of_hosted = config.hosted.iter().any(|hosted| !(hosted.writers.is_empty() && hosted.readers.is_empty()));
+    pyrsia_http::check_bind(listen, true, of_hosted || !readers.is_empty())?;
     let tls = certificate(config, data).context("[tls]")?;
     let listener = pyrsia_http::listen(listen).with_context(|| format!("cannot listen at {listen}, named in [tls]"))?;
     let hosts = config.node.allowed_hosts.iter().chain(&config.tls.names).cloned().collect();
-    let readers = (!readers.is_empty()).then_some(readers);
+    // Beyond loopback nothing is for everybody: without [[readers]] there are none.
+    let open = readers.is_empty() && listen.ip().to_canonical().is_loopback();
+    let readers = (!open).then_some(readers);
     let guard = GuardConfig { hosts, token: token.clone(), readers };
     Ok(Some((Secure { address: listener.local_addr()?, listener, tls }, guard)))
 }
@@ -143,7 +147,12 @@ mod tests {
         let token = Token::new(&"t".repeat(32)).unwrap();
         let reader = format!("[[readers]]\nname = \"ci\"\ntoken_file = {short:?}\n");
         for (text, wanted) in [
-            ("[tls]\nlisten = \"0.0.0.0:0\"\n".to_owned(), "authentication"),
+            ("[tls]\nlisten = \"0.0.0.0:0\"\n".to_owned(), "authentication. Name who may read in [[readers]]"),
+            // A repository without anybody of its own is for those who read the node.
+            (
+                "[tls]\nlisten = \"0.0.0.0:0\"\n[[hosted]]\nid = \"a\"\naccept = \"both\"\n".to_owned(),
+                "or in a [[hosted]] repository",
+            ),
             (reader.clone(), "[tls]"),
             (format!("[tls]\nlisten = \"127.0.0.1:0\"\n{reader}"), "32"),
             ("[tls]\nlisten = \"127.0.0.1:0\"\nkey = \"/none\"\n".to_owned(), "together"),
@@ -153,5 +162,21 @@ mod tests {
             let error = secure(&config(&text), &data, &token).await.err().expect(&text);
             assert!(format!("{error:#}").contains(wanted), "{wanted}: {error:#}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_listener_for_a_hosted_repository_alone_is_for_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path()).unwrap();
+        data.create().unwrap();
+        let token = Token::new(&"t".repeat(32)).unwrap();
+        let hosted =
+            "[[hosted]]\nid = \"a\"\naccept = \"both\"\n[[hosted.writers]]\nname = \"ci\"\ntoken_file = \"/t\"\n";
+        let beyond = format!("[tls]\nlisten = \"0.0.0.0:0\"\n{hosted}");
+        let (_, guard) = secure(&config(&beyond), &data, &token).await.unwrap().unwrap();
+        assert!(guard.readers.is_some_and(|readers| readers.is_empty()), "known ones only, and there are none");
+        let (_, guard) =
+            secure(&config(&beyond.replace("0.0.0.0", "127.0.0.1")), &data, &token).await.unwrap().unwrap();
+        assert!(guard.readers.is_none());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! **Nothing is asked for that has no SHA-256 (or a digest of ours over one), and nothing is kept whose bytes are others.**
 //! Peers are asked one after the other, authorities first; one that gives other bytes is passed over for a while. No peer is
-//! asked for more at a time than it serves; when all are busy, they are asked again after a pause.
+//! asked for more at a time than it serves; when all are busy, they are asked again after a pause, for as long as the file
+//! is worth it: for a moment where upstream has it too.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +38,8 @@ const FROM_STRANGERS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The same for a file that can be had elsewhere.
+const MOMENT: Duration = Duration::from_secs(2);
 /// Peers that are asked for one thing.
 const MAX_ASKED: usize = 8;
 /// Of files of this size, in bytes, the digest that was asked for is the only one computed while they come; the four others
@@ -69,7 +72,8 @@ pub struct Fetcher {
 struct Inner {
     network: Arc<Network>,
     blobs: BlobStore,
-    downloads: SingleFlight<Sha256, Came>,
+    /// By whether busy peers are waited for.
+    downloads: SingleFlight<(Sha256, bool), Came>,
     /// Until when.
     distrusted: Mutex<BTreeMap<PeerName, Instant>>,
     places: Places,
@@ -109,10 +113,11 @@ impl Fetcher {
         Self { inner: Arc::new(inner) }
     }
 
-    async fn blob(&self, sha256: Sha256, max_bytes: u64) -> Came {
+    async fn blob(&self, sha256: Sha256, max_bytes: u64, patient: bool) -> Came {
         let inner = Arc::clone(&self.inner);
-        let call = move || async move { inner.blob_into(sha256, max_bytes, &inner.blobs).await };
-        match self.inner.downloads.run(sha256, call).await {
+        let patience = if patient { PATIENCE } else { MOMENT };
+        let call = move || async move { inner.blob_into(sha256, max_bytes, &inner.blobs, patience).await };
+        match self.inner.downloads.run((sha256, patient), call).await {
             Ok(came) => came,
             Err(Interrupted) => Came::Failed("the transfer was interrupted".to_owned()),
         }
@@ -155,7 +160,7 @@ impl Inner {
         self.distrusted.lock().unwrap_or_else(PoisonError::into_inner).insert(*peer, Instant::now() + time);
     }
 
-    async fn blob_into(&self, sha256: Sha256, max_bytes: u64, blobs: &BlobStore) -> Came {
+    async fn blob_into(&self, sha256: Sha256, max_bytes: u64, blobs: &BlobStore, patience: Duration) -> Came {
         let asking = || async {
             match self.ask_all(sha256, max_bytes, blobs).await {
                 Came::Busy => Err(()),
@@ -165,7 +170,7 @@ impl Inner {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(PAUSE)
             .with_max_delay(LONGEST_PAUSE)
-            .with_total_delay(Some(PATIENCE))
+            .with_total_delay(Some(patience))
             .with_jitter()
             .without_max_times();
         asking.retry(pauses).await.unwrap_or(Came::Busy)
@@ -271,16 +276,37 @@ impl Origin for Fetcher {
     }
 
     async fn fetch(&self, path: &RepoPath, expected: &Expected, blobs: &BlobStore) -> Result<OriginAnswer, FetchError> {
+        self.file(path, expected, blobs, true).await
+    }
+
+    async fn fetch_soon(
+        &self,
+        path: &RepoPath,
+        expected: &Expected,
+        blobs: &BlobStore,
+    ) -> Result<OriginAnswer, FetchError> {
+        self.file(path, expected, blobs, false).await
+    }
+}
+
+impl Fetcher {
+    async fn file(
+        &self,
+        path: &RepoPath,
+        expected: &Expected,
+        blobs: &BlobStore,
+        patient: bool,
+    ) -> Result<OriginAnswer, FetchError> {
         // Without a digest that cannot be forged, a peer's word is worth nothing.
         let Some(sha256) = expected.sha256 else { return Ok(OriginAnswer::Absent) };
         debug_assert_eq!(blobs.root(), self.inner.blobs.root());
-        match self.blob(sha256, expected.size.unwrap_or(MAX_FILE)).await {
+        match self.blob(sha256, expected.size.unwrap_or(MAX_FILE), patient).await {
             Came::Stored(stored) => {
                 Ok(OriginAnswer::Found { stored, last_modified: None, checksums: ChecksumReport::default() })
             }
             Came::Nobody => Ok(OriginAnswer::Absent),
             Came::Failed(reason) => Err(FetchError::Connect { url: format!("peers/{path}"), reason }),
-            Came::Busy => Err(FetchError::Connect { url: format!("peers/{path}"), reason: BUSY.to_owned() }),
+            Came::Busy => Err(FetchError::Busy { path: path.to_string() }),
         }
     }
 }
@@ -291,7 +317,7 @@ impl PeerBlobs for Fetcher {
         if self.inner.blobs.has(sha256) {
             return Ok(());
         }
-        match self.blob(*sha256, max_bytes).await {
+        match self.blob(*sha256, max_bytes, true).await {
             Came::Stored(_) => Ok(()),
             Came::Nobody => Err(format!("no connected peer has {sha256}")),
             Came::Failed(reason) => Err(format!("no peer gave {sha256}: {reason}")),
@@ -323,7 +349,7 @@ impl ImagePeers for Fetcher {
             return Ok(());
         }
         // The description's size is a peer's word; the digest is what proves the layer.
-        match self.inner.blob_into(image.layer, MAX_LAYER, blobs).await {
+        match self.inner.blob_into(image.layer, MAX_LAYER, blobs, PATIENCE).await {
             Came::Stored(_) => Ok(()),
             Came::Nobody => bail!("no connected peer has the layer of image {}", image.digest),
             Came::Failed(reason) => Err(anyhow::anyhow!(reason))

@@ -56,6 +56,14 @@ impl NodeService {
             warnings.push(format!("authority {name} has signed another log; it is not believed any more"));
         }
         warnings.extend(quorum_missing(self.reachable_authorities(), committee.size(), committee.quorum()));
+        let excess = self.gauge.excess();
+        if excess > 0 {
+            warnings.push(format!(
+                "the store is {} MiB above its limits, and nothing further may be removed: raise the limits in [store], or set \
+                 `remove_named`",
+                excess.div_ceil(1 << 20)
+            ));
+        }
         if stale {
             warnings
                 .push("no quorum has signed the log for hours: this node may be cut off from the network".to_owned());

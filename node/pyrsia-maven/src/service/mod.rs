@@ -20,15 +20,17 @@ use pyrsia_network::Network;
 use pyrsia_rebuilds::{Board, Entries, Intake};
 use pyrsia_replica::ReplicaHandle;
 use pyrsia_repository::Policies;
-use pyrsia_store::{IndexStore, LedgerStore};
+use pyrsia_store::{ClassStore, IndexStore, LedgerStore};
 
 pub use policy::Tally;
 
+use crate::config::StoreConfig;
 use crate::image_store::ImageStore;
 use crate::peering::cosign::Heads;
 use crate::peering::fetcher::Fetcher;
 use crate::peering::remote_builds::RemoteBuilds;
 use crate::peering::submit::Submitter;
+use crate::upkeep::gauge::Gauge;
 
 /// What the service answers from.
 pub struct NodeService {
@@ -42,6 +44,8 @@ pub struct NodeService {
     pub fetcher: Option<Fetcher>,
     /// The coordinate index.
     pub index: IndexStore,
+    /// Which classes are in which JARs.
+    pub classes: ClassStore,
     /// What clients are served.
     pub policies: Policies,
     /// What they were served.
@@ -58,6 +62,10 @@ pub struct NodeService {
     pub peers: Option<Peers>,
     /// This authority's part in the ordering protocol; none at a plain node.
     pub ordering: Option<Arc<Submitter>>,
+    /// How full the store is.
+    pub gauge: Gauge,
+    /// What it is to keep to.
+    pub limits: StoreConfig,
     /// `network.json` as a document.
     pub network: serde_json::Value,
     /// Fixed facts for `status`.

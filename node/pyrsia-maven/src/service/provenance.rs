@@ -51,9 +51,8 @@ pub(super) fn of_round(round: &Round) -> Vec<AttestedProvenance> {
 fn check(bytes: &[u8], one: &Attested<'_>) -> Result<String, String> {
     let envelope = Envelope::from_json(bytes).map_err(|error| error.to_string())?;
     let statement = envelope.verified(&[one.key], NonZeroUsize::MIN).map_err(|error| error.to_string())?;
-    let missing = one.built.files.iter().find(|file| {
-        file.digest.is_some_and(|sha256| !statement.is_about(&file.name, &sha256))
-    });
+    let missing =
+        one.built.files.iter().find(|file| file.digest.is_some_and(|sha256| !statement.is_about(&file.name, &sha256)));
     match missing {
         Some(file) => Err(format!("it is not about {}, which was attested", file.name)),
         None => Ok(envelope.to_json()),

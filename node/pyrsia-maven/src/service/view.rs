@@ -1,23 +1,27 @@
 //! Questions.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use maven_layout::{Coordinates, FileName};
 use pyrsia_api_types::{
     Build, BuildCounts, BuildEvent, BuildEvents, BuildList, FileMatch, FileMatches, Inspection, LogPage, LogStatus,
-    NetworkStatus, PeerList, ReleasePolicy, RepositoryStatus, ServedReport, Status, StorageStatus,
+    NetworkStatus, PeerList, ReleasePolicy, RepositoryStatus, ServedReport, Status, StorageLimits, StorageStatus,
 };
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeView, SearchPage, SearchQuery, ViewError};
-use pyrsia_ledger::{RoundState, Stage};
+use pyrsia_ledger::{RoundState, Stage, State};
 use pyrsia_network::PeerName;
 use pyrsia_rebuilds::BoardBuild;
 use pyrsia_replica::ReceiptUnavailable;
 use pyrsia_repository::Policy;
 
-use super::{Builds, NodeService, internal, search, story};
+use super::search::Search;
+use super::{Builds, NodeService, internal, story};
+use crate::config::StoreConfig;
 use crate::peering::remote_builds::RemoteBuilds;
+use crate::upkeep::disk;
 
 /// How long a receipt waits for the certificate of a verdict that has just been logged.
 const CERTIFIED: Duration = Duration::from_secs(10);
@@ -25,6 +29,11 @@ const CERTIFIED: Duration = Duration::from_secs(10);
 const LEDGER_LAG: Duration = Duration::from_secs(2);
 /// A checkpoint that is older than this many seconds is called stale (it is renewed hourly).
 const STALE_S: u64 = 2 * 3600;
+
+/// Verdicts that one question about a digest looks at: some milliseconds.
+const LOOKS: usize = 20_000;
+/// Files after which an answer to it ends.
+const MATCHES: usize = 100;
 
 #[async_trait]
 impl NodeView for NodeService {
@@ -71,7 +80,7 @@ impl NodeView for NodeService {
                 upstreams: self.facts.upstreams.clone(),
                 quarantined: quarantined.len() as u64,
             },
-            storage: StorageStatus { files, bytes, data_dir: self.facts.data_dir.clone() },
+            storage: self.storage(files, bytes).await,
             peers: self.connected() as u64,
             warnings: self.warnings(stale).await,
         })
@@ -157,13 +166,8 @@ impl NodeView for NodeService {
         })
     }
 
-    async fn files(&self, sha256: &Sha256) -> Result<FileMatches, ViewError> {
-        let state = self.replica.state();
-        let named = state.verdicts().flat_map(|verdict| {
-            let hits = verdict.files.iter().filter(|file| file.sha256 == Some(*sha256));
-            hits.map(|file| FileMatch { gav: verdict.coordinates.to_string(), name: file.name.clone() })
-        });
-        Ok(FileMatches { files: named.take(100).collect() })
+    async fn files(&self, sha256: &Sha256, after: Option<&Coordinates>) -> Result<FileMatches, ViewError> {
+        Ok(files_in(&self.replica.state(), sha256, after, LOOKS))
     }
 
     async fn search(
@@ -174,7 +178,11 @@ impl NodeView for NodeService {
         max: u64,
     ) -> Result<SearchPage, ViewError> {
         let (state, query) = (self.replica.state(), query.clone());
-        let found = self.index.run(move |index| search::search(index, &state, &query, by_release, skip, max));
+        let (classes, policies) = (self.classes.clone(), self.policies.clone());
+        let found = self.index.run(move |index| {
+            let search = Search { index, classes: &classes, state: &state, policies: &policies };
+            search.page(&query, by_release, skip, max)
+        });
         found.await.map_err(internal)
     }
 
@@ -264,6 +272,22 @@ impl NodeView for NodeService {
     }
 }
 
+/// The files with a digest among so many verdicts behind a release.
+fn files_in(state: &State, sha256: &Sha256, after: Option<&Coordinates>, looks: usize) -> FileMatches {
+    let mut found = FileMatches::default();
+    for (seen, verdict) in state.verdicts_after(after).enumerate() {
+        let hits = verdict.files.iter().filter(|file| file.sha256 == Some(*sha256));
+        let gav = || verdict.coordinates.to_string();
+        found.files.extend(hits.map(|file| FileMatch { gav: gav(), name: file.name.clone() }));
+        // A part that ends just before the end says so in the next one.
+        if seen + 1 >= looks || found.files.len() >= MATCHES {
+            found.next = Some(gav());
+            break;
+        }
+    }
+    found
+}
+
 impl NodeService {
     /// Builds on the board, then those that only the ledger remembers (from before the last start), newest first.
     fn all_builds(&self) -> Vec<BoardBuild> {
@@ -281,6 +305,21 @@ impl NodeService {
     fn remote(&self, id: &str) -> Option<(&RemoteBuilds, PeerName)> {
         let Builds::There(remote) = &self.builds else { return None };
         remote.holder(id).map(|holder| (remote, holder))
+    }
+
+    async fn storage(&self, files: u64, bytes: u64) -> StorageStatus {
+        let StoreConfig { max_bytes, max_age_days, min_free_bytes, remove_named, .. } = self.limits;
+        let data = PathBuf::from(&self.facts.data_dir);
+        let free = tokio::task::spawn_blocking(move || disk::free(&data).ok()).await;
+        StorageStatus {
+            files,
+            bytes,
+            data_dir: self.facts.data_dir.clone(),
+            stored_bytes: self.gauge.stored(),
+            free_bytes: free.ok().flatten(),
+            excess_bytes: self.gauge.excess(),
+            limits: StorageLimits { max_bytes, max_age_days, min_free_bytes, remove_named },
+        }
     }
 
     /// Waits for the ledger to grow, at most so long.

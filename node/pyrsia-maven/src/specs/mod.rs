@@ -4,13 +4,14 @@
 //! What is read is data: TOML of our own, or `.buildspec` files of Reproducible Central. A file that is refused is refused
 //! by name; nothing is executed or guessed.
 
+mod archive;
 mod collection;
 mod listing;
 
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use build_spec::{Specification, from_buildspec};
+use build_spec::{Archive, Specification, from_buildspec};
 use buildspec::{Buildspec, Origin, Revision};
 use java_builder::source::commit_with_message;
 use maven_layout::Coordinates;
@@ -20,6 +21,7 @@ use crate::compose::java_config;
 use crate::context::Context;
 use crate::exit::{CommandError, Exit};
 
+pub use archive::get as get_archive;
 use collection::BUILDSPEC;
 pub use listing::everything;
 
@@ -39,6 +41,8 @@ pub struct Chosen {
     pub commit: Option<String>,
     /// A text in the message of the commit, where neither tag nor id is known.
     pub message: Option<String>,
+    /// An archive that is built instead of a commit, where its digest is not known.
+    pub archive: Option<Archive>,
     /// Where it stands.
     pub place: String,
     /// What the file asks for that the specification does not say.
@@ -53,6 +57,7 @@ pub fn parse(place: &str, text: &str) -> anyhow::Result<(Option<Coordinates>, Ch
         tag: None,
         commit: None,
         message: None,
+        archive: None,
         place: place.to_owned(),
         notes,
     };
@@ -63,6 +68,7 @@ pub fn parse(place: &str, text: &str) -> anyhow::Result<(Option<Coordinates>, Ch
     let file = Buildspec::parse(text).with_context(|| format!("{place} is not read"))?;
     let converted = from_buildspec(&file).with_context(|| format!("{place} cannot be built here"))?;
     let mut chosen = chosen(converted.specification, converted.notes);
+    chosen.archive = converted.archive;
     if let Origin::Git { repository, revision } = &file.origin {
         chosen.source = Some(repository.to_string());
         match revision {
@@ -85,6 +91,15 @@ pub fn read(path: &Path, wanted: Option<&Coordinates>) -> anyhow::Result<Chosen>
         ensure!(same, "{place} is for {stated}, not for {wanted}");
     }
     Ok(chosen)
+}
+
+impl Chosen {
+    /// The specification for a network, which builds commits and no archives.
+    pub fn for_a_network(self) -> anyhow::Result<Specification> {
+        let archive = self.archive.is_some() || self.specification.source_distribution.is_some();
+        ensure!(!archive, "{} builds an archive, which only `rebuild` does: a network builds commits", self.place);
+        Ok(self.specification)
+    }
 }
 
 /// The specification that the arguments or (`configured`) the configuration have for a release, if they have one.

@@ -1,7 +1,9 @@
 //! Removing what has to go, the longest unused first, in steps of bounded size.
 
 use std::collections::{BTreeSet, BinaryHeap};
+use std::fs::Metadata;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use pyrsia_blobs::BlobStore;
@@ -9,7 +11,7 @@ use pyrsia_digest::Sha256;
 use pyrsia_ledger::{RoundResult, State};
 use pyrsia_store::{IndexStore, LastUse, StoreError};
 
-use super::limits::{Fate, Limits, Need, fate};
+use super::limits::{Fate, Gone, Holds, Limits, Need, fate};
 
 /// Files that one step holds in memory and decides about.
 const STEP: usize = 10_000;
@@ -22,6 +24,8 @@ pub struct Store<'a> {
     pub indexes: &'a [IndexStore],
     /// What builds read, and since when somebody may still be reading it, seconds since 1970.
     pub in_use: Option<(&'a IndexStore, u64)>,
+    /// What was stored since then, seconds since 1970, counts as used when it was: its path may not say so yet, or have got it back.
+    pub stored_since: Option<u64>,
     /// Remove nothing, say what would be removed.
     pub dry: bool,
 }
@@ -32,7 +36,7 @@ pub struct Collected {
     /// Files that were removed, or would be.
     pub removed: u64,
     /// Their bytes.
-    pub bytes: u64,
+    pub gone: Gone,
     /// Files that would have gone but stay.
     pub kept: u64,
     /// There is nothing further to look at.
@@ -83,19 +87,19 @@ impl Store<'_> {
             all.extend(index.superseded()?);
         }
         let mut forgotten = Vec::new();
-        for (sha256, size) in all {
+        for (sha256, _) in all {
             let used = self.indexes.iter().map(|index| index.uses_blob(&sha256)).collect::<Result<Vec<_>, _>>()?;
             if used.contains(&true) || named.contains(&sha256) {
                 continue;
             }
-            let stored = self.blobs.get(&sha256).and_then(|file| std::fs::metadata(file).ok());
+            let stored = self.blobs.metadata(&sha256);
             let age = stored.as_ref().and_then(|file| file.modified().ok()).and_then(|time| time.elapsed().ok());
             if fresh.is_some_and(|fresh| stored.is_some() && age.is_none_or(|age| age < fresh)) {
                 collected.kept += 1;
                 continue;
             }
-            if stored.is_some() {
-                self.remove(&sha256, size, &mut collected)?;
+            if let Some(file) = stored {
+                self.remove(&sha256, &file, &mut collected)?;
             }
             forgotten.push(sha256);
         }
@@ -111,7 +115,7 @@ impl Store<'_> {
         &self,
         limits: &Limits,
         need: &Need,
-        gone: u64,
+        gone: Gone,
         after: Option<(u64, Sha256)>,
         named: &BTreeSet<Sha256>,
     ) -> anyhow::Result<Collected> {
@@ -119,9 +123,15 @@ impl Store<'_> {
         let oldest = self.longest_unused(after)?;
         let whole = oldest.len() < STEP;
         for used in oldest {
-            let gone = gone.saturating_add(collected.bytes);
-            match fate(limits, need, gone, &used, named.contains(&used.sha256), self.is_in_use(&used.sha256)?) {
-                Fate::Go => self.remove(&used.sha256, used.size, &mut collected)?,
+            let gone = gone.and(collected.gone);
+            let Some(file) = self.blobs.metadata(&used.sha256) else { continue };
+            let holds = Holds {
+                named: named.contains(&used.sha256),
+                in_use: self.is_in_use(&used.sha256)?,
+                linked: is_linked(&file),
+            };
+            match fate(limits, need, gone, &used, holds) {
+                Fate::Go => self.remove(&used.sha256, &file, &mut collected)?,
                 Fate::Stay => collected.kept += 1,
                 Fate::Done => {
                     collected.done = true;
@@ -139,14 +149,21 @@ impl Store<'_> {
         Ok(inputs.last_use_of(sha256)?.is_some_and(|last_use| last_use >= since))
     }
 
-    fn remove(&self, sha256: &Sha256, size: u64, collected: &mut Collected) -> anyhow::Result<()> {
+    pub(super) fn remove(&self, sha256: &Sha256, file: &Metadata, collected: &mut Collected) -> anyhow::Result<()> {
         if !self.dry {
             // A reader that has it open keeps its bytes; the path's record stays.
             self.blobs.remove(sha256)?;
         }
         collected.removed += 1;
-        collected.bytes = collected.bytes.saturating_add(size);
+        let disk = if is_linked(file) { 0 } else { file.len() };
+        collected.gone = collected.gone.and(Gone { stored: file.len(), disk });
         Ok(())
+    }
+
+    /// When a file was stored, if that was lately.
+    fn stored_lately(&self, file: &Metadata) -> u64 {
+        let stored = u64::try_from(file.mtime()).unwrap_or(0);
+        if self.stored_since.is_some_and(|since| stored >= since) { stored } else { 0 }
     }
 
     /// At most [`STEP`] files that are here, the longest unused ones behind `after`, in order.
@@ -155,17 +172,19 @@ impl Store<'_> {
         let mut held: BTreeSet<Sha256> = BTreeSet::new();
         for (at, index) in self.indexes.iter().enumerate() {
             let mut failed = None;
-            index.by_last_use(|used| {
+            // Bytes that were stored a moment ago may be passed over here; they are the last to go anyway.
+            index.by_last_use(after.map_or(0, |(last_use, _)| last_use), |used| {
                 // What is used in the other index too was used no earlier than this one says.
                 let newest = oldest.peek().map(|(last_use, ..)| *last_use);
                 if oldest.len() >= STEP && newest.is_some_and(|newest| used.last_use > newest) {
                     return ControlFlow::Break(());
                 }
-                if held.contains(&used.sha256) || !self.blobs.has(&used.sha256) {
+                if held.contains(&used.sha256) {
                     return ControlFlow::Continue(());
                 }
+                let Some(file) = self.blobs.metadata(&used.sha256) else { return ControlFlow::Continue(()) };
                 let others = self.indexes.iter().enumerate().filter(|(other, _)| *other != at);
-                let mut last_use = used.last_use;
+                let mut last_use = used.last_use.max(self.stored_lately(&file));
                 for (_, other) in others {
                     match other.last_use_of(&used.sha256) {
                         Ok(known) => last_use = last_use.max(known.unwrap_or(0)),
@@ -196,11 +215,17 @@ impl Store<'_> {
     }
 }
 
+/// Whether a file has another name, as in a folder that it was exported to.
+fn is_linked(file: &Metadata) -> bool {
+    file.nlink() > 1
+}
+
 #[cfg(test)]
 mod tests {
     use pyrsia_digest::FileDigests;
     use pyrsia_store::FileRecord;
 
+    use super::super::limits::Amount;
     use super::*;
 
     struct Place {
@@ -235,10 +260,15 @@ mod tests {
         }
 
         fn store(&self) -> Store<'_> {
-            Store { blobs: &self.blobs, indexes: &self.indexes, in_use: None, dry: false }
+            Store { blobs: &self.blobs, indexes: &self.indexes, in_use: None, stored_since: None, dry: false }
         }
     }
 
+    fn need(bytes: u64) -> Need {
+        Need { stored: Amount { wanted: bytes, least: 0 }, ..Need::default() }
+    }
+
+    const NONE: Gone = Gone { stored: 0, disk: 0 };
     const ROOM: Limits = Limits { max_bytes: Some(0), max_age_s: None, min_free_bytes: None, remove_named: false };
 
     #[test]
@@ -255,9 +285,8 @@ mod tests {
         let store = place.store();
         assert_eq!(store.measure().unwrap(), (6, 5 * 10 + 19));
         let named = BTreeSet::from([kept]);
-        let need = Need { bytes: 20, least: 0, before: 0 };
-        let step = store.step(&ROOM, &need, 0, None, &named).unwrap();
-        assert_eq!((step.removed, step.bytes, step.kept, step.done), (2, 20, 1, true));
+        let step = store.step(&ROOM, &need(20), NONE, None, &named).unwrap();
+        assert_eq!((step.removed, step.gone.stored, step.kept, step.done), (2, 20, 1, true));
         assert!(!place.blobs.has(&early) && !place.blobs.has(&input));
         for stays in [both, kept, late, unknown] {
             assert!(place.blobs.has(&stays));
@@ -265,9 +294,8 @@ mod tests {
         // The record stays, so that what comes back has to be the same.
         assert!(place.indexes[0].uses_blob(&early).unwrap());
         // Everything: what no path has is no file of the repository.
-        let need = Need { bytes: u64::MAX, least: 0, before: 0 };
         let store = Store { in_use: Some((&place.indexes[1], 50)), ..store };
-        let step = store.step(&ROOM, &need, 0, None, &named).unwrap();
+        let step = store.step(&ROOM, &need(u64::MAX), NONE, None, &named).unwrap();
         assert_eq!((step.removed, step.kept, step.done), (1, 2, true), "one is named, one is in use");
         assert!(place.blobs.has(&unknown) && place.blobs.has(&both) && !place.blobs.has(&late));
     }
@@ -295,12 +323,40 @@ mod tests {
         let place = Place::new();
         let all: Vec<Sha256> = (0..5).map(|n| place.put(0, &format!("f{n}"), 10 + n)).collect();
         let dry = Store { dry: true, ..place.store() };
-        let need = Need { bytes: 20, least: 0, before: 0 };
-        let first = dry.step(&ROOM, &need, 0, None, &BTreeSet::new()).unwrap();
+        let first = dry.step(&ROOM, &need(20), NONE, None, &BTreeSet::new()).unwrap();
         assert_eq!((first.removed, first.after), (2, Some((11, all[1]))));
-        let need = Need { bytes: 30, least: 0, before: 0 };
-        let next = dry.step(&ROOM, &need, first.bytes, first.after, &BTreeSet::new()).unwrap();
+        let next = dry.step(&ROOM, &need(30), first.gone, first.after, &BTreeSet::new()).unwrap();
         assert_eq!((next.removed, next.after), (1, Some((12, all[2]))));
         assert!(all.iter().all(|sha256| place.blobs.has(sha256)));
+    }
+
+    #[test]
+    fn what_came_back_a_moment_ago_was_used_a_moment_ago() {
+        let place = Place::new();
+        let [back, other] = ["back", "other"].map(|name| place.put(0, name, 10));
+        let earlier = place.put(0, "earlier", 1_000);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let old = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+        for sha256 in [other, earlier] {
+            std::fs::File::open(place.blobs.get(&sha256).unwrap()).unwrap().set_times(old).unwrap();
+        }
+        let store = Store { stored_since: Some(now - 600), ..place.store() };
+        let step = store.step(&ROOM, &need(20), NONE, None, &BTreeSet::new()).unwrap();
+        assert_eq!(step.removed, 2);
+        assert!(place.blobs.has(&back), "its path says that it was used long ago");
+        assert!(!place.blobs.has(&other) && !place.blobs.has(&earlier));
+    }
+
+    #[test]
+    fn removing_what_has_another_name_frees_nothing() {
+        let place = Place::new();
+        let [linked, alone] = ["linked", "alone"].map(|name| place.put(0, name, 10));
+        std::fs::hard_link(place.blobs.get(&linked).unwrap(), place._dir.path().join("exported")).unwrap();
+        let disk = Need { disk: Amount { wanted: 1 << 40, least: 1 }, ..Need::default() };
+        let step = place.store().step(&ROOM, &disk, NONE, None, &BTreeSet::new()).unwrap();
+        assert_eq!((step.removed, step.kept, step.gone), (1, 1, Gone { stored: 10, disk: 10 }));
+        assert!(place.blobs.has(&linked) && !place.blobs.has(&alone));
+        let step = place.store().step(&ROOM, &need(5), NONE, None, &BTreeSet::new()).unwrap();
+        assert_eq!((step.removed, step.gone), (1, Gone { stored: 10, disk: 0 }), "the store is smaller all the same");
     }
 }

@@ -1,6 +1,5 @@
 //! A running node keeps within its limits by itself.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pyrsia_blobs::BlobStore;
@@ -8,6 +7,7 @@ use pyrsia_replica::ReplicaHandle;
 use pyrsia_store::IndexStore;
 
 use super::collect::{self, Collected, Store};
+use super::gauge::Gauge;
 use super::limits::{Limits, Need, Room};
 use crate::config::StoreConfig;
 
@@ -33,13 +33,13 @@ pub struct Keeper {
     pub replica: ReplicaHandle,
     /// The limits.
     pub config: StoreConfig,
+    /// Where it is told how full the store is.
+    pub gauge: Gauge,
 }
 
 /// What the last rounds found, so that a node at rest looks at little.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Bytes of all blobs when they were counted last, and how many had been written by then.
-    counted: Option<(u64, u64)>,
     /// When files were last looked at for their age.
     aged: Option<tokio::time::Instant>,
     /// Since when the limits cannot be kept to.
@@ -50,15 +50,32 @@ impl Keeper {
     /// Looks after the store for ever.
     pub async fn run(self) {
         let limits = self.config.limits();
+        if limits.max_bytes.is_some() {
+            return self.keep(&limits).await;
+        }
+        // Nothing here depends on how much there is, but people ask.
+        tokio::join!(self.count_now_and_then(), self.keep(&limits));
+    }
+
+    async fn count_now_and_then(&self) {
+        loop {
+            if let Err(error) = self.count().await {
+                tracing::warn!(error.message = format!("{error:#}"), "the store could not be counted");
+            }
+            tokio::time::sleep(AGE).await;
+        }
+    }
+
+    async fn keep(&self, limits: &Limits) {
         if limits.is_none() {
-            return std::future::pending().await;
+            return;
         }
         let mut memory = Memory::default();
         let mut tick = tokio::time::interval(Duration::from_secs(self.config.check_s.max(1)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            if let Err(error) = self.round(&limits, &mut memory).await {
+            if let Err(error) = self.round(limits, &mut memory).await {
                 tracing::warn!(error.message = format!("{error:#}"), "the store could not be kept within its limits");
             }
         }
@@ -69,24 +86,27 @@ impl Keeper {
         let is_time = memory.aged.is_none_or(|aged| now.duration_since(aged) >= AGE);
         let of_age = limits.max_age_s.is_some() && is_time;
         let limits = Limits { max_age_s: limits.max_age_s.filter(|_| of_age), ..*limits };
-        let need = self.need(&limits, memory, false).await?;
+        let need = self.need(&limits, false).await?;
+        if need.has_room() {
+            self.gauge.exceed(0);
+        }
         let rests = memory.missed.is_some_and(|missed| now.duration_since(missed) < REST);
         if (need.has_room() || rests) && !of_age {
             return Ok(());
         }
         // Counted again before anything goes.
-        let need = self.need(&limits, memory, true).await?;
+        let need = self.need(&limits, true).await?;
         let mut total = Collected::default();
-        if need.bytes > 0 {
+        if !need.has_room() {
             let of_documents = self.on_disk(|store, keeper| store.superseded(&keeper.named(), Some(FRESH))).await?;
-            total.bytes = of_documents.bytes;
+            total.gone = of_documents.gone;
             total.removed = of_documents.removed;
         }
         loop {
-            let (limits, gone, after) = (limits, total.bytes, total.after);
+            let (limits, gone, after) = (limits, total.gone, total.after);
             let step =
                 self.on_disk(move |store, keeper| store.step(&limits, &need, gone, after, &keeper.named())).await?;
-            total.bytes = total.bytes.saturating_add(step.bytes);
+            total.gone = total.gone.and(step.gone);
             total.removed += step.removed;
             total.kept += step.kept;
             total.after = step.after;
@@ -98,43 +118,42 @@ impl Keeper {
         if of_age {
             memory.aged = Some(now);
         }
-        // Counted anew when it is asked for next, if anything was removed.
-        memory.counted = memory.counted.filter(|_| total.removed == 0);
+        self.gauge.take_off(total.gone.stored);
         if total.removed > 0 {
-            tracing::info!(store.removed = total.removed, store.bytes = total.bytes, "files made room");
+            tracing::info!(store.removed = total.removed, store.bytes = total.gone.stored, "files made room");
         }
-        let missing = need.least.saturating_sub(total.bytes);
+        let missing = need.missing(total.gone);
         if missing > 0 && memory.missed.is_none() {
             tracing::warn!(
                 store.missing_bytes = missing,
                 store.kept = total.kept,
                 "the store is above its limits, and nothing further may be removed: what verdicts name and what is no file of \
-                 the repository stays; raise the limits in [store], or set `remove_named`"
+                 the repository stays, and files that an exported folder has too make no room on the disk; raise the limits \
+                 in [store], or set `remove_named`"
             );
         }
         memory.missed = (missing > 0).then_some(now);
+        self.gauge.exceed(missing);
         Ok(())
     }
 
-    /// What has to go. What is stored is counted if it was not yet, or if it is to be known exactly; else it is at most what was
-    /// counted and what was written since: the same bytes twice count twice, and what others remove is not taken off.
-    async fn need(&self, limits: &Limits, memory: &mut Memory, exactly: bool) -> anyhow::Result<Need> {
-        let stored = match (limits.max_bytes, memory.counted.filter(|_| !exactly)) {
+    /// What has to go. What is stored is counted if it was not yet, or if it is to be known exactly.
+    async fn need(&self, limits: &Limits, exactly: bool) -> anyhow::Result<Need> {
+        let stored = match (limits.max_bytes, self.gauge.stored().filter(|_| !exactly)) {
             (None, _) => 0,
-            (Some(_), Some((stored, then))) => stored.saturating_add(self.written().saturating_sub(then)),
-            (Some(_), None) => {
-                let written = self.written();
-                let stored = self.on_disk(|store, _| store.measure()).await?.1;
-                memory.counted = Some((stored, written));
-                stored
-            }
+            (Some(_), Some(stored)) => stored,
+            (Some(_), None) => self.count().await?,
         };
         let free = self.on_disk(|store, _| store.free()).await?;
         Ok(Need::of(limits, Room { stored, free }, crate::clock::now(), true))
     }
 
-    fn written(&self) -> u64 {
-        self.blobs.written().load(Ordering::Relaxed)
+    /// Counts the bytes of all blobs.
+    async fn count(&self) -> anyhow::Result<u64> {
+        let written = self.gauge.written();
+        let stored = self.on_disk(|store, _| store.measure()).await?.1;
+        self.gauge.count(stored, written);
+        Ok(stored)
     }
 
     fn named(&self) -> std::collections::BTreeSet<pyrsia_digest::Sha256> {
@@ -148,8 +167,14 @@ impl Keeper {
         let keeper = self.clone();
         tokio::task::spawn_blocking(move || {
             let [_, inputs] = &keeper.indexes;
-            let in_use = Some((inputs, crate::clock::now().saturating_sub(BUILD_S)));
-            let store = Store { blobs: &keeper.blobs, indexes: &keeper.indexes, in_use, dry: false };
+            let now = crate::clock::now();
+            let store = Store {
+                blobs: &keeper.blobs,
+                indexes: &keeper.indexes,
+                in_use: Some((inputs, now.saturating_sub(BUILD_S))),
+                stored_since: Some(now.saturating_sub(FRESH.as_secs())),
+                dry: false,
+            };
             work(&store, &keeper)
         })
         .await?

@@ -1,9 +1,12 @@
 //! The `maven-metadata.xml` of what is in the folder.
 
+use std::io::Read as _;
+
 use maven_layout::metadata::Metadata;
-use maven_layout::{ArtifactId, Coordinates, GroupId, Version, metadata};
+use maven_layout::{ArtifactId, ArtifactRef, Coordinates, GroupId, RepoPath, Version, metadata};
 
 use super::target::Target;
+use crate::commands::local_files;
 
 /// Writes the document of an artifact: the versions that lie in the folder, whichever export wrote them. Without one the
 /// document is removed. Returns how many were written.
@@ -29,11 +32,36 @@ pub fn versions(target: &mut Target, group: &GroupId, artifact: &ArtifactId) -> 
     Ok(1)
 }
 
+/// Writes the document of a snapshot: the newest build of each file, of those that lie in the folder. Where none has a build's time
+/// in its name there is no document, and clients ask for the files by the snapshot's own name. Returns how many were written.
+pub fn builds(target: &mut Target, snapshot: &Coordinates) -> anyhow::Result<u64> {
+    let Ok(path) = format!("{}/{}", snapshot.dir(), metadata::FILE_NAME).parse::<RepoPath>() else { return Ok(0) };
+    let mut files = Vec::new();
+    for name in target.files_in(&target.join(&path).with_file_name(""))? {
+        let file: Option<RepoPath> = format!("{}/{name}", snapshot.dir()).parse().ok();
+        files.extend(file.and_then(|file| ArtifactRef::from_path(&file)));
+    }
+    let document = Metadata::of_snapshot(snapshot, files);
+    if document.snapshot.is_none() {
+        target.remove(&path)?;
+        return Ok(0);
+    }
+    target.put_document(&path, metadata::write(&document).as_bytes())?;
+    Ok(1)
+}
+
+/// Whether a folder has files of the release, or of any build of the snapshot.
 fn holds_release(folder: &std::path::Path, release: &Coordinates) -> anyhow::Result<bool> {
     let begins = format!("{}-{}", release.artifact, release.version);
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() && entry.file_name().to_str().is_some_and(|name| name.starts_with(&begins)) {
+        let of_release = |name: &str| {
+            let file: Option<RepoPath> = format!("{}/{name}", release.dir()).parse().ok();
+            let build =
+                || file.and_then(|file| ArtifactRef::from_path(&file)).map(|file| file.coordinates.version.base());
+            name.starts_with(&begins) || (release.version.is_snapshot() && build().as_ref() == Some(&release.version))
+        };
+        if entry.file_type()?.is_file() && entry.file_name().to_str().is_some_and(of_release) {
             return Ok(true);
         }
     }
@@ -54,7 +82,11 @@ pub fn plugins(target: &mut Target, group: &GroupId, seen: &[u8]) -> anyhow::Res
     let plugins = Metadata { plugins: document.plugins, ..Metadata::default() };
     let path = group.metadata_path();
     // What an earlier export said of plugins is told anew; the versions were written a moment ago.
-    let there = std::fs::read(target.join(&path)).ok().and_then(|bytes| metadata::parse(&bytes).ok());
+    let there = local_files::open(&target.join(&path)).ok().and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(metadata::MAX_BYTES).read_to_end(&mut bytes).ok()?;
+        metadata::parse(&bytes).ok()
+    });
     let of_artifact = there.filter(|there| !there.versions.is_empty());
     let new = of_artifact.is_none();
     let whole = match of_artifact {

@@ -4,7 +4,7 @@
 //! Durability: files are not flushed one by one. What a power cut leaves half-written does not agree with its size and its
 //! `.sha256`, and is written anew by the next export.
 
-use std::fs::{self, File, FileTimes, Permissions};
+use std::fs::{self, File, FileTimes, FileType, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use maven_layout::{ChecksumAlgorithm, RepoPath};
-use pyrsia_digest::{FileDigests, Sha256};
+use pyrsia_digest::{FileDigests, NameHasher, Sha256};
 use tempfile::NamedTempFile;
+
+use crate::commands::local_files;
 
 /// Where files are until they are whole; removed in the end.
 const WORKSHOP: &str = ".pyrsia-export";
@@ -75,15 +77,17 @@ impl Target {
         self.root.join(path.as_str())
     }
 
-    /// Whether a file is there with this size and a checksum file that says that it is the one.
-    pub fn has(&self, path: &RepoPath, sha256: &Sha256, size: u64) -> anyhow::Result<bool> {
+    /// Whether a file is there with this size and a checksum file that says that it is the one; if `check` is set, with these bytes.
+    pub fn has(&self, path: &RepoPath, sha256: &Sha256, size: u64, check: bool) -> anyhow::Result<bool> {
         if self.folder_of(path, false)?.is_none() {
             return Ok(false);
         }
         let file = self.join(path);
         let whole = fs::symlink_metadata(&file).is_ok_and(|found| found.is_file() && found.len() == size);
         let all = |algorithm: ChecksumAlgorithm| beside(&file, algorithm).is_file();
-        Ok(whole && ChecksumAlgorithm::ALL.into_iter().all(all) && says(&file) == Some(sha256.to_string()))
+        let said = whole && ChecksumAlgorithm::ALL.into_iter().all(all) && says(&file) == Some(sha256.to_string());
+        // What cannot be read is written anew.
+        Ok(said && (!check || hash(&file, size).is_ok_and(|found| found == *sha256)))
     }
 
     /// Writes a file and its checksums; the bytes of `blob` are those of `digests`.
@@ -141,6 +145,10 @@ impl Target {
 
     /// Names of the folders in a folder of the repository, without links; none if it is not there.
     pub fn folders_in(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
+        self.names_in(folder, FileType::is_dir)
+    }
+
+    fn names_in(&self, folder: &Path, wanted: fn(&FileType) -> bool) -> anyhow::Result<Vec<String>> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -149,7 +157,7 @@ impl Target {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry?;
-            if entry.file_type()?.is_dir()
+            if wanted(&entry.file_type()?)
                 && let Ok(name) = entry.file_name().into_string()
             {
                 names.push(name);
@@ -157,6 +165,11 @@ impl Target {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Names of the files in a folder of the repository, without links; none if it is not there.
+    pub fn files_in(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
+        self.names_in(folder, FileType::is_file)
     }
 
     fn put_checksums(&self, file: &Path, digests: &FileDigests) -> anyhow::Result<()> {
@@ -231,8 +244,23 @@ fn beside(file: &Path, algorithm: ChecksumAlgorithm) -> PathBuf {
 /// What the `.sha256` beside a file says.
 fn says(file: &Path) -> Option<String> {
     let mut text = String::new();
-    File::open(beside(file, ChecksumAlgorithm::Sha256)).ok()?.take(256).read_to_string(&mut text).ok()?;
+    local_files::open(&beside(file, ChecksumAlgorithm::Sha256)).ok()?.take(256).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+/// SHA-256 of a file of this size.
+fn hash(file: &Path, size: u64) -> io::Result<Sha256> {
+    let mut from = local_files::open(file)?.take(size.saturating_add(1));
+    let mut hasher = NameHasher::new();
+    let mut buffer = vec![0u8; 256 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish().sha256),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn remove(file: &Path) -> anyhow::Result<bool> {
@@ -283,23 +311,41 @@ mod tests {
         let place = Place::new();
         let digests = FileDigests::of(b"bytes");
         let mut target = place.target();
-        assert!(!target.has(&jar(), &digests.sha256, 5).unwrap());
+        assert!(!target.has(&jar(), &digests.sha256, 5, false).unwrap());
         let put = target.put(&jar(), &place.blob, &digests, Some(1_000_000), false).unwrap();
         assert_eq!(put, Put::Written { bytes: 5, linked: false });
-        assert!(target.has(&jar(), &digests.sha256, 5).unwrap());
-        assert!(!target.has(&jar(), &Sha256::of(b"other"), 5).unwrap());
+        assert!(target.has(&jar(), &digests.sha256, 5, false).unwrap());
+        assert!(!target.has(&jar(), &Sha256::of(b"other"), 5, false).unwrap());
         let file = target.join(&jar());
         let metadata = fs::metadata(&file).unwrap();
         assert_eq!((metadata.mode() & 0o777, metadata.mtime()), (0o644, 1_000_000));
         for algorithm in ChecksumAlgorithm::ALL {
             assert_eq!(fs::read_to_string(beside(&file, algorithm)).unwrap(), digests.checksum(algorithm));
         }
+        // As a disk may change it, with the time that it had.
+        fs::write(&file, b"bites").unwrap();
+        assert!(target.has(&jar(), &digests.sha256, 5, false).unwrap());
+        assert!(!target.has(&jar(), &digests.sha256, 5, true).unwrap());
         assert!(target.remove(&jar()).unwrap());
         assert!(!target.remove(&jar()).unwrap());
         assert_eq!(target.folders_in(&target.root.join("org/acme/lib")).unwrap(), Vec::<String>::new());
         let root = target.root.clone();
         target.finish().unwrap();
         assert_eq!(fs::read_dir(root).unwrap().count(), 1, "nothing but the folder of the group is left");
+    }
+
+    #[test]
+    fn what_lies_beside_a_file_is_read_without_waiting_and_without_leaving_the_folder() {
+        let place = Place::new();
+        let digests = FileDigests::of(b"bytes");
+        let mut target = place.target();
+        target.put(&jar(), &place.blob, &digests, None, false).unwrap();
+        let says = beside(&target.join(&jar()), ChecksumAlgorithm::Sha256);
+        fs::remove_file(&says).unwrap();
+        nix::unistd::mkfifo(&says, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(!target.has(&jar(), &digests.sha256, 5, true).unwrap());
+        target.put(&jar(), &place.blob, &digests, None, false).unwrap();
+        assert!(target.has(&jar(), &digests.sha256, 5, true).unwrap(), "it was put in the place of the pipe");
     }
 
     #[test]
@@ -325,7 +371,7 @@ mod tests {
         let digests = FileDigests::of(b"bytes");
         assert!(target.put(&jar(), &place.blob, &digests, None, false).is_err());
         assert!(target.remove(&jar()).is_err());
-        assert!(target.has(&jar(), &digests.sha256, 5).is_err());
+        assert!(target.has(&jar(), &digests.sha256, 5, false).is_err());
         assert_eq!(fs::read(outside.join("lib/1.0/lib-1.0.jar")).unwrap(), b"theirs");
         let data = place.dir.path().join("data");
         for dir in [data.clone(), data.join("blobs"), place.dir.path().to_owned()] {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use maven_layout::pom::Lineage;
+use maven_layout::bindings::{self, Bindings};
+use maven_layout::pom::{ChosenProfiles, Lineage};
 use maven_layout::{ArtifactRef, Coordinates, Extension, Pom};
+use pyrsia_fetch::{FindConfig, find_maven};
 
-use super::walk::{Key, Managed, Walk, Wanted, key};
+use super::walk::{Brought, Key, Managed, Walk, Wanted, key};
 use crate::client::Client;
 
 /// Modules of a project.
@@ -18,7 +20,7 @@ const MAX_POM_BYTES: u64 = 8 << 20;
 
 /// What can never be known from POMs alone.
 const NEVER: [&str; 2] = [
-    "plugins that Maven itself adds to a build, in the versions that this Maven brings, unless the project states them",
+    "plugins of other goals than the build's own, such as clean and site, and those that the command line names",
     "files that plugins fetch while they run, such as the test provider of surefire",
 ];
 
@@ -31,11 +33,14 @@ pub struct Needed {
 }
 
 /// Reads the project's POMs here and those of everything else through the node.
-pub async fn needed(folder: &Path, client: &Arc<Client>) -> anyhow::Result<Needed> {
+pub async fn needed(folder: &Path, profiles: &[String], client: &Arc<Client>) -> anyhow::Result<Needed> {
     let mut unknown = BTreeSet::new();
-    let own = modules(folder, &mut unknown)?;
+    let profiles = ChosenProfiles::new(profiles.iter().map(String::as_str));
+    let own = modules(folder, &profiles, &mut unknown)?;
     let modules: Vec<Coordinates> = own.keys().cloned().collect();
-    let mut walk = Walk::new(Arc::clone(client), own);
+    let brought = tokio::task::spawn_blocking(brought).await??;
+    unknown.insert(format!("whether another Maven builds it: plugins of its packaging are those of {}", brought.of));
+    let mut walk = Walk::new(Arc::clone(client), own, brought, profiles);
     let mut artifacts = BTreeSet::new();
     for module in &modules {
         let Some(effective) = walk.effective(module).await? else { continue };
@@ -53,11 +58,33 @@ pub async fn needed(folder: &Path, client: &Arc<Client>) -> anyhow::Result<Neede
             closure(&mut walk, wanted, &managed, &mut artifacts).await?;
         }
     }
+    unknown.extend(
+        walk.profiles_of_nobody().map(|id| format!("what the profile {id} adds: no POM of the project has it")),
+    );
     artifacts.extend(walk.poms());
     artifacts.retain(|artifact| !walk.is_own(&artifact.coordinates));
     unknown.extend(std::mem::take(&mut walk.unknown));
     let unknown = NEVER.into_iter().map(str::to_owned).chain(unknown).collect();
     Ok(Needed { artifacts, unknown })
+}
+
+/// What the Maven brings that this user would run: its own word, or the documented one where it has none.
+fn brought() -> anyhow::Result<Brought> {
+    let installed = find_maven(&FindConfig::from_variables(|name| std::env::var_os(name)))?;
+    let documented = || (Bindings::documented(), format!("Maven {}", bindings::DOCUMENTED));
+    let Some(installed) = installed else {
+        let (bindings, of) = documented();
+        return Ok(Brought { bindings, super_pom: None, of: format!("{of}, since there is none here") });
+    };
+    let name = format!("Maven {} in {}", installed.version.as_deref().unwrap_or("?"), installed.home.display());
+    let (bindings, of) = match installed.bindings {
+        Some(bindings) => (bindings, name),
+        None => {
+            let (bindings, of) = documented();
+            (bindings, format!("{of}, since {name} does not tell its own"))
+        }
+    };
+    Ok(Brought { bindings, super_pom: installed.super_pom.map(Arc::new), of })
 }
 
 /// The files that these need, directly and through others: of two versions of one file the nearer one, as
@@ -114,7 +141,11 @@ fn is_excluded(exclusions: &[(String, String)], file: &ArtifactRef) -> bool {
 }
 
 /// The POMs of a project and of its modules, by what they declare.
-fn modules(folder: &Path, unknown: &mut BTreeSet<String>) -> anyhow::Result<BTreeMap<Coordinates, Arc<Pom>>> {
+fn modules(
+    folder: &Path,
+    profiles: &ChosenProfiles,
+    unknown: &mut BTreeSet<String>,
+) -> anyhow::Result<BTreeMap<Coordinates, Arc<Pom>>> {
     let mut poms: BTreeMap<PathBuf, Arc<Pom>> = BTreeMap::new();
     let mut open = vec![folder.join("pom.xml")];
     while let Some(file) = open.pop() {
@@ -128,12 +159,13 @@ fn modules(folder: &Path, unknown: &mut BTreeSet<String>) -> anyhow::Result<BTre
         let bytes = std::fs::read(&place).with_context(|| format!("cannot read {}", file.display()))?;
         let pom = Pom::parse(&bytes).with_context(|| format!("{} is no POM", file.display()))?;
         let at = place.parent().unwrap_or(Path::new("/"));
-        for module in &pom.modules {
+        for module in &pom.with_profiles(profiles).modules {
             // A module is a folder, or the POM itself.
             let module = at.join(module);
             open.push(if module.is_dir() { module.join("pom.xml") } else { module });
         }
-        for profile in &pom.profiles {
+        let active: Vec<_> = pom.active_profiles(profiles).collect();
+        for profile in pom.profiles.iter().filter(|profile| !active.contains(profile) && !profiles.is_off(profile)) {
             let id = profile.id.as_deref().unwrap_or("without a name");
             unknown.insert(format!("what the profile {id} of {} adds, if it is active", file.display()));
         }
@@ -143,7 +175,8 @@ fn modules(folder: &Path, unknown: &mut BTreeSet<String>) -> anyhow::Result<BTre
     for (file, pom) in &poms {
         // Parts such as ${revision} stand in the POM itself or in a parent that lies beside it.
         let chain = parents(file, pom, &poms);
-        let chain: Vec<&Pom> = chain.iter().map(|pom| pom.as_ref()).collect();
+        let chain: Vec<_> = chain.iter().map(|pom| pom.with_profiles(profiles)).collect();
+        let chain: Vec<&Pom> = chain.iter().map(AsRef::as_ref).collect();
         match Lineage::new(&chain).coordinates() {
             Some(coordinates) => {
                 own.insert(coordinates, Arc::clone(pom));
@@ -198,15 +231,24 @@ mod tests {
                  </parent><artifactId>{name}</artifactId>{more}</project>"
             )
         };
-        write("a/pom.xml", &child("a", "<profiles><profile><id>ci</id></profile></profiles>"));
+        write(
+            "a/pom.xml",
+            &child("a", "<profiles><profile><id>ci</id><modules><module>../c</module></modules></profile></profiles>"),
+        );
         write("b/pom.xml", &child("b", "<modules><module>../a</module></modules>"));
         let mut unknown = BTreeSet::new();
-        let own = modules(folder.path(), &mut unknown).unwrap();
+        let none = ChosenProfiles::default();
+        let own = modules(folder.path(), &none, &mut unknown).unwrap();
         let names: Vec<_> = own.keys().map(ToString::to_string).collect();
         assert_eq!(names, ["org.acme:a:1.0", "org.acme:all:1.0", "org.acme:b:1.0"]);
         assert!(unknown.iter().any(|text| text.contains("profile ci")), "{unknown:?}");
+        write("c/pom.xml", &child("c", ""));
+        let mut unknown = BTreeSet::new();
+        let own = modules(folder.path(), &ChosenProfiles::new(["ci"]), &mut unknown).unwrap();
+        assert!(own.contains_key(&"org.acme:c:1.0".parse::<Coordinates>().unwrap()), "{own:?}");
+        assert!(unknown.is_empty(), "what is active is known: {unknown:?}");
         std::fs::remove_file(folder.path().join("a/pom.xml")).unwrap();
-        assert!(modules(folder.path(), &mut unknown).is_err(), "a module that is not there is no project");
+        assert!(modules(folder.path(), &none, &mut unknown).is_err(), "a module that is not there is no project");
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub async fn run(global: &Global, args: &PolicyTestArgs) -> anyhow::Result<Exit>
         several.extend(found.artifacts);
     }
     if let Some(folder) = &args.project {
-        let needed = project::needed(folder, &client).await?;
+        let needed = project::needed(folder, &args.profiles, &client).await?;
         subjects.unknown.extend(needed.unknown);
         several.extend(needed.artifacts);
     }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use maven_layout::pom::{BuildPlugin, Dependency, Lineage};
+use maven_layout::bindings::Bindings;
+use maven_layout::pom::{BuildPlugin, ChosenProfiles, Dependency, Lineage};
 use maven_layout::{ArtifactRef, Coordinates, Extension, Pom};
 use tokio::task::JoinSet;
 
@@ -50,11 +51,26 @@ pub struct Effective {
     pub relocation: Option<Coordinates>,
 }
 
+/// What every build has from the Maven that does it.
+#[derive(Debug)]
+pub struct Brought {
+    /// Plugins by packaging.
+    pub bindings: Bindings,
+    /// The parent of all parents.
+    pub super_pom: Option<Arc<Pom>>,
+    /// Which Maven it is, in words.
+    pub of: String,
+}
+
 /// Reads POMs and remembers which, and what it could not find out.
 pub struct Walk {
     client: Arc<Client>,
     /// The project's own POMs.
     own: BTreeMap<Coordinates, Arc<Pom>>,
+    brought: Brought,
+    /// The profiles that are active in the project's POMs and their parents, and those of them that some POM has.
+    profiles: ChosenProfiles,
+    found: BTreeSet<String>,
     read: BTreeMap<Coordinates, Option<Arc<Pom>>>,
     effective: BTreeMap<Coordinates, Arc<Effective>>,
     /// What was not found out, in words.
@@ -66,9 +82,19 @@ type Asked = Result<Arc<Pom>, String>;
 
 impl Walk {
     /// For a project with these POMs, which are not asked for.
-    pub fn new(client: Arc<Client>, own: BTreeMap<Coordinates, Arc<Pom>>) -> Self {
-        let (read, effective, unknown) = Default::default();
-        Self { client, own, read, effective, unknown }
+    pub fn new(
+        client: Arc<Client>,
+        own: BTreeMap<Coordinates, Arc<Pom>>,
+        brought: Brought,
+        profiles: ChosenProfiles,
+    ) -> Self {
+        let (found, read, effective, unknown) = Default::default();
+        Self { client, own, brought, profiles, found, read, effective, unknown }
+    }
+
+    /// The profiles that are to be active and that no POM of the project or of its parents has.
+    pub fn profiles_of_nobody(&self) -> impl Iterator<Item = &str> {
+        self.profiles.names().filter(|name| !self.found.contains(*name))
     }
 
     /// Whether a release is the project's own.
@@ -151,7 +177,14 @@ impl Walk {
             return Ok(Some(Arc::clone(known)));
         }
         let Some(pom) = self.pom(coordinates).await? else { return Ok(None) };
-        let chain = self.chain(coordinates, pom).await?;
+        let mut chain = self.chain(coordinates, pom).await?;
+        if self.is_own(coordinates) {
+            let ids = chain.iter().flat_map(|pom| &pom.profiles).filter_map(|profile| profile.id.clone());
+            self.found.extend(ids);
+            // Profiles of a dependency are never named by who needs it.
+            chain = chain.iter().map(|pom| Arc::new(pom.with_profiles(&self.profiles).into_owned())).collect();
+            chain.extend(self.brought.super_pom.clone());
+        }
         let poms: Vec<&Pom> = chain.iter().map(Arc::as_ref).collect();
         let lineage = Lineage::new(&poms);
         let mut managed = Managed::new();
@@ -251,12 +284,27 @@ impl Walk {
         managed: &Managed,
     ) -> Vec<(Coordinates, Vec<Wanted>)> {
         let mut found: BTreeMap<(String, Option<String>), (Coordinates, Vec<Wanted>)> = BTreeMap::new();
-        for plugin in lineage.poms().flat_map(|pom| &pom.build.plugins) {
+        let bound = self.bound(of, lineage);
+        let by_packaging: Vec<BuildPlugin> = bound
+            .iter()
+            .map(|plugin| BuildPlugin {
+                group_id: Some(plugin.group.to_string()),
+                artifact_id: Some(plugin.artifact.to_string()),
+                ..BuildPlugin::default()
+            })
+            .collect();
+        let mut plugins: Vec<&BuildPlugin> = lineage.poms().flat_map(|pom| &pom.build.plugins).collect();
+        plugins.extend(&by_packaging);
+        for plugin in plugins {
             let name = (plugin.effective_group_id().to_owned(), plugin.artifact_id.clone());
             if found.contains_key(&name) {
                 continue;
             }
-            match lineage.plugin(plugin) {
+            let is_bound = |bound: &&Coordinates| {
+                (bound.group.as_str(), Some(bound.artifact.as_str())) == (name.0.as_str(), name.1.as_deref())
+            };
+            // What no POM states the Maven does that builds it.
+            match lineage.plugin(plugin).or_else(|| bound.iter().find(is_bound).cloned()) {
                 Some(coordinates) => {
                     let managed_here = lineage.poms().flat_map(|pom| &pom.build.managed_plugins);
                     let same = |other: &&BuildPlugin| {
@@ -285,6 +333,20 @@ impl Walk {
             }
         }
         found.into_values().collect()
+    }
+}
+
+impl Walk {
+    /// The plugins that a project has by its packaging.
+    fn bound(&mut self, of: &Coordinates, lineage: &Lineage<'_>) -> Vec<Coordinates> {
+        let packaging = lineage.resolve("${project.packaging}").unwrap_or_default();
+        match self.brought.bindings.of(&packaging) {
+            Some(bound) => bound.iter().cloned().collect(),
+            None => {
+                self.unknown.insert(format!("which plugins {of} has by its packaging {packaging}"));
+                Vec::new()
+            }
+        }
     }
 }
 
