@@ -1,4 +1,4 @@
-//! Releases that other people published, rebuilt by `rebuild` alone: a dozen in every run of the tests, all of them, with a
+//! Releases that other people published, rebuilt by `rebuild` alone: the quickest in every run of the tests, all of them, with a
 //! recipe and from coordinates alone, by `./dev rebuilds`, which writes docs/REBUILDS.md.
 
 mod sources;
@@ -121,9 +121,9 @@ fn verdict(report: &Value) -> String {
 }
 
 #[test]
-fn a_dozen_published_releases_come_out_as_they_did_before() {
+fn published_releases_come_out_as_they_did_before() {
     let releases: Vec<Release> = Release::all().into_iter().filter(|release| release.ci.is_some()).collect();
-    assert!(releases.len() >= 12, "{} releases", releases.len());
+    assert!(!releases.is_empty(), "no release is expected to come out in any way");
     let other = Mutex::new(Vec::new());
     side_by_side(releases, |release, place| {
         published().add(&release);
