@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use build_spec::{BuildLog, Input, InputError, Inputs, ManifestBlobs, Phase, RepositoryId};
@@ -93,9 +93,12 @@ impl Upstream {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("upstream");
         let index = dir.join("index");
         std::fs::create_dir_all(&index).unwrap();
+        // One for all tests of the process: opening it removes what others are just writing.
+        static BLOBS: OnceLock<BlobStore> = OnceLock::new();
+        let blobs = BLOBS.get_or_init(|| BlobStore::open(dir.join("blobs")).unwrap());
         Arc::new(Self {
             origin: HttpOrigin::new("central", &found.url, HttpConfig::default()).unwrap(),
-            blobs: BlobStore::open(dir.join("blobs")).unwrap(),
+            blobs: blobs.clone(),
             index,
             planted: Mutex::default(),
             asked: Mutex::default(),
