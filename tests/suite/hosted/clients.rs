@@ -248,7 +248,7 @@ version := "VERSION"
 autoScalaLibrary := false
 crossPaths := false
 publishMavenStyle := true
-publishTo := Some(("node" at "URL").withAllowInsecureProtocol(true))
+publishTo := Some(("hosted" at "URL").withAllowInsecureProtocol(true))
 credentials += Credentials("pyrsia-maven", "localhost", "deployer", "TOKEN")
 "#;
 
