@@ -96,9 +96,8 @@ bench() {
 
 rebuilds() {
     step "building everything" build_everything
-    for jdk in 8 11 17 21 25; do
-        step "making the builder image jdk$jdk" make_image "jdk$jdk"
-    done
+    # Releases of a JDK that has no recipe come out as failed, for that reason.
+    step "making the builder image jdk17" make_image jdk17
     step "rebuilding published releases" env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$images" \
         cargo test --release --locked --workspace --test suite -- --ignored --nocapture --test-threads 1 rebuilds_everything
 }

@@ -142,6 +142,8 @@ fn what_is_changed_or_signed_by_somebody_else_is_refused() {
         *changed.pointer_mut(pointer).expect("base64") = format!("{}{other}{}", &text[..at], &text[at + 1..]).into();
         refused(&write(folder.path(), "changed", &changed.to_string()), &key);
     }
+    let nothing = verifier::verify(&write(folder.path(), "nothing", ""), &[&key]).expect(1);
+    assert!(nothing.stderr.contains("there is no envelope"), "{}", nothing.report());
     // Another type of payload is another message.
     let mut retyped = envelope.clone();
     retyped["payloadType"] = "application/vnd.in-toto".into();

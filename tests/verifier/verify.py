@@ -64,6 +64,8 @@ def main():
     keys = [read_key(text) for text in keys]
     try:
         lines = Path(envelopes).read_text().splitlines()
+        if not lines:
+            raise ValueError("there is no envelope")
         print(json.dumps([check(line, keys) for line in lines]))
     except Exception as error:  # whatever a library calls it, it does not hold
         sys.exit(f"{type(error).__name__}: {error}")

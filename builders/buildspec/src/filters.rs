@@ -32,6 +32,10 @@ fn sed(arguments: &[&str], input: &str, work: &mut Work) -> Result<Option<String
         }
         _ => return Ok(None),
     };
+    // Each line would be edited by itself.
+    if input.contains('\n') {
+        return Ok(None);
+    }
     let mut text = input.to_owned();
     for script in scripts {
         let Some(substitution) = Substitution::parse(script) else { return Ok(None) };
@@ -292,6 +296,7 @@ mod tests {
         ] {
             assert_eq!(run(line, "abc"), Err(RefusalKind::Filter(line.to_owned())));
         }
+        assert!(run("sed s/a/b/", "a\na").is_err());
     }
 
     #[test]

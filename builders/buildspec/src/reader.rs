@@ -121,6 +121,7 @@ impl Reader<'_> {
     fn word(&mut self, context: Context) -> Result<Option<String>, RefusalKind> {
         let start = self.at;
         let mut word = String::new();
+        let mut quoted = false;
         loop {
             self.work.grow(word.len())?;
             let Some(c) = self.peek() else { break };
@@ -136,23 +137,29 @@ impl Reader<'_> {
                     }
                 }
                 ('\'', _) => {
+                    quoted = true;
                     self.next();
                     self.single_quoted(&mut word)?;
                 }
                 ('"', _) => {
+                    quoted = true;
                     self.next();
                     self.double_quoted(&mut word)?;
                 }
                 ('$' | '`', _) => {
-                    let value = if c == '$' { self.dollar(false)? } else { self.backtick()? };
+                    let value = if c == '$' { self.dollar(false)? } else { self.backtick(false)? };
                     if context == Context::Pipeline && value.contains([' ', '\t', '\n', '*', '?', '[']) {
                         let problem = format!("`{}` would be split or expanded without quotes", excerpt(&value));
                         return Err(RefusalKind::Syntax(problem));
                     }
                     word.push_str(&value);
                 }
-                ('*' | '?' | '[' | '{', Context::Pipeline) | ('~', Context::Assignment)
-                    if c != '~' || start == self.at =>
+                ('*' | '?' | '[' | '{' | '#', Context::Pipeline) | ('~', _)
+                    if match c {
+                        '#' => start == self.at,
+                        '~' => start == self.at || self.text[..self.at].ends_with(':'),
+                        _ => true,
+                    } =>
                 {
                     return Err(RefusalKind::Syntax(format!("`{c}` has to be quoted here")));
                 }
@@ -165,7 +172,9 @@ impl Reader<'_> {
                 }
             }
         }
-        Ok((self.at > start).then_some(word))
+        // Without quotes what is empty is no word.
+        let vanishes = context == Context::Pipeline && word.is_empty() && !quoted;
+        Ok((self.at > start && !vanishes).then_some(word))
     }
 
     fn single_quoted(&mut self, word: &mut String) -> Result<(), RefusalKind> {
@@ -196,7 +205,7 @@ impl Reader<'_> {
                     }
                 }
                 Some('$') => word.push_str(&self.dollar(true)?),
-                Some('`') => word.push_str(&self.backtick()?),
+                Some('`') => word.push_str(&self.backtick(true)?),
                 Some(c) => {
                     word.push(c);
                     self.next();
@@ -258,7 +267,8 @@ impl Reader<'_> {
         Ok(result)
     }
 
-    fn backtick(&mut self) -> Result<String, RefusalKind> {
+    /// What stands for a backquote and what belongs to it; within double quotes (`quoted`) it escapes those too.
+    fn backtick(&mut self, quoted: bool) -> Result<String, RefusalKind> {
         self.next();
         let line = self.line;
         let mut inner = String::new();
@@ -267,6 +277,7 @@ impl Reader<'_> {
                 Some('`') => break,
                 Some('\\') => match self.next() {
                     Some(c @ ('`' | '\\' | '$')) => inner.push(c),
+                    Some('"') if quoted => inner.push('"'),
                     Some(c) => inner.extend(['\\', c]),
                     None => return Err(RefusalKind::Syntax("a backquote is not closed".to_owned())),
                 },
@@ -320,10 +331,14 @@ impl Reader<'_> {
                     self.next();
                     return Ok((words, true));
                 }
-                Some(_) => match self.word(Context::Pipeline)? {
-                    Some(word) => words.push(word),
-                    None => return Err(RefusalKind::Syntax("a substitution goes over one line".to_owned())),
-                },
+                Some(_) => {
+                    let start = self.at;
+                    match self.word(Context::Pipeline)? {
+                        Some(word) => words.push(word),
+                        None if self.at > start => {}
+                        None => return Err(RefusalKind::Syntax("a substitution goes over one line".to_owned())),
+                    }
+                }
             }
         }
     }
@@ -392,6 +407,10 @@ mod tests {
             "x=v$(echo ${v} | sed -e 's/-beta//' | tr . _)!",
             "x=`echo ${v} | tr . _`",
             "x=\"`echo $v | cut -d \\- -f 1`\"",
+            "x=\"`echo \\\"$v\\\" | tr . _`\"",
+            "x=`echo \\\"$v\\\"`",
+            "e=; x=$(echo a $e b \"$e\" c)",
+            "x=$(echo a \\\n b)",
             "x=$(echo -n $v | cut -d '-' -f 1)",
             "x=$(echo $(echo $v | tr 1 2) | tr 2 3)",
         ] {
@@ -425,6 +444,9 @@ mod tests {
             ("x=a&id", "syntax", 1),
             ("x=a|id", "syntax", 1),
             ("x=~/a", "syntax", 1),
+            ("x=a:~/b", "syntax", 1),
+            ("x=$(echo ~)", "syntax", 1),
+            ("x=$(echo a #b\n)", "syntax", 1),
             ("x=$HOME", "variable", 1),
             ("x=$1", "variable", 1),
             ("x=${x", "variable", 1),

@@ -44,7 +44,7 @@ jdkForceAzul=true
 newline=crlf
 newlineGit=lf
 locale=fr_FR
-workdir=/home/runner/work/widget
+workdir=/home/runner/src/widget
 os=linux ; arch=x86_64
 MAVEN_OPTS='-Duser.country=US -Duser.language=en'
 execBefore="find . -type d -exec chmod g+s {} \;"

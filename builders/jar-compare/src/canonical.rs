@@ -8,7 +8,7 @@ use pyrsia_digest::Sha256;
 
 use crate::error::ArchiveError;
 use crate::limits::Limits;
-use crate::rules::{Rule, is_xml, leading_manifest, signature_files};
+use crate::rules::{Rule, is_xml, manifest_leads, signature_files};
 use crate::text::unix_lines;
 use crate::zip::{Archive, Budget, Nested, is_archive};
 
@@ -40,19 +40,23 @@ pub(crate) fn archive_digest(
     let mut order: Vec<usize> = (0..archive.entries.len()).filter(|index| !signatures.contains(index)).collect();
     order.sort_by_key(|&index| archive.entries[index].name);
     let mut text = b"jar-compare/2 archive\n".to_vec();
-    if leading_manifest(archive).is_some() {
+    if manifest_leads(archive) {
         text.extend_from_slice(b"manifest first\n");
     }
     for index in order {
         let (entry, summary) = (&archive.entries[index], archive.contents[index]);
         let (form, digest) = if summary.archive {
             let content = archive.content(index)?;
-            match Nested::open(&content, depth + 1, limits, budget)? {
-                Nested::Open(nested) if entry.method == 0 => {
-                    ("stored archive", archive_digest(&nested, depth + 1, limits, budget)?)
-                }
-                Nested::Open(nested) => ("archive", archive_digest(&nested, depth + 1, limits, budget)?),
-                Nested::Opaque(_) => ("bytes", summary.digest),
+            let opened = match Nested::open(&content, depth + 1, limits, budget)? {
+                Nested::Open(nested) => Some(archive_digest(&nested, depth + 1, limits, budget)?),
+                Nested::Opaque(_) => None,
+            };
+            match (opened, entry.method == 0) {
+                (Some(digest), true) => ("stored archive", digest),
+                (Some(digest), false) => ("archive", digest),
+                // Another reader may open it.
+                (None, true) => ("stored bytes", summary.digest),
+                (None, false) => ("bytes", summary.digest),
             }
         } else {
             match Rule::of(entry.name) {

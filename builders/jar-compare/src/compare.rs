@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::metadata;
 use crate::model::{Comparison, DifferenceKind, EntryCounts, Normaliser, Outcome};
 use crate::normalised_digest;
-use crate::rules::{MANIFEST, Rule, is_xml, leading_manifest, signature_files};
+use crate::rules::{MANIFEST, Rule, is_xml, manifest_leads, signature_files};
 use crate::text::{explain_bytes, unix_lines};
 use crate::zip::{Archive, Budget, Nested, is_archive};
 
@@ -139,7 +139,7 @@ impl Pair<'_> {
         for (j, entry) in right.entries.iter().enumerate().filter(|(j, _)| !matched.contains(j)) {
             self.lonely(path, entry.name, r.signatures.contains(&j), Side::Reference);
         }
-        if leading_manifest(left).is_some() != leading_manifest(right).is_some()
+        if manifest_leads(left) != manifest_leads(right)
             && [left, right].iter().all(|archive| archive.entries.iter().any(|e| e.name.eq_ignore_ascii_case(MANIFEST)))
         {
             let text = "the manifest is the first entry in one archive only: who reads the other as a stream sees none";

@@ -29,8 +29,7 @@ pub enum CompareError {
     Refused {
         /// The file that is refused.
         side: Side,
-        /// What is wrong with it.
-        #[source]
+        /// What is wrong with it: part of the sentence, and so no source of its own.
         reason: ArchiveError,
     },
 }

@@ -21,10 +21,11 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// `None` if the bytes are not a plain manifest, of which every JVM reads the same: an attribute or section twice, a
-    /// line without a colon and a space, a name with other characters, a line that is too long or not ended, or
-    /// `Multi-Release`, which JVMs look for in the bytes, wrapped. Then nothing is normalised.
+    /// line without a colon and a space, a name with other characters or wrapped, a line that is too long, not ended, or
+    /// ended by a carriage return alone, or `Multi-Release`, which JVMs look for in the bytes, wrapped. Then nothing is
+    /// normalised.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        if !bytes.is_empty() && !bytes.ends_with(b"\n") && !bytes.ends_with(b"\r") {
+        if !bytes.is_empty() && !bytes.ends_with(b"\n") {
             return None;
         }
         let mut blocks = blocks(bytes)?.into_iter();
@@ -119,8 +120,11 @@ pub(crate) fn canonical_value(name: &str, value: &str) -> String {
 /// Blocks of attributes between blank lines, continuation lines joined.
 fn blocks(bytes: &[u8]) -> Option<Vec<Attributes>> {
     let mut logical: Vec<Vec<u8>> = Vec::new();
-    for line in lines(bytes) {
-        if line.len() > MAX_LINE {
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        // A carriage return alone ends a line for newer JVMs only.
+        if line.len() > MAX_LINE || line.contains(&b'\r') {
             return None;
         }
         match (line.split_first(), logical.last_mut()) {
@@ -132,6 +136,8 @@ fn blocks(bytes: &[u8]) -> Option<Vec<Attributes>> {
             // Lines are wrapped by bytes, so a character may be cut in two: join before decoding.
             (Some((b' ', rest)), Some(last)) if !last.is_empty() => last.extend_from_slice(rest),
             (Some((b' ', _)), _) => return None,
+            // Values are wrapped, names are not: JVMs refuse such a line.
+            (Some(_), _) if !line.windows(2).any(|pair| pair == b": ") => return None,
             _ => logical.push(line.to_vec()),
         }
     }
@@ -159,20 +165,6 @@ fn blocks(bytes: &[u8]) -> Option<Vec<Attributes>> {
 fn is_name(name: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (1..=70).contains(&name.len()) && name.bytes().all(good) && !name.starts_with(['-', '_'])
-}
-
-/// Lines that end with CRLF, LF or CR.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r').unwrap_or(rest.len());
-        let (line, after) = rest.split_at(end);
-        rest = after.strip_prefix(b"\r\n").or_else(|| after.get(1..)).unwrap_or_default();
-        Some(line)
-    })
 }
 
 fn unique(names: impl Iterator<Item = String>) -> Option<()> {
@@ -255,6 +247,11 @@ mod tests {
             "-A: 1\n",
             "\nA: 1\n",
             "Multi-Release: tr\n ue\n",
+            "Main-Cl\n ass: a\n",
+            "A:\n  1\n",
+            "A: 1\n\nNa\n me: x\n",
+            "A: 1\rB: 2\n",
+            "A: 1\r",
         ] {
             assert_eq!(Manifest::parse(text.as_bytes()), None, "{text:?}");
         }

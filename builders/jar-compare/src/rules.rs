@@ -94,15 +94,14 @@ pub(crate) fn is_xml(content: &[u8]) -> bool {
     content.starts_with(b"<?xml") || content.starts_with(b"<project")
 }
 
-/// Position of the manifest, if it is where
+/// Whether the manifest is where
 /// [`JarInputStream`](https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/util/jar/JarInputStream.html)
 /// looks for it: the first entry of the data, or the second after `META-INF/`.
-pub(crate) fn leading_manifest(archive: &Archive<'_>) -> Option<usize> {
-    let at = |place: usize| archive.entries.iter().position(|entry| entry.local.position == place);
-    let is = |index: &usize, name: &str| archive.entries[*index].name.eq_ignore_ascii_case(name);
-    let first = at(0)?;
-    let manifest = if is(&first, "META-INF/") { at(1)? } else { first };
-    is(&manifest, MANIFEST).then_some(manifest)
+pub(crate) fn manifest_leads(archive: &Archive<'_>) -> bool {
+    let is = |place: usize, name: &str| {
+        archive.entries.iter().any(|entry| entry.local.position == place && entry.name.eq_ignore_ascii_case(name))
+    };
+    is(0, MANIFEST) || is(0, "META-INF/") && is(1, MANIFEST)
 }
 
 /// Signature files are what signers write, not whatever is called so: a list says which version of signatures it is, and a

@@ -101,17 +101,20 @@ pub(crate) fn explain(left: &[u8], right: &[u8]) -> Option<Vec<Said>> {
         said.push(Said::at("line ends", format!("only line ends differ: {} vs {}", ends.0, ends.1)));
         return Some(said);
     }
-    if left.len().max(right.len()) > MAX_LINED {
-        let same = l.lines().zip(r.lines()).take_while(|(a, b)| a == b).count();
-        let line = |text: &str| text.lines().nth(same).map(|line| line.chars().take(4 * SHOWN).collect::<String>());
-        said.push(pair(same + 1, &line(l).unwrap_or_default(), &line(r).unwrap_or_default()));
-        return Some(said);
-    }
     if ends.0 != ends.1 && ends.0 != "none" && ends.1 != "none" {
         said.push(Said::at("line ends", format!("line ends: {} vs {}", ends.0, ends.1)));
     }
-    lines(&l.lines().collect::<Vec<_>>(), &r.lines().collect::<Vec<_>>(), &mut said);
-    if said.is_empty() {
+    let before = said.len();
+    if left.len().max(right.len()) > MAX_LINED {
+        let same = l.lines().zip(r.lines()).take_while(|(a, b)| a == b).count();
+        let (a, b) = (l.lines().nth(same), r.lines().nth(same));
+        if a.is_some() || b.is_some() {
+            said.push(pair(same + 1, a.unwrap_or_default(), b.unwrap_or_default()));
+        }
+    } else {
+        lines(&l.lines().collect::<Vec<_>>(), &r.lines().collect::<Vec<_>>(), &mut said);
+    }
+    if said.len() == before {
         let end = |text: &str| if text.ends_with('\n') { "a newline" } else { "no newline" };
         said.push(Said::at("end of the file", format!("the end of the file: {} vs {}", end(l), end(r))));
     }
@@ -164,12 +167,10 @@ fn pair(number: usize, a: &str, b: &str) -> Said {
 }
 
 fn is_permutation(left: &[&str], right: &[&str]) -> bool {
-    let sorted = |lines: &[&str]| {
-        let mut hashes: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-        hashes.sort_unstable();
-        hashes
-    };
-    left.len() > 1 && sorted(left) == sorted(right)
+    let (mut left, mut right) = (left.to_vec(), right.to_vec());
+    left.sort_unstable();
+    right.sort_unstable();
+    left.len() > 1 && left == right
 }
 
 /// Two different values side by side, in a form that shows the difference.
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn explanations() {
-        let table: [(&str, &str, &[&str]); 13] = [
+        let table: [(&str, &str, &[&str]); 14] = [
             ("a\nb\n", "a\nc\n", &["line 2: 'b' vs 'c'"]),
             ("a\r\nb\r\n", "a\nb\n", &["only line ends differ: CRLF vs LF"]),
             ("a\r\nb\r\n", "a\nc\n", &["line ends: CRLF vs LF", "line 2: 'b' vs 'c'"]),
@@ -239,6 +240,7 @@ mod tests {
             ("a\n", "a\nb\nc\n", &["lines 2 to 3 in the reference only: 'b'"]),
             ("a\nx\nz\n", "a\nz\n", &["line 2 in the rebuilt file only: 'x'"]),
             ("a\n", "a", &["the end of the file: a newline vs no newline"]),
+            ("a\r\nb", "a\nb\n", &["line ends: CRLF vs LF", "the end of the file: no newline vs a newline"]),
             ("a\u{1b}[31m", "a", &["line 1: 'a\\u{1b}[31m' vs 'a'"]),
             ("a\nb\nc\nd", "a\nc\nb\nd", &["lines 2 to 3: the same lines in another order, 'b' vs 'c'"]),
             (
@@ -300,6 +302,8 @@ mod tests {
         let lines = |last: &str| format!("{}{last}\n", "x\n".repeat(MAX_LINED / 2));
         let number = MAX_LINED / 2 + 1;
         assert_eq!(said(lines("a").as_bytes(), lines("b").as_bytes()), [format!("line {number}: 'a' vs 'b'")]);
+        let (ended, open) = (lines("a"), lines("a").trim_end().to_owned());
+        assert_eq!(said(ended.as_bytes(), open.as_bytes()), ["the end of the file: a newline vs no newline"]);
     }
 
     #[test]

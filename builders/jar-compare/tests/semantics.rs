@@ -89,6 +89,10 @@ fn manifests_that_jvms_read_in_another_way() {
         &manifest("A: 1\nMulti-Release: true\n"),
         &manifest("A: 1\nMulti-Release: tr\n ue\n"),
     );
+    different("a wrapped name", &manifest("A: 1\nMain-Class: a.B\n"), &manifest("A: 1\nMain-Cl\n ass: a.B\n"));
+    different("a wrapped colon", &manifest("A: 1\nMain-Class: a.B\n"), &manifest("A: 1\nMain-Class:\n  a.B\n"));
+    // Up to Java 8 that is one line.
+    different("a carriage return", &manifest("A: 1\nMain-Class: a.B\n"), &manifest("A: 1\rMain-Class: a.B\n"));
     different("a last line without an end", &manifest("A: 1\nMain-Class: a.B\n"), &manifest("A: 1\nMain-Class: a.B"));
     different(
         "a blank line before the first attribute",
@@ -206,6 +210,9 @@ fn what_only_some_readers_see() {
     different("letter case", &plain, &changed(|entries| entries[1].name = b"A".to_vec()));
     let nested = |level| zip(&[raw("lib/n.jar", zip(&base())).with(|entry| entry.level = level)]);
     different("a nested archive that cannot be read in place", &nested(None), &nested(Some(6)));
+    // It is not opened here, but may be elsewhere.
+    let opaque = |level| zip(&[raw("lib/n.jar", "PK\x03\x04 is no archive").with(|entry| entry.level = level)]);
+    different("something like a nested archive that cannot be read in place", &opaque(None), &opaque(Some(6)));
     let inner = |content: &str| zip(&[raw("lib/n.war", zip(&[raw("lib/m.jar", zip(&[raw("a/B.class", content)]))]))]);
     different("a class two archives deep", &inner("one"), &inner("two"));
 }

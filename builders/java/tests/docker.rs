@@ -265,7 +265,7 @@ newline_git = "lf"
 umask = "0027"
 timezone = "Asia/Kathmandu"
 locale = "fr_FR"
-workdir = "/home/runner/work/tiny"
+workdir = "/home/runner/src/tiny"
 os = "windows"
 arch = "amd64"
 "#;
@@ -281,7 +281,7 @@ async fn lines_of_a_specification_run_in_the_sandbox_under_its_settings() {
     let first = recorded.result.unwrap();
     let lines = log.lines();
     let said = |text: &str| assert!(lines.iter().any(|line| line.contains(text)), "nothing said {text:?}");
-    said("before: 0027 Asia/Kathmandu fr_FR.UTF-8 /home/runner/work/tiny -rw-r-----");
+    said("before: 0027 Asia/Kathmandu fr_FR.UTF-8 /home/runner/src/tiny -rw-r-----");
     said("-XX:TieredStopAtLevel=1 @/run/pyrsia/java.args -Dsandbox.told=yes");
     said("after: here 0077");
     said("JDK[/usr/lib/jvm/");
@@ -299,6 +299,10 @@ async fn lines_of_a_specification_run_in_the_sandbox_under_its_settings() {
     let named =
         matches!(&error, BuildError::CommandFailed { place, exit_code: 9, .. } if place == "exec_before, line 2");
     assert!(named && !error.is_attestable(), "{error}");
+    // Neither where the tool has failed before, in a line that did not mind.
+    failing.specification.exec_before = vec!["mvn no-such-phase || true".to_owned(), "exit 9".to_owned()];
+    let error = builder.replay(&failing, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(matches!(&error, BuildError::CommandFailed { exit_code: 9, .. }), "{error}");
     // That of the tool is, wherever it stands.
     failing.specification.exec_before = vec!["mvn no-such-phase".to_owned()];
     let error = builder.replay(&failing, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();

@@ -4,6 +4,8 @@ use buildspec::Line;
 
 use crate::specification::{MAX_LIST, MAX_TEXT, Specification, SpecificationError, Tool, field, text};
 
+/// A value that cannot be told: in a build file, an expression that nothing gives a value.
+const UNKNOWN: &str = "${}";
 /// JDKs among the toolchains.
 const MAX_TOOLCHAINS: usize = 16;
 
@@ -23,24 +25,28 @@ impl Specification {
         if self.commands.is_empty() { self.goals.join(" ") } else { self.commands.join(" && ") }
     }
 
-    /// Properties that the build is given by name, wherever they stand. Those of commands as they are written: what a shell
-    /// would expand in them is not known.
+    /// Properties that the build is given by name, wherever they stand. Where a shell would expand something in one, its
+    /// value is an expression that has none.
     pub fn stated_properties(&self) -> Vec<(String, String)> {
         let own = self.properties.iter().chain(&self.system_properties);
         let mut found: Vec<(String, String)> = own.map(|(name, value)| (name.clone(), value.clone())).collect();
         let options = self.maven_opts.as_deref().unwrap_or_default().split(' ');
-        let mut words: Vec<String> = options.map(str::to_owned).collect();
+        let mut words: Vec<(String, bool)> = options.map(|option| (option.to_owned(), true)).collect();
         for line in self.lines() {
-            words.extend(line.commands().iter().flat_map(|command| &command.words).map(|word| word.text.clone()));
+            let all = line.commands().iter().flat_map(|command| &command.words);
+            words.extend(all.map(|word| (word.text.clone(), word.literal)));
         }
-        for at in 0..words.len() {
-            let definition = match words[at].as_str() {
-                "-D" | "--define" => words.get(at + 1).map(String::as_str),
-                word => word.strip_prefix("-D").or_else(|| word.strip_prefix("--define=")),
+        for (at, (word, literal)) in words.iter().enumerate() {
+            let definition = match word.as_str() {
+                "-D" | "--define" => words.get(at + 1).map(|(next, literal)| (next.as_str(), *literal)),
+                word => {
+                    let attached = word.strip_prefix("-D").or_else(|| word.strip_prefix("--define="));
+                    attached.map(|definition| (definition, *literal))
+                }
             };
-            if let Some(definition) = definition {
+            if let Some((definition, literal)) = definition {
                 let (name, value) = definition.split_once('=').unwrap_or((definition, "true"));
-                found.push((name.to_owned(), value.to_owned()));
+                found.push((name.to_owned(), if literal { value } else { UNKNOWN }.to_owned()));
             }
         }
         found
@@ -159,6 +165,8 @@ mod tests {
         let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(found, expected);
         assert_eq!(Specification::default_maven("3.9.9").stated_properties().len(), 3);
+        let expanded = with(&["mvn package -Da=$(id) -D \"b=$B\""]).stated_properties();
+        assert_eq!(expanded, ["a", "b"].map(|name| (name.to_owned(), UNKNOWN.to_owned())));
     }
 
     #[test]

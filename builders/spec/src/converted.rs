@@ -154,7 +154,12 @@ fn ordinary(base: &Specification, command: &SimpleCommand) -> Option<Specificati
             specification.profiles.extend(profiles?.split(',').map(str::to_owned));
         } else if let Some(definition) = value("-D", "--define") {
             let definition = definition?;
-            let (name, value) = definition.split_once('=').unwrap_or((&definition, ""));
+            let (name, value) = match definition.split_once('=') {
+                // Empty, which the field cannot say: there it is `true`, as without the sign.
+                Some((_, "")) => return None,
+                Some(stated) => stated,
+                None => (definition.as_str(), ""),
+            };
             specification.properties.insert(name.to_owned(), value.to_owned());
         } else if let Some(modules) = value("-pl", "--projects") {
             specification.modules.extend(modules?.split(',').map(str::to_owned));
@@ -236,6 +241,7 @@ mod tests {
             ("mvn -pl core package", &["mvn -pl core package"]),
             ("mvn -T 4 package", &["mvn -T 4 package"]),
             ("mvn package -Dx=$(id)", &["mvn package -Dx=$(id)"]),
+            ("mvn package -Dx=", &["mvn package -Dx="]),
             ("X=1 mvn package", &["X=1 mvn package"]),
             ("mvn -P ?maybe package", &["mvn -P ?maybe package"]),
             ("mvn package | cat && mvn verify", &["mvn package | cat", "mvn verify"]),
@@ -250,7 +256,7 @@ mod tests {
     #[test]
     fn every_field_arrives() {
         let Converted { specification, notes, .. } = converted(
-            "newline=crlf newlineGit=lf timezone=Etc/GMT+8 locale=fr_FR workdir=/home/runner/work os=osx arch=aarch64\n\
+            "newline=crlf newlineGit=lf timezone=Etc/GMT+8 locale=fr_FR workdir=/home/runner/src os=osx arch=aarch64\n\
              toolchains='8|17' MAVEN_OPTS=' -Da=b   -Xmx2g ' jdk=17.0.7 jdkForceAzul=true tool=mvn\n\
              execBefore='chmod a-x x && sed -i s/a/b/ y' execAfter='ls | cat'",
         );
@@ -258,7 +264,7 @@ mod tests {
         assert_eq!((specification.newline, specification.checkout_newline()), (Newline::Crlf, Newline::Lf));
         assert_eq!(specification.timezone, "Etc/GMT+8");
         assert_eq!(specification.locale, "fr_FR");
-        assert_eq!(specification.workdir, "/home/runner/work");
+        assert_eq!(specification.workdir, "/home/runner/src");
         assert_eq!((specification.os.as_deref(), specification.arch.as_deref()), (Some("osx"), Some("aarch64")));
         assert_eq!(specification.toolchains, [8, 17]);
         assert_eq!(specification.maven_opts.as_deref(), Some("-Da=b -Xmx2g"));

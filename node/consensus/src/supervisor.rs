@@ -413,7 +413,8 @@ async fn with_room<T: Send + 'static>(
             }
             done => {
                 if waited {
-                    tracing::info!("consensus goes on: there is room on the disk");
+                    // As loud as what it ends.
+                    tracing::warn!("consensus goes on: there is room on the disk");
                 }
                 return done;
             }

@@ -108,14 +108,18 @@ pub fn parse(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<String> {
         .map(str::to_ascii_lowercase)
 }
 
-/// What a checksum file says. A page in its place is told apart from a checksum that somebody got wrong: where pages come
-/// for everything, the file is one too.
+/// What a checksum file says. A page or a JSON document in its place is told apart from a checksum that somebody got wrong:
+/// where these come for everything, the file is one too.
 pub(crate) fn read(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Claim {
     match parse(algorithm, bytes) {
         Some(says) => Claim::Says(says),
-        None if bytes.contains(&b'<') || std::str::from_utf8(bytes).is_err() => Claim::Unreadable,
+        None if bytes.contains(&b'<') || is_json(bytes) || std::str::from_utf8(bytes).is_err() => Claim::Unreadable,
         None => Claim::Malformed,
     }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first().is_some_and(|first| matches!(first, b'{' | b'['))
 }
 
 /// Compares the bytes with one claim.

@@ -176,13 +176,15 @@ async fn checksum_files_without_a_checksum() {
         assert!(checksums.is_unverified() && checksums.malformed == [ChecksumAlgorithm::Sha1], "{malformed:?}");
     }
 
-    // Where a page comes for everything, the file is one too.
-    let scene = Scene::new().await;
-    scene.server.on(JAR, [Reply::ok(BYTES)]);
-    scene.server.on(&format!("{JAR}.sha1"), [Reply::ok("<html>log in</html>")]);
-    let error = scene.fetch(JAR).await.unwrap_err();
-    assert!(matches!(error, FetchError::UnreadableChecksum { algorithm: ChecksumAlgorithm::Sha1, .. }), "{error}");
-    scene.assert_nothing_stored();
+    // Where a page or a document comes for everything, the file is one too.
+    for other in ["<html>log in</html>", "\n{\"error\": \"log in\"}"] {
+        let scene = Scene::new().await;
+        scene.server.on(JAR, [Reply::ok(BYTES)]);
+        scene.server.on(&format!("{JAR}.sha1"), [Reply::ok(other)]);
+        let error = scene.fetch(JAR).await.unwrap_err();
+        assert!(matches!(error, FetchError::UnreadableChecksum { algorithm: ChecksumAlgorithm::Sha1, .. }), "{error}");
+        scene.assert_nothing_stored();
+    }
 }
 
 #[tokio::test]

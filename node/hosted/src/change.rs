@@ -127,8 +127,13 @@ impl Inner {
         let is_gone = |version: &maven_layout::Version| {
             self.gone.is(&Coordinates::new(group.clone(), artifact.clone(), version.clone()))
         };
-        if let MetadataLevel::Version(_) = level {
+        if let MetadataLevel::Version(snapshot) = level {
             theirs.snapshot_versions.retain(|_, file| !is_gone(&file.value));
+            // The build that it stands at is what Gradle asks for.
+            let newest = theirs.snapshot.as_ref().and_then(|build| snapshot.version.with_build(build));
+            if newest.is_some_and(|build| is_gone(&build)) {
+                theirs.snapshot = None;
+            }
             return Ok(());
         }
         let listed =

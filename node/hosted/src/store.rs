@@ -93,6 +93,12 @@ impl Hosted {
         })
     }
 
+    /// Says that the bytes of a file turned out not to be what they should: they are hashed before they are handed out again, and
+    /// an upload of the right ones puts these in their place.
+    pub fn doubt(&self, sha256: &Sha256) {
+        self.inner.hashed.lock().unwrap_or_else(PoisonError::into_inner).remove(sha256);
+    }
+
     /// Begins an upload of so many bytes, if the client says how many: after this its body may be asked for.
     ///
     /// # Errors

@@ -216,6 +216,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_that_is_used_again_holds_nothing_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let size = usize::try_from(CHUNK).unwrap();
+        for (round, length) in [(1, size), (2, size), (3, size - 1), (4, 10), (5, size)] {
+            let (path, content) = (dir.path().join("file"), vec![round; length]);
+            std::fs::write(&path, &content).unwrap();
+            let file = open(&path, length as u64).unwrap();
+            assert_eq!(read(&file, 0, length as u64).unwrap(), content);
+            assert_eq!(read(&file, 3, length as u64 - 3).unwrap(), content[3..]);
+            // A file that was cut since it was opened ends the body instead of filling it with anything else.
+            assert!(read(&file, 1, length as u64).is_err());
+        }
+    }
+
+    #[test]
     fn a_crowd_gets_smaller_pieces() {
         for (sent, expected) in [(0, CHUNK), (1, CHUNK), (32, CHUNK), (64, CHUNK / 2), (1_000, SMALLEST_CHUNK)] {
             assert_eq!(chunk(sent), expected, "{sent}");

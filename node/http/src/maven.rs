@@ -71,7 +71,7 @@ pub(crate) async fn file(State(shared): State<Shared>, method: Method, uri: Uri,
         }
         Ok(Answer::Generated(document)) => {
             let prepared = Prepared::of_document(&document);
-            let bytes = Bytes::copy_from_slice(&document.bytes);
+            let bytes = Bytes::from_owner(Arc::clone(&document.bytes));
             let response = respond(&prepared, &bytes, &method, &headers);
             if document.immutable {
                 hot.keep_file(uri.path(), &path, version, prepared, bytes, None);

@@ -56,7 +56,7 @@ const ALIVE: Duration = Duration::from_secs(30);
 /// Pause after the operating system refused to accept, e.g. because there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` is done, then lets running requests finish within the grace period.
+/// Serves until `shutdown` is done, then lets running requests finish, each for as long as [`Limits`] says.
 ///
 /// Without `tls` it is plain HTTP/1.1; with it HTTP/2, or HTTP/1.1 for clients that do not ask for more.
 ///

@@ -1,5 +1,6 @@
 //! The command line's side of the local API.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use pyrsia_api_types::Problem;
@@ -145,14 +146,20 @@ impl Client {
         }
     }
 
-    /// `GET path`, streamed to `sink` piece by piece; a 404 is no error.
-    pub async fn stream(&self, path: &str, mut sink: impl FnMut(&[u8])) -> Result<Option<()>, CallError> {
+    /// `GET path`, streamed to `sink` piece by piece, until it has enough; a 404 is no error.
+    pub async fn stream(
+        &self,
+        path: &str,
+        mut sink: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<Option<()>, CallError> {
         let mut response = match self.send(self.request(Method::GET, path)).await {
             Err(CallError::Refused(refused)) if refused.status == StatusCode::NOT_FOUND => return Ok(None),
             other => other?,
         };
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
-            sink(&chunk);
+            if sink(&chunk).is_break() {
+                break;
+            }
         }
         Ok(Some(()))
     }

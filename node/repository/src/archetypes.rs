@@ -1,7 +1,7 @@
 //! The catalogue of archetypes: upstream's with the native ones in it, in one document with one checksum.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maven_layout::{Coordinates, PathKind, Pom, RepoPath, archetypes};
 use pyrsia_digest::Sha256;
@@ -20,8 +20,17 @@ const REMEMBERED: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct Archetypes {
     poms: Mutex<HashMap<Sha256, bool>>,
+    /// The native POMs of the last ledger that was looked through, by its version.
+    native: Mutex<Option<(u64, Arc<[NativePom]>)>>,
     /// The last merged one, by upstream's bytes and the archetypes in it.
     merged: Mutex<Option<(Sha256, Vec<Coordinates>, Generated)>>,
+}
+
+#[derive(Debug)]
+struct NativePom {
+    path: RepoPath,
+    of: Coordinates,
+    sha256: Sha256,
 }
 
 impl Repository {
@@ -74,28 +83,40 @@ impl Repository {
 
     /// The native releases that are archetypes and whose POM is here, in their order.
     async fn native_archetypes(&self, ledger: &dyn LedgerView) -> Result<Vec<Coordinates>, RepositoryError> {
-        let mut poms = Vec::new();
-        ledger.walk_below(None, &mut |path| {
-            if path.file_name().ends_with(".pom") {
-                poms.push(path.clone());
-            }
-            Walk::Next
-        });
         let mut found = Vec::new();
-        for path in poms {
-            let PathKind::Artifact { coordinates, .. } = path.kind() else { continue };
-            if !ledger.is_native(&coordinates.group) {
-                continue;
-            }
-            // Blocked or disputed ones are not.
-            let Decision::Exactly { sha256, .. } = decide(&path, &self.inner.config.policies, ledger) else { continue };
-            if self.is_archetype(&path, sha256).await? {
-                found.push(coordinates);
+        for pom in self.native_poms(ledger).iter() {
+            if self.is_archetype(&pom.path, pom.sha256).await? {
+                found.push(pom.of.clone());
             }
         }
         found.sort();
         found.dedup();
         Ok(found)
+    }
+
+    /// The POMs of native releases that are handed out. All of the ledger is looked through once for each version of it.
+    fn native_poms(&self, ledger: &dyn LedgerView) -> Arc<[NativePom]> {
+        let version = ledger.version();
+        if let Some((of, poms)) = &*lock(&self.inner.archetypes.native)
+            && *of == version
+        {
+            return Arc::clone(poms);
+        }
+        let mut poms = Vec::new();
+        ledger.walk_below(None, &mut |path| {
+            if path.file_name().ends_with(".pom")
+                && let PathKind::Artifact { coordinates, .. } = path.kind()
+                && ledger.is_native(&coordinates.group)
+                // Blocked or disputed ones are not.
+                && let Decision::Exactly { sha256, .. } = decide(path, &self.inner.config.policies, ledger)
+            {
+                poms.push(NativePom { path: path.clone(), of: coordinates, sha256 });
+            }
+            Walk::Next
+        });
+        let poms: Arc<[NativePom]> = poms.into();
+        *lock(&self.inner.archetypes.native) = Some((version, Arc::clone(&poms)));
+        poms
     }
 
     async fn is_archetype(&self, path: &RepoPath, pom: Sha256) -> Result<bool, RepositoryError> {

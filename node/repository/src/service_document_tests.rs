@@ -203,7 +203,7 @@ async fn native_archetypes_are_in_the_catalogue_whatever_upstream_has() {
     w.set_ledger(TestLedger::default());
     assert_eq!(text(&w).await, theirs, "without native ones it is upstream's own");
     w.origin.put(CATALOGUE, b"<html>it works</html>");
-    w.set_ledger(natives(&w, &[("1.0", "maven-archetype")]));
+    w.set_ledger(natives(&w, &[("1.0", "maven-archetype")]).later());
     w.pass(10_000);
     assert!(matches!(w.try_get(CATALOGUE).await, Err(RepositoryError::Upstream { .. })));
 }

@@ -123,8 +123,9 @@ impl IndexStore {
         })
     }
 
-    /// Files of releases that came after the one of this number, in the order in which they came, at most `max` of all files
-    /// that came; with the number of the last one that was looked at. Numbers begin anew with the index.
+    /// At most `max` files of releases that came after the one of this number, in the order in which they came; with the number
+    /// of the last one. Numbers begin anew with the index, and a document that is removed leaves its number to whatever comes
+    /// next: so only the numbers of files of releases are told.
     ///
     /// # Errors
     /// Errors of SQLite.
@@ -134,14 +135,13 @@ impl IndexStore {
             let newest = first(newest.query([])?, |row| optional_uint(row, 0))?.flatten().unwrap_or_default();
             let after = if number > newest { 0 } else { number };
             let mut query = db.prepare_cached(
-                "SELECT rowid, path, sha256, group_id IS NOT NULL FROM files WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
+                "SELECT rowid, path, sha256 FROM files WHERE rowid > ?1 AND group_id IS NOT NULL ORDER BY rowid LIMIT ?2",
             )?;
             let rows = collect(query.query((bound(after), bound(max)))?, |row| {
-                Ok((uint(row, 0)?, parsed(row, 1)?, sha256(row, 2)?, row.get::<_, bool>(3)?))
+                Ok((uint(row, 0)?, parsed(row, 1)?, sha256(row, 2)?))
             })?;
             let last = rows.last().map_or(after, |(number, ..)| *number);
-            let of_release = rows.into_iter().filter(|(.., of_release)| *of_release);
-            Ok((last, of_release.map(|(_, path, sha256, _)| (path, sha256)).collect()))
+            Ok((last, rows.into_iter().map(|(_, path, sha256)| (path, sha256)).collect()))
         })
     }
 

@@ -60,8 +60,15 @@ fn what_came_is_told_in_its_order_and_bytes_have_paths() {
     let (newest, new) = store.came_after(last, 100).unwrap();
     assert_eq!((new.len(), new[0].1), (1, FileDigests::of(b"new").sha256));
     assert!(newest > last);
+    // Its number is given again.
+    let document: RepoPath = "org/acme/new/maven-metadata.xml".parse().unwrap();
+    store.put_file(record(document.as_str(), b"a document")).unwrap();
+    assert_eq!(store.came_after(newest, 100).unwrap(), (newest, Vec::new()));
+    store.remove_file(&document).unwrap();
+    store.put_file(record("org/acme/newer/1/newer-1.jar", b"newer")).unwrap();
+    assert_eq!(store.came_after(newest, 100).unwrap().1.len(), 1);
     // Another index than the one that was looked through.
-    assert_eq!(store.came_after(newest + 1000, 100).unwrap().1.len(), 9);
+    assert_eq!(store.came_after(newest + 1000, 100).unwrap().1.len(), 10);
     assert_eq!(store.paths_of(&new[0].1).unwrap(), [new[0].0.clone()]);
     assert!(store.paths_of(&FileDigests::of(b"none").sha256).unwrap().is_empty());
 }

@@ -80,7 +80,7 @@ impl Outcome {
             format!("{}: {} {} {explanation}", text(&output["name"]), text(&output["outcome"]), normalisers.join(", "))
         });
         let mut reason: Vec<String> = said.collect();
-        reason.extend(report["error"].as_str().map(str::to_owned));
+        reason.extend(report["failure"].as_str().map(str::to_owned));
         Self {
             verdict: verdict(report),
             took,
@@ -125,7 +125,7 @@ fn document(releases: &[Release], outcomes: &BTreeMap<(String, Way), Outcome>) -
         "\nThese are shares of this sample, chosen because their sources can be had here, and not of the world's releases. The verdict \
          is that of the main artifact and the POM; \"files\" counts all that was published and is built (also sources, javadoc, \
          site descriptors). A recipe is a JDK, a Maven and a profile (`sample-projects/releases.toml`). Seconds are those of the \
-         whole command, two at a time on one machine, most inputs in a cache nearby.\n\n\
+         whole command, one at a time for each core of one machine, most inputs in a cache nearby.\n\n\
          | release | JDK | recipe | files | s (replay) | coordinates alone | files | s (replay) | why it is not identical |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );

@@ -63,10 +63,6 @@ struct Report<'s, 'c, 'a> {
 impl Report<'_, '_, '_> {
     fn say(&mut self, place: &str, text: impl FnOnce() -> String) {
         self.debug_only = false;
-        self.add(place, text);
-    }
-
-    fn add(&mut self, place: &str, text: impl FnOnce() -> String) {
         if self.said.len() < SENTENCES {
             self.said.push(Said::at(place, text()));
         } else {
@@ -164,8 +160,11 @@ impl Report<'_, '_, '_> {
         let (l, r) = (self.left, self.right);
         let same = left.items.iter().zip(&right.items).take_while(|(a, b)| same_item(l, a, r, b)).count();
         let (a, b) = (left.items.get(same), right.items.get(same));
-        let counts = (left.items.len(), right.items.len());
-        let what = if left.items.iter().any(|item| item.at.is_some()) { "instructions" } else { "items" };
+        // Of code its instructions are counted, not the other things that stand beside them.
+        let code = left.items.iter().any(|item| item.at.is_some());
+        let count = |side: &Decoded<'_>| side.items.iter().filter(|item| item.at.is_some() == code).count();
+        let counts = (count(left), count(right));
+        let what = if code { "instructions" } else { "items" };
         match (a, b) {
             (None, None) => {}
             (Some(a), Some(b)) => self.say(place, || {

@@ -85,7 +85,7 @@ impl<'a> Mutator<'a> {
         match self.below(24) {
             0 => parts.zip64 = true,
             1 => parts.count = parts.count.wrapping_add(1),
-            2 => parts.comment = self.seeds_or(b"PK\x05\x06 in a comment"),
+            2 => parts.comment = b"PK\x05\x06 in a comment".to_vec(),
             3 => parts.data.extend(b"hidden"),
             4 => parts.data.splice(0..0, *b"#!/bin/sh\n").for_each(drop),
             _ => {}
@@ -159,10 +159,6 @@ impl<'a> Mutator<'a> {
             _ => entry.after = b"PK\x07\x08".to_vec(),
         }
         entry
-    }
-
-    fn seeds_or(&mut self, otherwise: &[u8]) -> Vec<u8> {
-        if self.seeds.is_empty() { otherwise.to_vec() } else { self.changed() }
     }
 
     fn value(&mut self) -> u32 {

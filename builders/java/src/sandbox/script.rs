@@ -129,7 +129,11 @@ fn commands(specification: &Specification) -> String {
     for (place, lines) in [("exec_before", all(exec_before)), ("commands", chain), ("exec_after", all(exec_after))] {
         for (at, line) in lines.iter().enumerate() {
             let step = quote(&format!("{place} {}", at + 1));
-            script.push_str(&format!("echo {step} > {CONTROL}/step\nprintf '%s\\n' {}\n", quote(&format!("+ {line}"))));
+            // How the tool ended in an earlier line says nothing about this one.
+            script.push_str(&format!(
+                "echo {step} > {CONTROL}/step\n: > {CONTROL}/ended\nprintf '%s\\n' {}\n",
+                quote(&format!("+ {line}"))
+            ));
             script.push_str(&format!("eval {} || exit $?\n", quote(line)));
         }
     }

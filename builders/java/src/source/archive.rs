@@ -88,7 +88,7 @@ impl Files<'_> {
         self.entries_left =
             self.entries_left.checked_sub(1).ok_or_else(|| "it has more files than a source may have".to_owned())?;
         let mut bytes = Vec::new();
-        content.take(self.left + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        content.take(self.left.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         self.left = self
             .left
             .checked_sub(bytes.len() as u64)

@@ -222,7 +222,11 @@ async fn read(hosted: &HostedRepository, path: &RepoPath, parts: &Parts) -> Resp
     match hosted.repository.get(path).await {
         Ok(Answer::File(file)) => match answer_of(method, headers, &file).await {
             Ok((response, _)) => response,
-            Err(error) => broken(&error, path),
+            Err(error) => {
+                // Whoever asks next is told what helps, and who uploads it again is not told that it is here.
+                hosted.repository.doubt(&file.digests.sha256);
+                broken(&error, path)
+            }
         },
         Ok(Answer::Generated(document)) => {
             let bytes = Bytes::from_owner(Arc::clone(&document.bytes));

@@ -150,6 +150,20 @@ async fn refusals_say_why() {
 }
 
 #[tokio::test]
+async fn what_the_disk_damages_after_its_first_use_comes_back_with_the_same_upload() {
+    let face = face(None);
+    put(&face, JAR, "one").await;
+    assert_eq!(face.get(JAR).await.body, "one");
+    let hex = FileDigests::of(b"one").sha256.to_string();
+    let blob = face.dir.path().join("releases/blobs/sha256").join(&hex[..2]).join(&hex);
+    std::fs::write(blob, b"0ne").unwrap();
+    assert_eq!(face.get(JAR).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(face.get(JAR).await.text().contains("upload the same file again"));
+    assert_eq!(put(&face, JAR, "one").await.status, StatusCode::OK);
+    assert_eq!(face.get(JAR).await.body, "one");
+}
+
+#[tokio::test]
 async fn versions_are_listed_and_removed_by_those_who_may() {
     let face = face(None);
     put(&face, JAR, "one").await;

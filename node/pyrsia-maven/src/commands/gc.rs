@@ -85,7 +85,7 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
         after = step.after;
         total.removed += step.removed;
         total.gone = total.gone.and(step.gone);
-        total.kept += step.kept;
+        total.vouched += step.vouched;
         if step.done {
             break;
         }
@@ -96,7 +96,7 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
         freed_bytes: total.gone.disk,
         left: files.saturating_sub(total.removed),
         left_bytes: bytes.saturating_sub(total.gone.stored),
-        vouched: total.kept,
+        vouched: total.vouched,
         hosted: hosted(data, dry)?,
     })
 }

@@ -106,7 +106,7 @@ async fn remove(global: &Global, args: &HostedRemoveArgs) -> anyhow::Result<Exit
     for document in documents {
         line(&format!("          {} does not tell of it any more", plain(document)));
     }
-    line(&format!("`pyrsia-maven gc` frees its {bytes} bytes, with the node stopped."));
+    line(&format!("Its {bytes} bytes stay until `pyrsia-maven gc`, with any limit and the node stopped."));
     Ok(Exit::Done)
 }
 

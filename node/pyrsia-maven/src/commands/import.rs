@@ -284,8 +284,8 @@ impl Importer {
             Some(sealed) => sealed.digests().all().context("a writer of all digests has them all")?,
             None => all.finish(),
         };
-        if digests.size > size {
-            return Ok(Err("it grew while it was read".to_owned()));
+        if digests.size != size {
+            return Ok(Err("it changed while it was read".to_owned()));
         }
         if contradicted(&found.file, &digests) {
             return Ok(Ok(ReadFile::Refused(Refusal::Damaged)));

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 
 use anyhow::{Context as _, ensure};
 use pyrsia_api_types::{ProvenanceReport, SignedProvenance};
-use pyrsia_ledger::{PublicKey, Verdict};
-use pyrsia_provenance::{Envelope, MAX_ENVELOPE_BYTES, key_id, public_key_pem};
+use pyrsia_ledger::{FileVerdict, PublicKey, Verdict};
+use pyrsia_provenance::{Envelope, MAX_ENVELOPE_BYTES, Statement, key_id, public_key_pem};
 
 use super::judge::hint;
 use super::receipt;
@@ -37,10 +38,12 @@ pub async fn run(global: &Global, args: &ProvenanceArgs) -> anyhow::Result<Exit>
     let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
     let (mut bytes, mut too_long) = (Vec::new(), false);
     let sink = |piece: &[u8]| {
-        too_long |= bytes.len() + piece.len() > MAX_ANSWER;
-        if !too_long {
-            bytes.extend_from_slice(piece);
+        too_long = bytes.len() + piece.len() > MAX_ANSWER;
+        if too_long {
+            return ControlFlow::Break(());
         }
+        bytes.extend_from_slice(piece);
+        ControlFlow::Continue(())
     };
     let found = client.stream(&format!("/api/v1/provenance/{release}{query}"), sink).await?;
     ensure!(!too_long, "the node's answer is larger than {MAX_ANSWER} bytes; ask for one with --authority");
@@ -85,21 +88,80 @@ pub async fn run(global: &Global, args: &ProvenanceArgs) -> anyhow::Result<Exit>
 
 /// Who of those that a verdict names signed an envelope, and whether it is about what they agreed on.
 fn signed(envelope: &Envelope, verdict: &Verdict) -> Option<SignedProvenance> {
-    let named = |file: &pyrsia_ledger::FileVerdict| -> Vec<PublicKey> {
+    let named = |file: &FileVerdict| -> Vec<PublicKey> {
         file.agreed_by.iter().copied().chain(file.dissent.iter().map(|(key, _)| *key)).collect()
     };
     let keys: BTreeSet<PublicKey> = verdict.files.iter().flat_map(named).collect();
     let (key, statement) =
         keys.into_iter().find_map(|key| Some((key, envelope.verified(&[key], NonZeroUsize::MIN).ok()?)))?;
-    // What was built stands in `rebuilt`; where builders agree that it differs from upstream's, also.
-    let agrees =
-        verdict.files.iter().all(|file| file.rebuilt.is_none_or(|sha256| statement.is_about(&file.name, &sha256)));
     Some(SignedProvenance {
         key: key.to_string(),
         key_id: key_id(&key),
         public_key: public_key_pem(&key),
+        agrees: agrees(&key, &statement, &verdict.files),
         builder: statement.predicate.run_details.builder.id,
         inputs: statement.predicate.build_definition.resolved_dependencies.len() as u64,
-        agrees,
     })
+}
+
+/// Whether a builder is among those who agree, on each file on which anybody does, and says that it made what they made.
+fn agrees(key: &PublicKey, statement: &Statement, files: &[FileVerdict]) -> bool {
+    // What was built stands in `rebuilt`; where builders agree that it differs from upstream's, also.
+    let mut agreed = files.iter().filter(|file| !file.agreed_by.is_empty()).peekable();
+    agreed.peek().is_some()
+        && agreed.all(|file| {
+            file.agreed_by.contains(key) && file.rebuilt.is_none_or(|sha256| statement.is_about(&file.name, &sha256))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pyrsia_digest::Sha256;
+    use pyrsia_ledger::{AuthorityKey, VerdictState};
+    use pyrsia_provenance::{
+        BUILD_TYPE, BuildDefinition, BuilderIdentity, Predicate, ResourceDescriptor, RunDetails, local_builder,
+    };
+
+    fn statement() -> Statement {
+        let build_definition = BuildDefinition {
+            build_type: BUILD_TYPE.to_owned(),
+            external_parameters: Default::default(),
+            internal_parameters: Default::default(),
+            resolved_dependencies: vec![],
+        };
+        let builder = BuilderIdentity { id: local_builder(), version: Default::default() };
+        let run_details = RunDetails { builder, metadata: None, byproducts: vec![] };
+        let subject = ResourceDescriptor::new("lib-1.jar", "sha256", Sha256::of(b"jar"));
+        Statement::new(vec![subject], Predicate { build_definition, run_details })
+    }
+
+    fn file(rebuilt: Option<&[u8]>, agreed_by: &[PublicKey]) -> FileVerdict {
+        FileVerdict {
+            name: "lib-1.jar".to_owned(),
+            state: VerdictState::Disputed,
+            sha256: None,
+            outcome: None,
+            normalisers: vec![],
+            normalised: None,
+            rebuilt: rebuilt.map(Sha256::of),
+            agreed_by: agreed_by.to_vec(),
+            dissent: vec![],
+        }
+    }
+
+    #[test]
+    fn who_disagrees_or_agrees_with_nobody_does_not_agree() {
+        let [own, other] = [1, 2].map(|seed| AuthorityKey::from_seed(&[seed; 32]).public());
+        let says = |files: &[FileVerdict]| agrees(&own, &statement(), files);
+        let built = file(Some(b"jar"), &[own, other]);
+        assert!(says(std::slice::from_ref(&built)));
+        // Upstream's file, made with other bytes by each.
+        assert!(says(&[file(None, &[own, other])]));
+        assert!(says(&[built.clone(), file(None, &[])]), "one file is disputed, the others are not");
+        assert!(!says(&[file(Some(b"other"), &[own, other])]));
+        assert!(!says(&[built, file(None, &[other])]));
+        assert!(!says(&[file(None, &[])]), "nobody agrees with anybody");
+        assert!(!says(&[]));
+    }
 }

@@ -2,6 +2,7 @@
 //! against the network that the user trusts.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use anyhow::Context as _;
 use maven_layout::{ArtifactRef, Coordinates};
@@ -242,7 +243,12 @@ async fn candidate(
     let path = artifact.path();
     terminal::note(&format!("no local copy of {artifact}: verifying what the node serves"));
     let mut hasher = MultiHasher::new();
-    let served = client.stream(&format!("/maven2/{}", path.to_url_path()), |chunk| hasher.update(chunk)).await;
+    let served = client
+        .stream(&format!("/maven2/{}", path.to_url_path()), |chunk| {
+            hasher.update(chunk);
+            ControlFlow::Continue(())
+        })
+        .await;
     let sha256: Option<Sha256> = match served {
         Ok(Some(())) => Some(hasher.finish().sha256),
         // Withheld: there is nothing to hash, and the verdict says why.

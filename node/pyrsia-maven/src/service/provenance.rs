@@ -84,11 +84,7 @@ impl NodeService {
         let (mut lines, mut lacking) = (String::new(), Vec::new());
         for one in &all {
             let name = name_of(&round.committee, &one.key);
-            let checked = match self.blob_of(&one.sha256).await {
-                Ok(bytes) => check(&bytes, one),
-                Err(text) => Err(text),
-            };
-            match checked {
+            match self.line_of(one).await {
                 Ok(line) if lines.len() + line.len() < MAX_ANSWER => {
                     lines.push_str(&line);
                     lines.push('\n');
@@ -114,20 +110,24 @@ impl NodeService {
         Ok(lines)
     }
 
-    /// A blob that the ledger names, from the store or from peers.
-    async fn blob_of(&self, sha256: &Sha256) -> Result<Vec<u8>, String> {
+    /// An envelope that the ledger names, from the store or from peers, as one line.
+    async fn line_of(&self, one: &Attested<'_>) -> Result<String, String> {
         let limit = MAX_ENVELOPE_BYTES as u64;
-        if !self.blobs.has(sha256) {
+        if !self.blobs.has(&one.sha256) {
             let Some(fetcher) = &self.fetcher else { return Err("it is not in the store".to_owned()) };
-            fetcher.ensure(sha256, limit).await?;
+            fetcher.ensure(&one.sha256, limit).await?;
         }
-        let (blobs, sha256) = (self.blobs.clone(), *sha256);
-        let read = tokio::task::spawn_blocking(move || match blobs.size(&sha256) {
-            Some(size) if size <= limit => blobs.read_verified(&sha256).map_err(|error| error.to_string()),
-            Some(size) => Err(format!("it has {size} bytes, at most {limit} are read")),
-            None => Err("it is no longer in the store".to_owned()),
+        let (blobs, sha256, key, built) = (self.blobs.clone(), one.sha256, one.key, one.built.clone());
+        // Checking it hashes and parses as many bytes as reading it: nothing for a thread that others wait for.
+        let checked = tokio::task::spawn_blocking(move || -> Result<String, String> {
+            let bytes = match blobs.size(&sha256) {
+                Some(size) if size <= limit => blobs.read_verified(&sha256).map_err(|error| error.to_string())?,
+                Some(size) => return Err(format!("it has {size} bytes, at most {limit} are read")),
+                None => return Err("it is no longer in the store".to_owned()),
+            };
+            check(&bytes, &Attested { key, built: &built, sha256 })
         });
-        read.await.map_err(|error| error.to_string())?
+        checked.await.map_err(|error| error.to_string())?
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use build_spec::SourceDistribution;
-use java_builder::source::repository_of_archive;
+use java_builder::source::{clone_address, repository_of_archive};
+use maven_layout::CanonicalRepository;
 use pyrsia_digest::Sha256;
 use tokio::io::AsyncWriteExt as _;
 
 use super::Chosen;
 use crate::cli::SourceArgs;
+use crate::compose::java_config;
 use crate::context::Context;
 use crate::exit::{CommandError, Exit};
 
@@ -47,8 +49,8 @@ pub async fn get(
     let own = archive.url.rsplit('/').next().is_some_and(|name| address.as_str().ends_with(&format!("/{name}")));
     ensure!(own, none(format!("{} is no address of an archive, but of something in {address}", archive.url)));
     let file = work.join("archive");
-    let sha256 =
-        fetch(context, &archive.url, &file).await.map_err(|error| none(format!("{}: {error:#}", archive.url)))?;
+    let fetched = fetch(context, &archive.url, &address, &file).await;
+    let sha256 = fetched.map_err(|error| none(format!("{}: {error:#}", archive.url)))?;
     if let Some(stated) = stated.filter(|stated| *stated != sha256) {
         return Err(none(format!("{} is {sha256}, not {stated}", archive.url)).into());
     }
@@ -70,22 +72,21 @@ pub async fn get(
 }
 
 /// Writes what is at the address into a file; the source map holds for it too.
-async fn fetch(context: &Context, url: &str, into: &Path) -> anyhow::Result<Sha256> {
-    let java = &context.config.builder.java.limits;
+async fn fetch(context: &Context, url: &str, address: &CanonicalRepository, into: &Path) -> anyhow::Result<Sha256> {
+    let config = java_config(context);
+    let java = &config.limits;
     let most = java.clone_mib.saturating_mul(1024 * 1024);
-    let mirrors = context.config.source_mirrors.iter().filter(|(prefix, _)| url.starts_with(prefix.as_str()));
-    let mapped = match mirrors.max_by_key(|(prefix, _)| prefix.len()) {
-        Some((prefix, replacement)) => format!("{replacement}{}", &url[prefix.len()..]),
-        None => url.to_owned(),
-    };
-    if let Some(path) = mapped.strip_prefix("file://") {
+    let mapped = clone_address(address, &config.source_mirrors);
+    // What no rule maps is asked for as it is written.
+    let url = if mapped.mirrored { mapped.url.as_str() } else { url };
+    if let Some(path) = url.strip_prefix("file://") {
         let size = tokio::fs::metadata(path).await.with_context(|| format!("cannot read {path}"))?.len();
         ensure!(size <= most, "it is larger than {} MiB", java.clone_mib);
         tokio::fs::copy(path, into).await.with_context(|| format!("cannot read {path}"))?;
     } else {
         let client =
             reqwest::Client::builder().https_only(true).timeout(Duration::from_secs(java.clone_seconds)).build()?;
-        let mut answer = client.get(&mapped).send().await?.error_for_status()?;
+        let mut answer = client.get(url).send().await?.error_for_status()?;
         let mut file = tokio::fs::File::create(into).await?;
         let mut written = 0;
         while let Some(chunk) = answer.chunk().await? {

@@ -30,7 +30,7 @@ pub enum FindError {
     /// Files of the release's group and version, none of which names its artifact, that do not say the same.
     #[error("{0} is not named by any file, and those of its group and version differ: {1}")]
     Ambiguous(String, String),
-    /// The only file for it is refused.
+    /// The release's own file is refused, or one of its group and no other is for it.
     #[error("{0:#}")]
     Refused(anyhow::Error),
 }
@@ -40,9 +40,11 @@ pub enum FindError {
 pub fn find(files: &[File], wanted: &Coordinates) -> Result<Option<Chosen>, FindError> {
     let folder = wanted.group.as_str().replace('.', "/");
     let mut relatives: BTreeMap<String, Chosen> = BTreeMap::new();
-    let mut refused = None;
+    let own_name = format!("/{}-{}{BUILDSPEC}", wanted.artifact.as_str(), wanted.version.as_str());
+    let (mut own_refused, mut refused) = (None, None);
     for (path, content) in files.iter().filter(|(path, _)| is_of_version(path, wanted.version.as_str())) {
         let placed = by_place(path, &folder, wanted);
+        let is_own = placed.as_ref() == Some(wanted) || format!("/{path}").ends_with(&own_name);
         let parsed = match std::str::from_utf8(content) {
             Ok(_) if path.ends_with(TOML) && placed.is_none() => continue,
             Ok(text) => parse(path, text),
@@ -58,10 +60,15 @@ pub fn find(files: &[File], wanted: &Coordinates) -> Result<Option<Chosen>, Find
                     relatives.insert(path.clone(), chosen);
                 }
             }
+            // No other is taken for it.
+            Err(error) if is_own && within(path, &folder) => own_refused = own_refused.or(Some(error)),
             // One of another group is nobody's business here.
             Err(error) if within(path, &folder) => refused = refused.or(Some(error)),
             Err(_) => {}
         }
+    }
+    if let Some(error) = own_refused {
+        return Err(FindError::Refused(error));
     }
     let mut all = relatives.iter();
     if let Some((_, first)) = all.next() {
@@ -166,5 +173,10 @@ mod tests {
         let error = find(&files, &"org.acme:parent:1.0".parse().unwrap()).unwrap_err();
         assert!(error.to_string().contains("would have to be executed"), "{error}");
         assert_eq!(found(&files, "org.other:parent:1.0"), None);
+        let core = TEXT.replace("parent", "core").replace("v${version}", "$(id)");
+        let files = [file("org/acme/core-1.0.buildspec", &core), file("org/acme/parent-1.0.buildspec", TEXT)];
+        let error = find(&files, &"org.acme:core:1.0".parse().unwrap()).unwrap_err();
+        assert!(matches!(error, FindError::Refused(_)), "a relative is not taken in its place: {error}");
+        assert!(found(&files, "org.acme:api:1.0").is_some());
     }
 }

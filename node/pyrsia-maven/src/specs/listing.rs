@@ -14,6 +14,8 @@ use crate::context::Context;
 const MAX_ENTRIES: usize = 500_000;
 /// Folders in folders.
 const MAX_DEPTH: usize = 64;
+/// All contents that are kept, in bytes.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The files that may be about a release of this version.
 pub(super) async fn of_version(context: &Context, address: &str, version: &str) -> anyhow::Result<Vec<File>> {
@@ -42,7 +44,7 @@ async fn files(
 /// Links are not followed, and what a version control keeps beside the files is no part of them.
 fn folder(root: &Path, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<File>> {
     let mut open = vec![(root.to_owned(), String::new(), 0)];
-    let (mut files, mut entries) = (Vec::new(), 0);
+    let (mut files, mut entries, mut bytes) = (Vec::new(), 0, 0);
     while let Some((folder, prefix, depth)) = open.pop() {
         let list = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for entry in list {
@@ -61,6 +63,10 @@ fn folder(root: &Path, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<File
             } else if kind.is_file() && wanted(&path) && entry.metadata()?.len() <= MAX_FILE as u64 {
                 let content =
                     std::fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;
+                bytes += content.len();
+                if bytes > MAX_BYTES {
+                    bail!("the specifications in {} are too large together", root.display());
+                }
                 files.push((path, content));
             }
         }

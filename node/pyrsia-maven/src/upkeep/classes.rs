@@ -109,12 +109,25 @@ impl Cataloguer {
         }
         // Gone since: it is looked for again when the index begins anew.
         let Some(place) = self.blobs.get(jar) else { return Ok(()) };
-        let classes = classes_in(&place).unwrap_or_else(|error| {
-            tracing::debug!(file.sha256 = %jar, error.message = format!("{error:#}"), "a JAR without classes to find");
-            Vec::new()
-        });
+        let classes = match classes_in(&place) {
+            Ok(classes) => classes,
+            Err(error) => {
+                let message = format!("{error:#}");
+                tracing::debug!(file.sha256 = %jar, error.message = message, "a JAR without classes to find");
+                if is_of_the_disk(&error) {
+                    return Ok(());
+                }
+                Vec::new()
+            }
+        };
         Ok(self.classes.put(jar, classes)?)
     }
+}
+
+/// Whether a file is gone or could not be read, which says nothing of what is in it.
+fn is_of_the_disk(error: &anyhow::Error) -> bool {
+    let of = error.downcast_ref::<std::io::Error>();
+    of.is_some_and(|error| error.kind() != std::io::ErrorKind::UnexpectedEof)
 }
 
 /// JARs of sources and of documentation have none.
@@ -189,8 +202,12 @@ mod tests {
     #[test]
     fn what_is_no_archive_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(classes_in(file.path()).is_err());
-        std::fs::write(file.path(), b"a jar in name only").unwrap();
-        assert!(classes_in(file.path()).is_err());
+        for bytes in [&b""[..], b"a jar in name only"] {
+            std::fs::write(file.path(), bytes).unwrap();
+            assert!(!is_of_the_disk(&classes_in(file.path()).unwrap_err()));
+        }
+        let gone = file.path().to_owned();
+        drop(file);
+        assert!(is_of_the_disk(&classes_in(&gone).unwrap_err()), "it may come back");
     }
 }

@@ -39,6 +39,8 @@ pub struct Collected {
     pub gone: Gone,
     /// Files that would have gone but stay.
     pub kept: u64,
+    /// Those of them that stay because a standing verdict names them.
+    pub vouched: u64,
     /// There is nothing further to look at.
     pub done: bool,
     /// Behind which last use and digest the next step goes on.
@@ -132,7 +134,10 @@ impl Store<'_> {
             };
             match fate(limits, need, gone, &used, holds) {
                 Fate::Go => self.remove(&used.sha256, &file, &mut collected)?,
-                Fate::Stay => collected.kept += 1,
+                Fate::Stay => {
+                    collected.kept += 1;
+                    collected.vouched += u64::from(holds.named && !limits.remove_named);
+                }
                 Fate::Done => {
                     collected.done = true;
                     return Ok(collected);
@@ -287,6 +292,7 @@ mod tests {
         let named = BTreeSet::from([kept]);
         let step = store.step(&ROOM, &need(20), NONE, None, &named).unwrap();
         assert_eq!((step.removed, step.gone.stored, step.kept, step.done), (2, 20, 1, true));
+        assert_eq!(step.vouched, 1);
         assert!(!place.blobs.has(&early) && !place.blobs.has(&input));
         for stays in [both, kept, late, unknown] {
             assert!(place.blobs.has(&stays));
@@ -355,6 +361,7 @@ mod tests {
         let disk = Need { disk: Amount { wanted: 1 << 40, least: 1 }, ..Need::default() };
         let step = place.store().step(&ROOM, &disk, NONE, None, &BTreeSet::new()).unwrap();
         assert_eq!((step.removed, step.kept, step.gone), (1, 1, Gone { stored: 10, disk: 10 }));
+        assert_eq!(step.vouched, 0, "no verdict names it");
         assert!(place.blobs.has(&linked) && !place.blobs.has(&alone));
         let step = place.store().step(&ROOM, &need(5), NONE, None, &BTreeSet::new()).unwrap();
         assert_eq!((step.removed, step.gone), (1, Gone { stored: 10, disk: 0 }), "the store is smaller all the same");

@@ -3,7 +3,7 @@
 //!
 //! Invariants:
 //! - nothing is removed but bytes that some path has or had: records, provenance and what a build has just made are no
-//!   files of the repository yet, and stay;
+//!   files of the repository yet, and stay. With the node stopped, whoever asks for it loses too what nothing names ([`strays`]);
 //! - bytes that a standing verdict names stay, unless the operator says otherwise;
 //! - a path's record outlives its bytes: what comes back has to be what was seen first.
 

@@ -65,11 +65,16 @@ impl Store<'_> {
     /// Removes files that no path of the indexes has, that `named` does not name, and that were stored more than a week ago.
     pub fn strays(&self, named: &BTreeSet<Sha256>, now: SystemTime) -> anyhow::Result<Collected> {
         let mut collected = Collected { done: true, ..Collected::default() };
+        // What a path had goes by itself, and is not to be counted twice where nothing is removed.
+        let mut superseded = BTreeSet::new();
+        for index in self.indexes {
+            superseded.extend(index.superseded()?.into_iter().map(|(sha256, _)| sha256));
+        }
         for digest in self.blobs.digests()? {
             let digest = digest?;
             let Some(file) = self.blobs.metadata(&digest) else { continue };
             let age = file.modified().ok().and_then(|stored| now.duration_since(stored).ok());
-            let mut used = named.contains(&digest) || age.is_none_or(|age| age < YOUNG);
+            let mut used = named.contains(&digest) || superseded.contains(&digest) || age.is_none_or(|age| age < YOUNG);
             for index in self.indexes {
                 used = used || index.uses_blob(&digest)?;
             }
@@ -104,6 +109,11 @@ mod tests {
             first_seen: 1,
             last_use: 1,
         };
+        index.put_file(record.clone()).unwrap();
+        // Other bytes that this path had are no stray.
+        let had = blobs.put_bytes(b"of a path before").unwrap().digests.sha256;
+        let before = FileDigests::of(b"of a path before").into();
+        index.put_file(FileRecord { digests: before, ..record.clone() }).unwrap();
         index.put_file(record).unwrap();
         let indexes = [index];
         let store = Store { blobs: &blobs, indexes: &indexes, in_use: None, stored_since: None, dry: false };
@@ -114,7 +124,7 @@ mod tests {
         assert_eq!(dry.strays(&named, later).unwrap().removed, 1);
         let store = Store { dry: false, ..dry };
         assert_eq!(store.strays(&named, later).unwrap().removed, 1);
-        assert!(blobs.has(&path) && blobs.has(&ledger) && !blobs.has(&stray));
+        assert!(blobs.has(&path) && blobs.has(&ledger) && blobs.has(&had) && !blobs.has(&stray));
     }
 
     #[test]
