@@ -21,7 +21,11 @@ cli() {
 
 devnet_cli() { "$bin" --data-dir "$data" --images "$images" --config "$work/config.toml" devnet "$@" --dir "$devnet"; }
 
-builder_image() { "$bin" --data-dir "$data" --images "$images" images build jdk17; }
+# Authorities approve it once it was made again from its packages and came out equal: better before they wait for each other.
+builder_image() {
+    "$bin" --data-dir "$data" --images "$images" images build jdk17 &&
+        "$bin" --data-dir "$data" --images "$images" images verify jdk17
+}
 
 # sample_repository NAME: a bare repository of sample-projects/NAME with the tag v1.0.0; the commit is the same everywhere.
 sample_repository() {

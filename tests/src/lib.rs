@@ -23,6 +23,7 @@ pub mod measured;
 pub mod node;
 pub mod places;
 pub mod process;
+pub mod registry;
 pub mod scripted;
 pub mod sources;
 pub mod upstream;

@@ -151,13 +151,16 @@ fn a_silent_builder_is_not_waited_for_for_ever() {
 fn an_image_needs_a_quorum() {
     let network = Scripted::without_image("image", 60);
     network.publishable("greeting-lib");
-    network.net.operator("a1", &["images", "approve", &Scripted::image()]).expect(0);
+    // Nobody has made it again from its packages; an operator who trusts it anyway has to say so.
+    let refused = network.net.operator("a1", &["images", "approve", &Scripted::image()]).expect(1);
+    assert!(refused.output().contains("--unverified"), "{}", refused.report());
+    network.net.operator("a1", &["images", "approve", &Scripted::image(), "--unverified"]).expect(0);
     let refused = build(&network, LIB, "greeting-lib");
     assert_eq!(refused.code, 1, "{}", refused.report());
     assert!(refused.output().contains("images approve"), "says what to do: {}", refused.report());
     assert!(!entries(&network).iter().any(|(_, entry)| matches!(entry.body, EntryBody::BuildRequest(_))));
     for authority in ["a2", "a3", "a4"] {
-        let _ = network.net.operator(authority, &["images", "approve", &Scripted::image()]);
+        let _ = network.net.operator(authority, &["images", "approve", &Scripted::image(), "--unverified"]);
     }
     build(&network, LIB, "greeting-lib").expect(0);
 }

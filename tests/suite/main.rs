@@ -22,6 +22,7 @@ mod holes_crowds;
 mod holes_wire;
 mod holes_xml;
 mod hosted;
+mod images;
 mod listings;
 mod mirror;
 mod more_clients;

@@ -14,8 +14,8 @@ use tokio::sync::OnceCell;
 use crate::config::{JavaBuilderConfig, bytes};
 use crate::engine::Engine;
 use crate::far_end::{Answers, Recorder, Replayer, Routes, Withheld};
-use crate::images::ImageConfig;
-use crate::maven::{self, Distribution};
+use crate::images::{ForeignImage, ImageConfig, LoadedImage, Room};
+use crate::maven::Distribution;
 use crate::published::AsPublished;
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
 use crate::{far_end, source};
@@ -35,6 +35,7 @@ pub struct JavaBuilder {
     config: JavaBuilderConfig,
     slots: Slots,
     on_this_machine: Arc<OnThisMachine>,
+    foreign: Option<ForeignImage>,
 }
 
 /// What is made at the first contact with an engine that works; each part is tried again until it does.
@@ -70,7 +71,14 @@ impl JavaBuilder {
     /// A builder with these settings.
     pub fn new(config: JavaBuilderConfig) -> Self {
         let slots = Slots::new(config.slots_dir.clone(), config.slots);
-        Self { config, slots, on_this_machine: Arc::default() }
+        Self { config, slots, on_this_machine: Arc::default(), foreign: None }
+    }
+
+    /// Builds in this image instead of one that the job's digest names; jobs then have the digest of its reference. For a
+    /// rebuild that somebody runs alone.
+    #[must_use]
+    pub fn in_foreign_image(self, image: ForeignImage) -> Self {
+        Self { foreign: Some(image), ..self }
     }
 
     /// The settings.
@@ -93,6 +101,33 @@ impl JavaBuilder {
         Ok((engine, runtime))
     }
 
+    /// What the container of a job is made of.
+    async fn room(&self, engine: &Engine, job: &Job) -> Result<Room, BuildError> {
+        if let Some(ForeignImage { reference, engine_id, java_home }) = &self.foreign {
+            if reference.digest() != job.image {
+                return Err(BuildError::Engine(format!("the build wants image {}, not {reference}", job.image)));
+            }
+            if !job.specification.toolchains.is_empty() {
+                let text = format!("which JDKs {reference} has for the specification's toolchains is not known");
+                return Err(BuildError::Unsupported(text));
+            }
+            let (engine_id, java_home) = (engine_id.clone(), java_home.clone());
+            return Ok(Room { engine_id, java_home, toolchains: Vec::new(), is_foreign: true });
+        }
+        let image = engine.image(&job.image).await.map_err(|error| BuildError::Engine(error.line()))?;
+        let Some(LoadedImage { config, engine_id, .. }) = image else {
+            return Err(BuildError::Engine(format!("image {} is not loaded into the container engine", job.image)));
+        };
+        if config.jdk != job.specification.jdk {
+            return Err(BuildError::Unsupported(format!(
+                "image {} has JDK {}, the specification asks for JDK {}",
+                job.image, config.jdk, job.specification.jdk
+            )));
+        }
+        let toolchains = toolchains(&config, &job.specification)?;
+        Ok(Room { engine_id, java_home: config.java_home, toolchains, is_foreign: false })
+    }
+
     async fn build(
         &self,
         job: &Job,
@@ -102,20 +137,10 @@ impl JavaBuilder {
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
         let (engine, runtime) = self.connect().await?;
-        let image = engine.image(&job.image).await.map_err(|error| BuildError::Engine(error.line()))?;
-        let Some(image) = image else {
-            return Err(BuildError::Engine(format!("image {} is not loaded into the container engine", job.image)));
-        };
-        if image.config.jdk != job.specification.jdk {
-            return Err(BuildError::Unsupported(format!(
-                "image {} has JDK {}, the specification asks for JDK {}",
-                job.image, image.config.jdk, job.specification.jdk
-            )));
-        }
-        let toolchains = toolchains(&image.config, &job.specification)?;
+        let room = self.room(&engine, job).await?;
         let waiting = || log.line(phase, "waiting for a free build slot");
         let _slot = self.slots.acquire(waiting).await.map_err(local("the build slots cannot be used"))?;
-        let plan = Plan { job, phase, image, toolchains, tool, answers };
+        let plan = Plan { job, phase, room, tool, answers };
         sandbox::run(&engine, runtime, &self.config.limits, plan, Arc::clone(&log)).await
     }
 }
@@ -149,13 +174,7 @@ fn distribution(job: &Job) -> Result<Distribution, BuildError> {
             return Err(BuildError::Unsupported(problem));
         }
     }
-    let Tool::Maven(version) = &job.specification.tool else {
-        return Err(BuildError::Unsupported(format!("this builder does not know {}", job.specification.tool)));
-    };
-    Distribution::of(version).ok_or_else(|| {
-        let known: Vec<_> = maven::versions().collect();
-        BuildError::Unsupported(format!("Maven {version} is not pinned here; known are {}", known.join(", ")))
-    })
+    Distribution::wanted(&job.specification)
 }
 
 #[async_trait]

@@ -32,5 +32,8 @@ pub mod source;
 
 pub use config::{JavaBuilderConfig, Limits, SourceMirror};
 pub use engine::{Engine, EngineError};
-pub use images::{BuiltImage, ImageConfig, ImageError, LoadedImage, Recipe, build_image, recipe, recipes};
+pub use images::{
+    BuiltImage, ForeignImage, ImageConfig, ImageError, ImageLock, ImageReference, LoadedImage, LockedFile, Recipe,
+    build_image, differences, recipe, recipes, remake_image,
+};
 pub use java_builder::JavaBuilder;

@@ -1,40 +1,28 @@
-//! Maven's own distributions, pinned.
+//! Maven's own distributions, pinned, and what differs between them.
 //!
 //! A distribution is an input like any other (fetched through [`build_spec::Inputs`], one line of the manifest), with
 //! one difference: what it must be is written here, so no upstream can hand a build another Maven.
 
 use std::str::FromStr;
 
-use maven_layout::RepoPath;
-use pyrsia_digest::{FileDigests, Sha512};
+use build_spec::{BuildError, Specification, Tool};
+use maven_layout::{RepoPath, Version};
+use pyrsia_digest::{FileDigests, Sha1, Sha512};
 
-/// Version of the plugin that puts what a build attached into the sandbox's local repository. It is part of how
-/// outputs are found, so a change of it is a change of the builder, not of a specification.
-pub const INSTALL_GOAL: &str = "org.apache.maven.plugins:maven-install-plugin:3.1.2:install";
+/// The table.
+const VERSIONS: &str = include_str!("maven/versions.txt");
 
-/// Version and SHA-512 of `apache-maven-VERSION-bin.tar.gz`, as published beside it.
-const DISTRIBUTIONS: &[(&str, &str)] = &[
-    (
-        "3.6.3",
-        "c35a1803a6e70a126e80b2b3ae33eed961f83ed74d18fcd16909b2d44d7dada3203f1ffe726c17ef8dcca2dcaa9fca676987befeadc9b9f759967a8cb77181c0",
-    ),
-    (
-        "3.8.8",
-        "332088670d14fa9ff346e6858ca0acca304666596fec86eea89253bd496d3c90deae2be5091be199f48e09d46cec817c6419d5161fb4ee37871503f472765d00",
-    ),
-    (
-        "3.9.9",
-        "a555254d6b53d267965a3404ecb14e53c3827c09c3b94b5678835887ab404556bfaf78dcfe03ba76fa2508649dca8531c74bca4d5846513522404d48e8c4ac8b",
-    ),
-    (
-        "3.9.11",
-        "bcfe4fe305c962ace56ac7b5fc7a08b87d5abd8b7e89027ab251069faebee516b0ded8961445d6d91ec1985dfe30f8153268843c89aa392733d1a3ec956c9978",
-    ),
-    (
-        "3.9.16",
-        "831a8591fe20c8243b1dbe7d71e3244f31d1665b0804b2e825e38cbbe5ce0cafb8338851f90780735568773e0a6cd07bbec107cda0b896b008b861075358b6f6",
-    ),
-];
+/// The goal that puts what a build attached into the sandbox's local repository. It is part of how outputs are found, so a
+/// change of it is a change of the builder, not of a specification.
+const INSTALL_GOAL: &str = "org.apache.maven.plugins:maven-install-plugin:3.1.2:install";
+/// The same for what is older than that plugin's `<prerequisites>` allow.
+const OLD_INSTALL_GOAL: &str = "org.apache.maven.plugins:maven-install-plugin:2.5.2:install";
+const INSTALL_GOAL_SINCE: &str = "3.6.3";
+/// [`-ntp`](https://maven.apache.org/docs/3.6.1/release-notes.html), which keeps downloads out of the log.
+const QUIET: &str = "-ntp";
+const QUIET_SINCE: &str = "3.6.1";
+/// Maven 4 [needs this JDK](https://maven.apache.org/docs/history.html).
+const JDK_OF_4: u32 = 17;
 
 /// A distribution of Maven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,25 +33,81 @@ pub struct Distribution {
     pub path: RepoPath,
     /// What the file at that path must be.
     pub sha512: Sha512,
+    /// The same file's SHA-1, which every repository publishes.
+    pub sha1: Sha1,
 }
 
 impl Distribution {
     /// The distribution of this version, if it is one of those that are pinned here.
     pub fn of(version: &str) -> Option<Self> {
-        let (version, sha512) = DISTRIBUTIONS.iter().find(|(known, _)| *known == version)?;
+        let (version, sha512, sha1) = rows().find(|(known, ..)| *known == version)?;
         let path = format!("org/apache/maven/apache-maven/{version}/apache-maven-{version}-bin.tar.gz");
-        Some(Self { version, path: RepoPath::from_str(&path).ok()?, sha512: sha512.parse().ok()? })
+        let path = RepoPath::from_str(&path).ok()?;
+        Some(Self { version, path, sha512: sha512.parse().ok()?, sha1: sha1.parse().ok()? })
+    }
+
+    /// The distribution that a specification asks for.
+    ///
+    /// # Errors
+    /// [`BuildError::Unsupported`] for another tool, a version that is not pinned, and one that does not run on the JDK.
+    pub fn wanted(specification: &Specification) -> Result<Self, BuildError> {
+        let Tool::Maven(version) = &specification.tool else {
+            return Err(BuildError::Unsupported(format!("this builder does not know {}", specification.tool)));
+        };
+        let Some(found) = Self::of(version) else {
+            let known: Vec<_> = versions().collect();
+            let problem = format!("Maven {version} is not pinned here; known are {}", known.join(", "));
+            return Err(BuildError::Unsupported(problem));
+        };
+        match found.cannot_run_on(specification.jdk) {
+            Some(problem) => Err(BuildError::Unsupported(problem)),
+            None => Ok(found),
+        }
     }
 
     /// Whether these are the digests of the pinned file.
     pub fn is(&self, digests: &FileDigests) -> bool {
         digests.sha512 == self.sha512
     }
+
+    /// Why it does not even start on this JDK, if so.
+    fn cannot_run_on(&self, jdk: u32) -> Option<String> {
+        let too_old = self.is_since("4.0.0-alpha") && jdk < JDK_OF_4;
+        too_old
+            .then(|| format!("Maven {} needs JDK {JDK_OF_4} or later, the specification asks for {jdk}", self.version))
+    }
+
+    /// Options that are given besides those that every version knows, as words of a shell.
+    pub(crate) fn options(&self) -> &'static str {
+        if self.is_since(QUIET_SINCE) { QUIET } else { "" }
+    }
+
+    /// The goal behind those of the specification.
+    pub(crate) fn install_goal(&self) -> &'static str {
+        if self.is_since(INSTALL_GOAL_SINCE) { INSTALL_GOAL } else { OLD_INSTALL_GOAL }
+    }
+
+    fn is_since(&self, first: &str) -> bool {
+        match (Version::from_str(self.version), Version::from_str(first)) {
+            (Ok(own), Ok(first)) => own.compare_as_maven(&first).is_ge(),
+            // The table's versions are valid: a test.
+            _ => false,
+        }
+    }
+}
+
+/// Version, SHA-512 and SHA-1.
+fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let lines = VERSIONS.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.next()?, words.next()?))
+    })
 }
 
 /// All versions that can be asked for, oldest first.
 pub fn versions() -> impl Iterator<Item = &'static str> {
-    DISTRIBUTIONS.iter().map(|(version, _)| *version)
+    rows().map(|(version, ..)| version)
 }
 
 #[cfg(test)]
@@ -71,12 +115,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_of_the_table_is_well_formed() {
+    fn every_row_of_the_table_is_well_formed_and_newer_than_the_one_before() {
+        let lines = VERSIONS.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(lines, versions().count());
+        assert!(lines > 50, "{lines}");
+        let mut before: Option<Distribution> = None;
         for version in versions() {
             let distribution = Distribution::of(version).unwrap_or_else(|| panic!("{version} has a bad row"));
             assert!(distribution.path.as_str().contains(version));
             assert!(!distribution.is(&FileDigests::of(b"something else")));
+            if let Some(before) = before {
+                assert!(distribution.is_since(before.version) && distribution.sha512 != before.sha512, "{version}");
+            }
+            before = Some(distribution);
         }
-        assert_eq!(Distribution::of("3.6.2"), None);
+        assert_eq!(Distribution::of("3.6.4"), None);
+        assert_eq!(Distribution::of("#"), None);
+    }
+
+    #[test]
+    fn old_and_new_ones_are_called_in_their_own_way() {
+        for (version, quiet, goal) in [
+            ("3.0", false, OLD_INSTALL_GOAL),
+            ("3.5.4", false, OLD_INSTALL_GOAL),
+            ("3.6.1", true, OLD_INSTALL_GOAL),
+            ("3.6.3", true, INSTALL_GOAL),
+            ("3.9.9", true, INSTALL_GOAL),
+            ("4.0.0-alpha-2", true, INSTALL_GOAL),
+            ("4.0.0-rc-4", true, INSTALL_GOAL),
+        ] {
+            let found = Distribution::of(version).unwrap();
+            assert_eq!((found.options() == QUIET, found.install_goal()), (quiet, goal), "{version}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_is_refused_by_name() {
+        let refusal = |version: &str, jdk| {
+            let specification = Specification { jdk, ..Specification::default_maven(version) };
+            match Distribution::wanted(&specification) {
+                Ok(found) => found.version.to_owned(),
+                Err(error) => error.to_string(),
+            }
+        };
+        assert_eq!(refusal("3.0.5", 8), "3.0.5");
+        assert_eq!(refusal("4.0.0-rc-4", 17), "4.0.0-rc-4");
+        assert!(refusal("4.0.0-rc-4", 11).contains("needs JDK 17"));
+        assert!(refusal("2.2.1", 8).contains("not pinned here; known are 3.0, 3.0.1"));
     }
 }

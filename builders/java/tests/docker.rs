@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use build_spec::{
-    BuildError, Builder as _, Built, InputManifest, InputStatus, Job, Mode, NoLog, RunId, SandboxProfile,
-    SourceRequest, Specification,
+    BuildError, Builder as _, Built, Input, InputManifest, InputStatus, Inputs as _, Job, Mode, NoLog, RunId,
+    SandboxProfile, SourceRequest, Specification,
 };
 use maven_layout::Coordinates;
 use support::{Kept, Upstream};
@@ -49,8 +49,13 @@ async fn world(dependencies: &str) -> Option<World> {
 
 /// A world with these files in it.
 async fn world_of(files: &[(&str, &str)], wanted: &str) -> Option<World> {
+    world_with(files, wanted, 17, "3.9.9").await
+}
+
+/// A world with these files, this JDK and this Maven in it.
+async fn world_with(files: &[(&str, &str)], wanted: &str, jdk: u32, maven: &str) -> Option<World> {
     let engine = support::engine().await?;
-    let image = support::image(&engine).await;
+    let image = support::image(&engine, jdk).await;
     let folder = tempfile::tempdir().unwrap();
     let repository = folder.path().join("acme/tiny");
     let commit = support::git_repository(&repository, files);
@@ -72,7 +77,7 @@ async fn world_of(files: &[(&str, &str)], wanted: &str) -> Option<World> {
         coordinates: vec![coordinates],
         mode: Mode::Native,
         source,
-        specification: Specification::default_maven("3.9.9"),
+        specification: Specification { jdk, ..Specification::default_maven(maven) },
         image: image.digest,
         profile: SandboxProfile::v1(),
         work_dir,
@@ -149,6 +154,98 @@ async fn a_build_never_gets_a_file_of_its_own_release() {
     // The replay finds the same failure.
     let error = builder.replay(job, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
     assert!(error.is_attestable(), "{error}");
+}
+
+/// A project for every Maven and JDK: whatever plugins a version has by itself, classes for Java 8.
+const PLAIN_POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>org.example</groupId><artifactId>plain</artifactId><version>1.0</version>
+  <properties>
+    <maven.compiler.source>1.8</maven.compiler.source>
+    <maven.compiler.target>1.8</maven.compiler.target>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+</project>
+"#;
+
+/// Records and replays the plain project; what went wrong, if anything did.
+async fn plain_build(jdk: u32, maven: &str) -> Option<Result<(), String>> {
+    let files = [("pom.xml", PLAIN_POM), ("src/main/java/org/example/Tiny.java", JAVA)];
+    let world = world_with(&files, "org.example:plain:1.0", jdk, maven).await?;
+    let World { builder, upstream, job, .. } = &world;
+    let log = Arc::new(Kept::default());
+    let build = async {
+        let recorded = builder.record(job, upstream.clone(), log.clone()).await.map_err(|error| error.to_string())?;
+        let first = recorded.result.map_err(|failure| failure.log_tail.join("\n"))?;
+        let again = builder.replay(job, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await;
+        Ok::<_, String>((first, again.map_err(|error| error.to_string())?))
+    };
+    Some(build.await.and_then(|(first, again)| {
+        let names = |built: &Built| built.files.iter().map(|file| file.name.clone()).collect::<Vec<_>>();
+        // Maven 4 also attaches the POM as it was before it was flattened for others.
+        let expected = ["plain-1.0.jar", "plain-1.0.pom"];
+        let has_all = |built: &Built| expected.iter().all(|name| names(built).iter().any(|found| found == name));
+        let known = |file: &build_spec::BuiltFile| first.reactor.contains(&file.digests.sha256);
+        if !has_all(&first) || names(&first) != names(&again) || !first.files.iter().all(known) {
+            return Err(format!(
+                "made {:?} and {:?}, of which {:?} are known",
+                names(&first),
+                names(&again),
+                first.reactor
+            ));
+        }
+        let runs = |what: &str| log.lines().iter().any(|line| line.starts_with(what));
+        let spoken = if jdk == 8 { "1.8".to_owned() } else { jdk.to_string() };
+        match runs(&format!("Apache Maven {maven} ")) && runs(&format!("Java version: {spoken}")) {
+            true => Ok(()),
+            false => Err("another Maven or JDK ran".to_owned()),
+        }
+    }))
+}
+
+/// Builds with each pair, one after the other, and fails if any of them fails, with all that do.
+async fn all_build(pairs: impl IntoIterator<Item = (u32, &'static str)>) {
+    let mut failures = Vec::new();
+    for (jdk, maven) in pairs {
+        let start = std::time::Instant::now();
+        let Some(result) = plain_build(jdk, maven).await else { return };
+        eprintln!("Maven {maven} on JDK {jdk}: {result:?} after {:?}", start.elapsed());
+        failures.extend(result.err().map(|problem| format!("Maven {maven} on JDK {jdk}: {problem}")));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_and_the_newest_maven_build_on_an_old_and_a_new_jdk() {
+    all_build([(8, "3.0.5"), (21, "4.0.0-rc-5")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "makes every image, if the engine does not hold them: about ten minutes"]
+async fn every_jdk_builds() {
+    all_build([8, 11, 17, 21, 25].map(|jdk| (jdk, "3.9.9"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "builds with every pinned Maven: about half an hour"]
+async fn every_pinned_maven_builds() {
+    let only = std::env::var("PYRSIA_TEST_MAVENS").unwrap_or_default();
+    let wanted = |version: &&str| only.is_empty() || only.split(',').any(|listed| listed == *version);
+    let jdk = |version: &str| if version.starts_with('4') { 17 } else { 8 };
+    all_build(java_builder::maven::versions().filter(wanted).map(|version| (jdk(version), version))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pinned_digests_are_those_of_the_repository() {
+    let upstream = Upstream::open();
+    for version in ["3.0", "3.9.9", "4.0.0-rc-5"] {
+        let pinned = java_builder::maven::Distribution::of(version).unwrap();
+        let found = upstream.get(&build_spec::RepositoryId::central(), &pinned.path).await.unwrap();
+        let Input::Found { file, .. } = found else { panic!("{version} is not there") };
+        let digests = pyrsia_digest::FileDigests::of(&std::fs::read(file).unwrap());
+        assert!(pinned.is(&digests), "{version}");
+        assert_eq!(digests.sha1, pinned.sha1, "{version}");
+    }
 }
 
 const REACTOR: &str = r#"<project>

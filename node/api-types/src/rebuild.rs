@@ -34,6 +34,9 @@ pub struct RebuildReport {
     pub spec: SpecReport,
     /// Digest of the builder image.
     pub image_digest: Option<String>,
+    /// An image of others as it was named; such a rebuild counts in no network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// What went in.
     pub manifest: ManifestSummary,
     /// What came out.
@@ -159,6 +162,7 @@ mod tests {
             source: SourceDocument::default(),
             spec: SpecReport::default(),
             image_digest: None,
+            image: None,
             manifest: ManifestSummary { root: Some("aa".into()), count: 2, bytes: 3 },
             outputs: vec![OutputReport {
                 name: "b-1.jar".into(),

@@ -41,6 +41,9 @@ pub struct ImageApproval {
     /// What it is, in a few words.
     #[serde(default)]
     pub description: String,
+    /// Approve it although the node's machine has not made it again from its packages.
+    #[serde(default)]
+    pub unverified: bool,
 }
 
 /// `POST /api/v1/images/fetch`: get a builder image from peers. Asked again until it is here.

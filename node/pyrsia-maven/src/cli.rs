@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 mod evidence;
 mod hosted;
+mod images;
 mod membership;
 mod policy;
 
 pub use evidence::{CompareArgs, ProvenanceArgs, ReceiptArgs, SpecsArgs, VerifyArgs};
 pub use hosted::{HostedCommand, HostedRemoveArgs};
+pub use images::{ImageRef, ImagesCommand};
 pub use membership::{AuthorityCommand, DevnetCommand, DevnetUpArgs, NetworkCommand, NetworkInitArgs, NetworkJoinArgs};
 pub use policy::{AsPolicy, PolicyCommand, PolicyReportArgs, PolicyTestArgs};
 
@@ -327,6 +329,9 @@ pub struct RebuildArgs {
     /// Clone sources whose address begins with PREFIX from REPLACEMENT
     #[arg(long, value_name = "PREFIX=REPLACEMENT")]
     pub source_mirror: Vec<SourceMirror>,
+    /// Build in this image instead of one of `images`; the container engine gets it from its registry if it does not hold it
+    #[arg(long, value_name = "NAME@sha256:DIGEST")]
+    pub image: Option<java_builder::ImageReference>,
     /// Write files, provenance, manifest and log to DIR
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -371,51 +376,6 @@ pub struct BuildsArgs {
     /// Show its log as it grows, up to the end
     #[arg(long, requires = "id")]
     pub follow: bool,
-}
-
-/// `images`
-#[derive(Debug, Subcommand)]
-pub enum ImagesCommand {
-    /// Make a builder image from its recipe
-    Build {
-        /// Name of the recipe
-        #[arg(value_enum)]
-        name: ImageName,
-        /// Make it again even if it is there
-        #[arg(long)]
-        force: bool,
-    },
-    /// Images that have been made here
-    List,
-    /// Have the node get an image from its peers, and wait until it is there
-    Fetch {
-        /// The image's digest, as `inspect` shows it
-        digest: pyrsia_digest::Sha256,
-    },
-    /// Let the network build in an image: the word of the authority that is asked
-    Approve {
-        /// The image's digest, as `images list` shows it
-        digest: pyrsia_digest::Sha256,
-        /// Its name in the ledger
-        #[arg(long, value_enum, default_value_t = ImageName::Jdk17)]
-        name: ImageName,
-    },
-}
-
-/// Recipes of builder images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ImageName {
-    /// OpenJDK 17 on Debian bookworm
-    Jdk17,
-}
-
-impl ImageName {
-    /// The recipe's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Jdk17 => "jdk17",
-        }
-    }
 }
 
 /// `namespace`

@@ -1,11 +1,17 @@
-//! Builder images that this machine has made: layers as blobs, one small document per name.
+//! Builder images: layers, and what they were made of, as blobs; one small document per image.
+//!
+//! `NAME.json` is what this machine made itself, `DIGEST.json` what came from others, `DIGEST.remade` says that an image was
+//! made again here from its packages and came out equal.
+
+mod carry;
+mod remake;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
-use java_builder::{Engine, ImageConfig, build_image, recipe};
+use java_builder::{Engine, ImageConfig, ImageLock, LockedFile, build_image, recipe};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_rebuilds::{Images, OwnImage};
@@ -27,6 +33,21 @@ pub struct KnownImage {
     pub layer_bytes: u64,
     /// What the engine is told about it.
     pub config: ImageConfig,
+    /// SHA-256 of the lock, which names everything that it was made of: the name of its blob. None: an image that an older
+    /// version of this program made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Sha256>,
+}
+
+impl KnownImage {
+    /// Refuses a description that its digest contradicts. (The digest covers neither the size nor the lock: the one is
+    /// checked while bytes come, the other by making the image again.)
+    fn check(&self) -> anyhow::Result<()> {
+        let is_it = self.config.digest(&self.layer) == self.digest;
+        anyhow::ensure!(is_it, "the description of image {} contradicts its digest", self.digest);
+        anyhow::ensure!(self.layer_bytes <= MAX_LAYER, "a layer of {} bytes is too large", self.layer_bytes);
+        Ok(())
+    }
 }
 
 /// The folder of images.
@@ -46,8 +67,8 @@ pub trait ImagePeers: Send + Sync {
     /// What somebody says an image is made of. Not verified.
     async fn describe(&self, image: &Sha256) -> Option<KnownImage>;
 
-    /// Puts the layer into `blobs`; its bytes are those of its SHA-256.
-    async fn layer(&self, image: &KnownImage, blobs: &BlobStore) -> anyhow::Result<()>;
+    /// Puts a file into `blobs` unless it is there; its bytes are those of its SHA-256.
+    async fn file(&self, sha256: &Sha256, max_bytes: u64, blobs: &BlobStore) -> anyhow::Result<()>;
 }
 
 impl ImageStore {
@@ -94,6 +115,12 @@ impl ImageStore {
         Ok(known.filter(|image| self.blobs.has(&image.layer)))
     }
 
+    /// Whether this machine made the image itself.
+    pub fn is_own(&self, image: &KnownImage) -> bool {
+        let made = self.find(&image.config.name);
+        matches!(made, Ok(Some(made)) if made.digest == image.digest)
+    }
+
     /// Where the layers are.
     pub fn blobs(&self) -> &BlobStore {
         &self.blobs
@@ -121,14 +148,51 @@ impl ImageStore {
             return Ok(known);
         }
         let known = peers.describe(image).await.with_context(|| format!("no peer knows builder image {image}"))?;
-        anyhow::ensure!(known.config.digest(&known.layer) == *image, "a peer describes another image than {image}");
-        // The digest covers layer and configuration, not this number.
-        anyhow::ensure!(known.layer_bytes <= MAX_LAYER, "a layer of {} bytes is too large", known.layer_bytes);
-        peers.layer(&known, &self.blobs).await?;
-        let json = serde_json::to_vec_pretty(&known)?;
-        // Not under the recipe's name: that is for what this machine made itself.
-        write_atomically(&self.dir.join(format!("{image}.json")), &json)?;
+        anyhow::ensure!(known.digest == *image, "a peer describes another image than {image}");
+        known.check()?;
+        let layer = peers.file(&known.layer, MAX_LAYER, &self.blobs).await;
+        layer.with_context(|| format!("the layer of image {image} did not come"))?;
+        self.keep_of_others(&known)?;
         Ok(known)
+    }
+
+    /// Gets what an image was made of from peers, as far as it is not here.
+    pub async fn fetch_lock(&self, image: &KnownImage) -> anyhow::Result<()> {
+        let lock = image.lock.with_context(|| format!("nobody says what image {} was made of", image.digest))?;
+        let have = |file: &Sha256| self.blobs.has(file);
+        if have(&lock) && self.lock_of(image)?.files().all(|file| have(&file.sha256)) {
+            return Ok(());
+        }
+        let peers = self.peers.get().context("this node has no peers")?;
+        let _one = self.fetching.lock().await;
+        peers.file(&lock, java_builder::images::MAX_LOCK, &self.blobs).await?;
+        for LockedFile { sha256, bytes } in self.lock_of(image)?.files() {
+            let came = peers.file(&sha256, bytes, &self.blobs).await;
+            came.with_context(|| format!("what image {} was made of did not come", image.digest))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the description of an image that others have made.
+    fn keep_of_others(&self, image: &KnownImage) -> anyhow::Result<()> {
+        if self.is_own(image) {
+            return Ok(());
+        }
+        // Not under the recipe's name: that is for what this machine made itself.
+        write_atomically(&self.dir.join(format!("{}.json", image.digest)), &serde_json::to_vec_pretty(image)?)
+    }
+
+    /// What an image was made of.
+    fn lock_of(&self, image: &KnownImage) -> anyhow::Result<ImageLock> {
+        let lock = image.lock.with_context(|| {
+            let name = &image.config.name;
+            format!(
+                "image {} was made without a lock; make it again with `pyrsia-maven images build {name} --force`",
+                image.digest
+            )
+        })?;
+        let bytes = self.blobs.read_verified(&lock).context("the lock of the image is not here")?;
+        Ok(ImageLock::parse(&bytes)?)
     }
 
     /// Makes an image from its recipe.
@@ -138,11 +202,16 @@ impl ImageStore {
         let built = build_image(&recipe, scratch.path(), progress).await?;
         let stored = self.blobs.import_file(&built.layer)?;
         anyhow::ensure!(stored.digests.sha256 == built.layer_digest, "the layer changed while it was stored");
+        for file in &built.made_of.files {
+            self.blobs.import_file(file)?;
+        }
+        let lock = self.blobs.put_bytes(&built.made_of.lock.to_json())?.digests.sha256;
         let image = KnownImage {
             digest: built.digest,
             layer: built.layer_digest,
             layer_bytes: built.layer_size,
             config: built.config,
+            lock: Some(lock),
         };
         let json = serde_json::to_vec_pretty(&image)?;
         write_atomically(&self.dir.join(format!("{name}.json")), &json)?;
@@ -209,12 +278,19 @@ impl Images for ImageStore {
     async fn made(&self) -> Result<Vec<OwnImage>, String> {
         let known = self.list().map_err(|error| format!("{error:#}"))?;
         // What came from peers lies under its digest: others' work is no reason to vouch for it.
-        let own = |image: &KnownImage| {
-            let made = self.find(&image.config.name);
-            matches!(made, Ok(Some(made)) if made.digest == image.digest)
-        };
-        let known = known.into_iter().filter(own);
-        Ok(known.map(|known| OwnImage { image: known.digest, name: known.config.name }).collect())
+        let own = known.into_iter().filter(|image| self.is_own(image));
+        Ok(own.map(|known| OwnImage { image: known.digest, name: known.config.name }).collect())
+    }
+
+    async fn verify(&self, image: &Sha256) -> Result<(), String> {
+        let plain = |error: anyhow::Error| format!("{error:#}");
+        let known = self.by_digest(image).map_err(plain)?;
+        let known = known.ok_or_else(|| format!("builder image {image} is not here"))?;
+        let remade = self.remade(&known, &|line| tracing::debug!(line, "making a builder image again")).await;
+        match remade.map_err(plain)? {
+            remade if remade.equal => Ok(()),
+            remade => Err(remade.difference()),
+        }
     }
 }
 
@@ -236,6 +312,7 @@ mod tests {
             layer: layer_digest,
             layer_bytes: layer.len() as u64,
             config,
+            lock: None,
         }
     }
 
@@ -248,7 +325,7 @@ mod tests {
             Some(self.0.clone())
         }
 
-        async fn layer(&self, _image: &KnownImage, blobs: &BlobStore) -> anyhow::Result<()> {
+        async fn file(&self, _sha256: &Sha256, _max_bytes: u64, blobs: &BlobStore) -> anyhow::Result<()> {
             blobs.put_bytes(b"theirs")?;
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! Which builder image a request names, and which images this authority approves.
 //!
-//! **An authority approves an image by itself only if it made that image from its own recipe.** A proposal is known by its
+//! **An authority approves an image by itself only if it made that image from its own recipe, and made it again from the same
+//! packages with equal files.** A proposal is known by its
 //! content (digest, name, serial), so authorities that each made the same image approve one proposal, whoever was first.
 //!
 //! A request names this node's own image where a quorum has approved that; else one that a quorum has approved for the same
@@ -64,6 +65,7 @@ impl Intake {
         if !self.entries.state().committee().contains(&me) || !open(&self.entries.state()) {
             return Ok(());
         }
+        self.images.verify(&own.image).await?;
         match self.entries.submit(proposal(own)).await {
             // The last approval that was needed, or this authority's own by another task, came in between.
             Err(_) if !open(&self.entries.state()) => Ok(()),
@@ -101,7 +103,11 @@ impl Intake {
     pub(crate) async fn image(&self, id: &str, jdk: u32) -> Result<Sha256, Failure> {
         let own = self.images.for_jdk(jdk).await.map_err(|text| Failure(FailureKind::Internal, text))?;
         let own = OwnImage { image: own, name: format!("jdk{jdk}") };
-        self.approve(&own).await.map_err(|text| Failure(FailureKind::Refused, text))?;
+        // That this node does not vouch for its own need not end the build: the network may have another one.
+        let kept = self.approve(&own).await.err();
+        if let Some(reason) = &kept {
+            self.board.event(id, "source", reason);
+        }
         let standing = self.settled(id, &own).await;
         let state = self.entries.state();
         if standing == Standing::Approved {
@@ -124,7 +130,8 @@ impl Intake {
             self.board.event(id, "source", &text);
             return Ok(*image);
         }
-        Err(Failure(FailureKind::Refused, refusal(&own, &standing, state.committee().quorum())))
+        let refusal = || refusal(&own, &standing, state.committee().quorum());
+        Err(Failure(FailureKind::Refused, kept.unwrap_or_else(refusal)))
     }
 }
 
@@ -133,8 +140,8 @@ fn refusal(own: &OwnImage, standing: &Standing, quorum: usize) -> String {
     match standing {
         Standing::Open { approvals, .. } => format!(
             "builder image {image} ({name}) has {approvals} of {quorum} approvals: on the machines of other authorities, run \
-             `pyrsia-maven images build {name}` (a node that has made this very image approves it), or, where its operator \
-             trusts it, `pyrsia-maven images approve {image}`"
+             `pyrsia-maven images build {name}` (a node that has made this very image approves it), or \
+             `pyrsia-maven images fetch {image}`, `images verify` and `images approve` with the same digest"
         ),
         Standing::Approved | Standing::Disallowed => {
             format!("image {image} was disallowed by the network; make another, or have it allowed again")

@@ -38,6 +38,10 @@ pub trait Images: Send + Sync {
 
     /// The images that this node has made from recipes so far. Makes none.
     async fn made(&self) -> Result<Vec<OwnImage>, String>;
+
+    /// Makes an image again from the packages that it was made of, and finds it equal, unless that was done before. Takes
+    /// minutes. The error says what is not equal, or why it could not be made again.
+    async fn verify(&self, image: &Sha256) -> Result<(), String>;
 }
 
 /// An image that this node made.

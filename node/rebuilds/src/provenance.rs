@@ -19,6 +19,8 @@ pub struct Run {
     pub builder: String,
     /// The round and its attempt, where there is one.
     pub invocation: Option<String>,
+    /// How an image of others was named.
+    pub image: Option<String>,
 }
 
 /// The statement about what a replay made. Deterministic: no time, no host name.
@@ -41,7 +43,7 @@ pub fn statement(job: &Job, manifest: &InputManifest, assessment: &Assessment, r
                 ("sandboxProfile", json!(job.profile.digest())),
                 ("specificationDigest", json!(job.specification.digest())),
             ]),
-            resolved_dependencies: dependencies(job, manifest),
+            resolved_dependencies: dependencies(job, manifest, run.image.as_deref()),
         },
         run_details: RunDetails {
             builder: BuilderIdentity {
@@ -79,14 +81,17 @@ fn asked(job: &Job) -> Map<String, Value> {
 }
 
 /// Everything that was there to be read: the source, the image, and each file of the manifest.
-fn dependencies(job: &Job, manifest: &InputManifest) -> Vec<ResourceDescriptor> {
+fn dependencies(job: &Job, manifest: &InputManifest, image: Option<&str>) -> Vec<ResourceDescriptor> {
     let source = ResourceDescriptor {
         uri: Some(format!("git+{}@{}", job.source.repository, job.source.commit)),
         digest: DigestSet::from([("gitCommit".to_owned(), job.source.commit.clone())]),
         annotations: members([("treeSha256", json!(job.source.tree)), ("mirrored", json!(job.source.mirrored))]),
         ..ResourceDescriptor::default()
     };
-    let image = ResourceDescriptor::new("builder-image", "sha256", job.image);
+    let image = ResourceDescriptor {
+        uri: image.map(|name| format!("oci:{name}")),
+        ..ResourceDescriptor::new("builder-image", "sha256", job.image)
+    };
     let inputs = manifest.lines().filter_map(|line| match line.status {
         InputStatus::Found { sha256, .. } => {
             Some(ResourceDescriptor::new(format!("{}:{}", line.repository, line.path), "sha256", sha256))

@@ -333,6 +333,7 @@ impl Steps {
         let run = provenance::Run {
             builder: authority_builder(&self.entries.me()),
             invocation: Some(format!("{}/{}/{}", self.entries.network(), round.key, round.attempt)),
+            image: None,
         };
         let statement = provenance::statement(job, manifest, &assessment, run);
         let provenance = self

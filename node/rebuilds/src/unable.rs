@@ -63,4 +63,8 @@ impl Images for Unable {
     async fn made(&self) -> Result<Vec<OwnImage>, String> {
         Ok(Vec::new())
     }
+
+    async fn verify(&self, _image: &Sha256) -> Result<(), String> {
+        Err(self.0.clone())
+    }
 }

@@ -1,76 +1,140 @@
-//! Baking a layer with `mmdebstrap`.
+//! Baking a layer with `mmdebstrap`: from Debian's mirror, or again from what a lock names.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::images::{BuiltImage, ImageError, Recipe, archive};
+use crate::images::{BuiltImage, ImageError, Recipe, archive, lock};
 
-/// Bakes the image of a recipe into `work_dir/NAME.tar`, which takes one to three minutes and needs a Debian mirror.
+/// What keeps the packages until a hook has taken them out.
+const KEEP_PACKAGES: [&str; 2] = ["--skip=download/empty", "--skip=essential/unlink"];
+
+/// Bakes the image of a recipe into `work_dir/NAME.tar`, which takes one to three minutes and needs a Debian mirror. What it
+/// was made of lies beside it, and the lock says what that is.
 ///
 /// `progress` gets the tool's lines. Dropping the future ends the tool and removes what it had written.
 ///
 /// # Errors
-/// [`ImageError::Start`] without `mmdebstrap`, [`ImageError::Bake`] if it fails, [`ImageError::Read`].
+/// [`ImageError::Start`] without `mmdebstrap`, [`ImageError::Bake`] if it fails, [`ImageError::Lock`], [`ImageError::Read`].
 pub async fn build_image(
     recipe: &Recipe,
     work_dir: &Path,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<BuiltImage, ImageError> {
     let failed = |source| ImageError::Read { file: work_dir.to_owned(), source };
-    let scratch = tempfile::Builder::new().prefix("bake-").tempdir_in(work_dir).map_err(failed)?;
-    open_to_all(scratch.path()).map_err(failed)?;
-    // Without root the tool works in a user namespace, whose accounts are other ones outside of it: they do not get through
-    // a home that only its owner may enter.
-    let elsewhere = match is_open_to_all(scratch.path()) {
-        true => None,
-        false => {
-            let dir = tempfile::Builder::new().prefix("pyrsia-bake-").tempdir_in(roomy()).map_err(failed)?;
-            open_to_all(dir.path()).map_err(failed)?;
-            Some(dir)
-        }
-    };
-    let unfinished = scratch.path().join("layer.tar");
-    let mut child = Command::new("mmdebstrap")
-        .args(recipe.arguments())
-        .arg(&unfinished)
-        .env("SOURCE_DATE_EPOCH", recipe.source_date_epoch.to_string())
-        .env("TMPDIR", elsewhere.as_ref().unwrap_or(&scratch).path())
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(ImageError::Start)?;
-
-    let mut tail = VecDeque::new();
-    if let Some(stderr) = child.stderr.take() {
-        let mut lines = BufReader::new(stderr).split(b'\n');
-        while let Some(line) = lines.next_segment().await.map_err(ImageError::Start)? {
-            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            progress(&line);
-            if tail.len() == 10 {
-                tail.pop_front();
-            }
-            tail.push_back(line);
-        }
+    let (indexes, packages) = (work_dir.join("indexes"), work_dir.join("packages"));
+    let mut hooks = Vec::new();
+    for (inside, outside) in [("/var/lib/apt/lists", &indexes), ("/var/cache/apt/archives", &packages)] {
+        std::fs::create_dir(outside).map_err(failed)?;
+        hooks.push(format!("sync-out {inside} {}", word(outside)?));
     }
-    let status = child.wait().await.map_err(ImageError::Start)?;
-    if !status.success() {
-        let tail = tail.into_iter().collect::<Vec<_>>().join("\n");
-        return Err(ImageError::Bake { status: status.to_string(), tail });
-    }
-
-    let layer = work_dir.join(format!("{}.tar", recipe.name));
-    tokio::fs::rename(&unfinished, &layer).await.map_err(failed)?;
+    let mut arguments = recipe.arguments(true, &hooks);
+    arguments.extend(KEEP_PACKAGES.map(str::to_owned));
+    arguments.push(recipe.suite.clone());
+    let oven = Oven::new(work_dir)?;
+    let layer = oven.bake(recipe, arguments, &[], work_dir, progress).await?;
     let (layer_size, layer_digest) = archive::measure(&layer).await?;
+    let made = {
+        let recipe = recipe.clone();
+        tokio::task::spawn_blocking(move || lock::of_bake(&recipe, &indexes, &packages))
+    };
+    let made_of = made.await.map_err(|error| ImageError::Lock(error.to_string()))??;
     let config = recipe.config();
     let digest = config.digest(&layer_digest);
-    Ok(BuiltImage { layer, layer_digest, layer_size, config, digest })
+    Ok(BuiltImage { layer, layer_digest, layer_size, config, digest, made_of })
+}
+
+/// Folders in which the tool works.
+pub(super) struct Oven {
+    scratch: TempDir,
+    elsewhere: Option<TempDir>,
+}
+
+impl Oven {
+    pub(super) fn new(work_dir: &Path) -> Result<Self, ImageError> {
+        let failed = |source| ImageError::Read { file: work_dir.to_owned(), source };
+        let scratch = tempfile::Builder::new().prefix("bake-").tempdir_in(work_dir).map_err(failed)?;
+        open_to_all(scratch.path()).map_err(failed)?;
+        // Without root the tool works in a user namespace, whose accounts are other ones outside of it: they do not get
+        // through a home that only its owner may enter.
+        let elsewhere = match is_open_to_all(scratch.path()) {
+            true => None,
+            false => {
+                let dir = tempfile::Builder::new().prefix("pyrsia-bake-").tempdir_in(roomy()).map_err(failed)?;
+                open_to_all(dir.path()).map_err(failed)?;
+                Some(dir)
+            }
+        };
+        Ok(Self { scratch, elsewhere })
+    }
+
+    /// A folder that every account gets into.
+    pub(super) fn open(&self) -> &Path {
+        self.elsewhere.as_ref().unwrap_or(&self.scratch).path()
+    }
+
+    /// Runs the tool with these arguments (the target comes behind them, and the sources behind that), and returns the layer,
+    /// `work_dir/NAME.tar`.
+    pub(super) async fn bake(
+        &self,
+        recipe: &Recipe,
+        arguments: Vec<String>,
+        sources: &[String],
+        work_dir: &Path,
+        progress: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<PathBuf, ImageError> {
+        let unfinished = self.scratch.path().join("layer.tar");
+        let mut child = Command::new("mmdebstrap")
+            .args(arguments)
+            .arg(&unfinished)
+            .args(sources)
+            .env("SOURCE_DATE_EPOCH", recipe.source_date_epoch.to_string())
+            .env("TMPDIR", self.open())
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(ImageError::Start)?;
+
+        let mut tail = VecDeque::new();
+        if let Some(stderr) = child.stderr.take() {
+            let mut lines = BufReader::new(stderr).split(b'\n');
+            while let Some(line) = lines.next_segment().await.map_err(ImageError::Start)? {
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                progress(&line);
+                if tail.len() == 10 {
+                    tail.pop_front();
+                }
+                tail.push_back(line);
+            }
+        }
+        let status = child.wait().await.map_err(ImageError::Start)?;
+        if !status.success() {
+            let tail = tail.into_iter().collect::<Vec<_>>().join("\n");
+            return Err(ImageError::Bake { status: status.to_string(), tail });
+        }
+        let layer = work_dir.join(format!("{}.tar", recipe.name));
+        let failed = |source| ImageError::Read { file: layer.clone(), source };
+        tokio::fs::rename(&unfinished, &layer).await.map_err(failed)?;
+        Ok(layer)
+    }
+}
+
+/// A path as one word of a hook, which the tool splits as a shell would.
+fn word(path: &Path) -> Result<String, ImageError> {
+    let refused = || ImageError::Read {
+        file: path.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8"),
+    };
+    let path = std::path::absolute(path).map_err(|_| refused())?;
+    let text = path.to_str().ok_or_else(refused)?;
+    Ok(format!("'{}'", text.replace('\'', "'\\''")))
 }
 
 /// Whether every account gets into this folder.
@@ -106,5 +170,10 @@ mod tests {
             assert_eq!(is_open_to_all(&work), open, "{mode:o}");
         }
         assert!(!is_open_to_all(&home.path().join("none")));
+    }
+
+    #[test]
+    fn a_path_is_one_word() {
+        assert_eq!(word(Path::new("/a b/it's")).unwrap(), "'/a b/it'\\''s'");
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! An image is one layer, baked by `mmdebstrap` from a recipe in `builders/java/images`, and a configuration that
 //! follows from the recipe. Its digest is ours: SHA-256 over a domain, the layer's SHA-256 and the canonical text of
-//! the configuration; the engine's own ids take part in nothing.
+//! the configuration; the engine's own ids take part in nothing. What a layer was made of is kept in a lock, from which
+//! anybody can make it again.
 
 pub(crate) mod archive;
 mod bake;
 mod config;
+mod foreign;
+mod lock;
 mod recipe;
+mod remake;
 
 use std::path::PathBuf;
 
@@ -15,11 +19,27 @@ use pyrsia_digest::Sha256;
 
 pub use bake::build_image;
 pub use config::{ImageConfig, LoadedImage};
+pub use foreign::{ForeignImage, ImageReference, ImageReferenceError};
+pub use lock::{ImageLock, LockedFile, LockedPackage, LockedSuite, MAX_LOCK, MadeOf};
 pub use recipe::{Recipe, recipe, recipes};
+pub use remake::{differences, remake_image};
 
 pub(crate) use config::LABEL_CONFIG;
 
 use crate::engine::EngineError;
+
+/// What a container is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// The engine's id of the image.
+    pub(crate) engine_id: String,
+    /// Where the JDK lies.
+    pub(crate) java_home: String,
+    /// JDKs that the build finds in its `toolchains.xml`: major version and folder.
+    pub(crate) toolchains: Vec<(u32, String)>,
+    /// Whether nobody has looked yet which JDK that is.
+    pub(crate) is_foreign: bool,
+}
 
 /// An image that was baked and not yet loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +54,8 @@ pub struct BuiltImage {
     pub config: ImageConfig,
     /// The image's digest.
     pub digest: Sha256,
+    /// What it was made of.
+    pub made_of: MadeOf,
 }
 
 /// An image cannot be baked or loaded.
@@ -57,6 +79,17 @@ pub enum ImageError {
         status: String,
         /// Its last lines.
         tail: String,
+    },
+    /// What an image was made of cannot be told, or not be used.
+    #[error("the lock of the image is not valid: {0}")]
+    Lock(String),
+    /// An image of others cannot be had, or not be built in.
+    #[error("image {image} cannot be used: {problem}")]
+    Foreign {
+        /// The image as it was named.
+        image: String,
+        /// Why.
+        problem: String,
     },
     /// A file cannot be read or written.
     #[error("{file} cannot be used")]

@@ -14,6 +14,9 @@ pub struct Recipe {
     pub jdk: u32,
     /// Debian suite.
     pub suite: String,
+    /// Whether an index of the suite that is no longer valid is refused. Sid's are valid for a week only.
+    #[serde(default = "yes")]
+    pub check_valid_until: bool,
     /// Variant of `mmdebstrap`: how much of Debian is in it beside the packages.
     pub variant: String,
     /// Packages.
@@ -28,7 +31,17 @@ pub struct Recipe {
     pub source_date_epoch: u64,
 }
 
-const RECIPES: &[(&str, &str)] = &[("jdk17", include_str!("../../images/jdk17.toml"))];
+const RECIPES: &[(&str, &str)] = &[
+    ("jdk8", include_str!("../../images/jdk8.toml")),
+    ("jdk11", include_str!("../../images/jdk11.toml")),
+    ("jdk17", include_str!("../../images/jdk17.toml")),
+    ("jdk21", include_str!("../../images/jdk21.toml")),
+    ("jdk25", include_str!("../../images/jdk25.toml")),
+];
+
+fn yes() -> bool {
+    true
+}
 
 /// Reads all recipes of this program.
 ///
@@ -62,23 +75,34 @@ impl Recipe {
         }
     }
 
-    /// Arguments of `mmdebstrap`, the target file excepted. No mirror is named: the tool's default is used.
-    pub(crate) fn arguments(&self) -> Vec<String> {
+    /// The suites whose packages this image may have.
+    pub(crate) fn suites(&self) -> [String; 3] {
+        let suite = &self.suite;
+        [suite.clone(), format!("{suite}-updates"), format!("{suite}-security")]
+    }
+
+    /// Arguments of `mmdebstrap`, suite, target and sources excepted. No mirror is named: the tool's default is used.
+    ///
+    /// `hooks` are run after the packages are there, before the ones of the recipe.
+    pub(crate) fn arguments(&self, check_valid_until: bool, hooks: &[String]) -> Vec<String> {
         let mut arguments = vec![
             format!("--variant={}", self.variant),
             "--format=tar".to_owned(),
             format!("--include={}", self.packages.join(",")),
         ];
         arguments.extend(self.exclude.iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}")));
+        if !(check_valid_until && self.check_valid_until) {
+            arguments.push("--aptopt=Acquire::Check-Valid-Until \"false\"".to_owned());
+        }
+        arguments.extend(hooks.iter().map(|hook| format!("--customize-hook={hook}")));
         // The tool runs a hook as a shell line with the root folder as its first argument.
         arguments.extend(self.remove.iter().map(|file| format!("--customize-hook=rm -f \"$1\"{file}")));
-        arguments.push(self.suite.clone());
         arguments
     }
 }
 
 /// This machine's architecture as image configurations call it.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -102,8 +126,12 @@ mod tests {
                 file.starts_with('/') && file.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
             };
             assert!(recipe.remove.iter().all(plain), "{name}: the hook is a shell line");
-            let arguments = recipe.arguments();
-            assert_eq!(arguments.last(), Some(&recipe.suite));
+            let arguments = recipe.arguments(true, &[]);
+            let stale = arguments.iter().any(|argument| argument.contains("Valid-Until"));
+            assert_eq!(stale, recipe.suite == "sid", "{name}: only sid's index may be an old one");
+            for own in ["/etc/apt/sources.list", "/etc/apt/apt.conf.d/99mmdebstrap"] {
+                assert!(recipe.remove.iter().any(|file| file == own), "{name}: {own} says where packages came from");
+            }
             assert!(!arguments.iter().any(|argument| argument.contains("://")), "no mirror in the repository");
         }
     }

@@ -2,6 +2,15 @@
 set -eu
 exec 3>&1 1>&2
 
+# An image of others may have another JDK than its name says, and not have what this script runs.
+if [ -n "$check_jdk" ]; then
+    for program in chmod df find head sed sha256sum socat sort tar xargs java javac; do
+        command -v "$program" > /dev/null || { echo "the image has no $program"; exit 70; }
+    done
+    jdk=$(java -XshowSettings:properties -version 2>&1 < /dev/null | sed -n 's/^ *java.specification.version = //p')
+    [ "${jdk#1.}" = "$check_jdk" ] || { echo "the image has JDK $jdk, the specification asks for JDK $check_jdk"; exit 70; }
+fi
+
 # What comes in, one after the other, each as long as announced.
 umask 022
 mkdir -p "$control/tool" "$control/out" "$control/bin"
@@ -20,7 +29,7 @@ chmod -R =rwX "$workdir"
 if [ "$newline" = crlf ]; then find "$workdir" -type f -exec chmod a-x {} +; fi
 
 # What a command calls when it calls the tool: with the builder's own files, and with a note of how it ended.
-flags="-B -V -ntp -s $control/settings.xml"
+flags="-B -V $maven_options -s $control/settings.xml"
 if [ -s "$control/toolchains.xml" ]; then flags="$flags -t $control/toolchains.xml"; fi
 java_home=$JAVA_HOME
 if [ -s "$control/java" ]; then
@@ -78,14 +87,15 @@ if [ "$code" -eq 0 ]; then
     if [ -s classes ]; then sha256sum < classes | cut -c 1-64 > byproducts; fi
     # Everything that the reactor attached, by digest. Maven notes of each file in its repository where it came from: `>=`
     # is an install, anything between the two a download.
-    find "$repository" -name _remote.repositories | LC_ALL=C sort | while IFS= read -r notes; do
+    # (Maven 3.0 has another name for the notes.)
+    find "$repository" '(' -name _remote.repositories -o -name _maven.repositories ')' | LC_ALL=C sort | while IFS= read -r notes; do
         sed -n 's/>=$//p' "$notes" | while IFS= read -r name; do
             if [ -f "${notes%/*}/$name" ]; then sha256sum < "${notes%/*}/$name" | cut -c 1-64; fi
         done
     done > reactor
     for release in $releases; do
         if [ -d "$repository/$release" ]; then
-            (cd "$repository" && find "$release" -maxdepth 1 -type f ! -name _remote.repositories \
+            (cd "$repository" && find "$release" -maxdepth 1 -type f ! -name _remote.repositories ! -name _maven.repositories \
                 ! -name 'maven-metadata*' ! -name '*.lastUpdated' ! -name resolver-status.properties)
         fi
     done | LC_ALL=C sort > files

@@ -69,11 +69,13 @@ pub(crate) fn body(
     let mut command = vec!["/bin/sh".to_owned(), "-c".to_owned(), feed.script.clone(), "build".to_owned()];
     command.extend(feed.arguments.iter().cloned());
     Ok(ContainerCreateBody {
-        image: Some(plan.image.engine_id.clone()),
+        image: Some(plan.room.engine_id.clone()),
         hostname: Some(profile.hostname.clone()),
         user: Some(user),
         env: Some(feed.environment.clone()),
-        cmd: Some(command),
+        // Not as the command: an image of others may have an entry point, which would come before it.
+        entrypoint: Some(command),
+        cmd: Some(Vec::new()),
         working_dir: Some("/".to_owned()),
         labels: Some(HashMap::from([
             (LABEL_OWNER.to_owned(), owner.to_owned()),

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use crate::config::{Limits, bytes};
 use crate::engine::Engine;
 use crate::far_end::{Answers, FarEnd};
-use crate::images::LoadedImage;
+use crate::images::Room;
 use crate::log::LogLines;
 
 pub(crate) use runtime::Runtime;
@@ -37,9 +37,7 @@ pub(crate) use slots::Slots;
 pub(crate) struct Plan<'a> {
     pub(crate) job: &'a Job,
     pub(crate) phase: Phase,
-    pub(crate) image: LoadedImage,
-    /// JDKs of the image that the build finds in its `toolchains.xml`: major version and folder.
-    pub(crate) toolchains: Vec<(u32, String)>,
+    pub(crate) room: Room,
     /// The tool's distribution: a gzip-compressed tar with one top folder.
     pub(crate) tool: PathBuf,
     pub(crate) answers: Arc<dyn Answers>,

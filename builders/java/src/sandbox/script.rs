@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use build_spec::{BuildError, Mode, Newline, SourceDateEpoch, Specification, Tool};
 use buildspec::Line;
 
-use crate::maven::INSTALL_GOAL;
+use crate::maven::Distribution;
 use crate::sandbox::settings::{jvm_options, settings_xml, toolchains_xml};
 use crate::sandbox::{Plan, local};
 
@@ -36,9 +36,10 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
     let specification = &job.specification;
     let options = jvm_options(profile, specification, &format!("{CONTROL}/java.args"));
     let settings = settings_xml(profile);
-    let toolchains = toolchains_xml(&plan.toolchains);
-    let launcher = launcher(&plan.image.config.java_home, &options.launcher);
-    let commands = commands(specification);
+    let maven = Distribution::wanted(specification)?;
+    let toolchains = toolchains_xml(&plan.room.toolchains);
+    let launcher = launcher(&plan.room.java_home, &options.launcher);
+    let commands = commands(specification, &maven);
     let mut files = Vec::new();
     for file in [&plan.tool, &job.source.archive] {
         let size = tokio::fs::metadata(file).await.map_err(local("an input of the build cannot be read"))?.len();
@@ -61,6 +62,8 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
         ("tool_bytes", files[0].1.to_string()),
         ("source_bytes", files[1].1.to_string()),
         ("releases", releases.join(" ")),
+        ("maven_options", maven.options().to_owned()),
+        ("check_jdk", if plan.room.is_foreign { specification.jdk.to_string() } else { String::new() }),
     ];
     let mut script = String::new();
     for (name, value) in assignments {
@@ -71,7 +74,7 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
         small: [&options.argument_file, &settings, &toolchains, &launcher, &commands].map(String::as_bytes).concat(),
         files,
         script,
-        arguments: arguments(specification),
+        arguments: arguments(specification, &maven),
         environment: environment(plan, &options.environment),
     })
 }
@@ -108,7 +111,7 @@ fn newline(newline: Newline) -> &'static str {
 ///
 /// Each is handed to `eval` as one word, so that none can reach beyond itself, and all run in one shell, so that a folder
 /// or variable stays what a line has made it.
-fn commands(specification: &Specification) -> String {
+fn commands(specification: &Specification, maven: &Distribution) -> String {
     let Specification { commands, exec_before, exec_after, .. } = specification;
     if commands.is_empty() && exec_before.is_empty() && exec_after.is_empty() {
         return String::new();
@@ -121,9 +124,9 @@ fn commands(specification: &Specification) -> String {
     let chain = match commands.split_last() {
         None => vec![format!(
             "mvn {}",
-            arguments(specification).iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+            arguments(specification, maven).iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
         )],
-        Some((last, before)) => [all(before), vec![rewritten(last, INSTALL_GOAL)]].concat(),
+        Some((last, before)) => [all(before), vec![rewritten(last, maven.install_goal())]].concat(),
     };
     let mut script = String::new();
     for (place, lines) in [("exec_before", all(exec_before)), ("commands", chain), ("exec_after", all(exec_after))] {
@@ -150,7 +153,7 @@ fn launcher(java_home: &str, options: &[String]) -> String {
 }
 
 /// The tool's arguments as the specification has them, then the goal that shows what the build attached.
-fn arguments(specification: &Specification) -> Vec<String> {
+fn arguments(specification: &Specification, maven: &Distribution) -> Vec<String> {
     let mut arguments = Vec::new();
     if !specification.profiles.is_empty() {
         arguments.push(format!("-P{}", specification.profiles.join(",")));
@@ -165,14 +168,14 @@ fn arguments(specification: &Specification) -> Vec<String> {
         arguments.push(format!("-Dproject.build.outputTimestamp={timestamp}"));
     }
     arguments.extend(specification.goals.iter().cloned());
-    arguments.push(INSTALL_GOAL.to_owned());
+    arguments.push(maven.install_goal().to_owned());
     arguments
 }
 
 fn environment(plan: &Plan<'_>, jvm: &str) -> Vec<String> {
     let (job, profile) = (plan.job, &plan.job.profile);
     let specification = &job.specification;
-    let java_home = &plan.image.config.java_home;
+    let java_home = &plan.room.java_home;
     let language = format!("{}.UTF-8", specification.locale);
     let mut environment = vec![
         format!("PATH={java_home}/bin:/usr/local/bin:/usr/bin:/bin"),
@@ -225,7 +228,8 @@ mod tests {
         specification.profiles = vec!["apache-release".to_owned(), "!x".to_owned()];
         specification.modules = vec!["core".to_owned(), ":api".to_owned()];
         specification.properties.insert("a".to_owned(), "b c".to_owned());
-        let all = arguments(&specification);
+        let maven = Distribution::wanted(&specification).unwrap();
+        let all = arguments(&specification, &maven);
         assert_eq!(
             all,
             [
@@ -239,7 +243,7 @@ mod tests {
                 "-DskipTests",
                 "clean",
                 "package",
-                INSTALL_GOAL
+                maven.install_goal()
             ]
         );
     }

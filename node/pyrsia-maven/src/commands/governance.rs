@@ -41,8 +41,14 @@ pub async fn approve(global: &Global, args: &ApproveArgs) -> anyhow::Result<Exit
 }
 
 /// `images approve DIGEST`
-pub async fn image(global: &Global, context: &Context, digest: &Sha256, name: &str) -> anyhow::Result<Exit> {
-    let submission = ImageApproval { image: digest.to_string(), description: name.to_owned() };
+pub async fn image(
+    global: &Global,
+    context: &Context,
+    digest: &Sha256,
+    name: &str,
+    unverified: bool,
+) -> anyhow::Result<Exit> {
+    let submission = ImageApproval { image: digest.to_string(), description: name.to_owned(), unverified };
     say(global, context, "/api/v1/images/approve", &submission, &format!("image {digest}")).await
 }
 

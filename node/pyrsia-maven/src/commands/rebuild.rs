@@ -140,7 +140,13 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     let source = source(args, &wanted, &builder, &*inputs, log.clone()).await?;
     let clone = start.elapsed();
     let (specification, origin) = specification(args, chosen, &source);
-    let image = image(&context, specification.jdk).await?;
+    let (builder, image) = match &args.image {
+        Some(reference) => {
+            let foreign = builder.engine().await?.foreign_image(reference).await?;
+            (builder.in_foreign_image(foreign), reference.digest())
+        }
+        None => (builder, image(&context, specification.jdk).await?),
+    };
     let job = Job {
         run: RunId::new(&format!("rebuild-{}", std::process::id())),
         coordinates: vec![args.coordinates.clone()],
@@ -160,7 +166,7 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     let assessment = assess(job.mode, &rebuilt.built, &references)?;
     let compare = start.elapsed();
     let found = Found { job, origin, rebuilt, assessment, clone, compare };
-    let provenance = write_out(&out, &found, signer.as_ref())?;
+    let provenance = write_out(args, &out, &found, signer.as_ref())?;
     let report = report(args, &found, provenance);
     let exit = match report.verdict {
         RebuildVerdict::Identical | RebuildVerdict::Built => Exit::Done,
@@ -304,14 +310,20 @@ fn signer(context: &Context, args: &RebuildArgs) -> anyhow::Result<Option<Author
 }
 
 /// Writes what was made and how. Without a key there is no envelope, nor one that an earlier run has left.
-fn write_out(out: &Path, found: &Found, signer: Option<&AuthorityKey>) -> anyhow::Result<WrittenProvenance> {
+fn write_out(
+    args: &RebuildArgs,
+    out: &Path,
+    found: &Found,
+    signer: Option<&AuthorityKey>,
+) -> anyhow::Result<WrittenProvenance> {
     for file in &found.rebuilt.built.files {
         let bytes = std::fs::read(&file.path).with_context(|| format!("cannot read {}", file.path.display()))?;
         write_atomically(&out.join(&file.name), &bytes)?;
     }
     write_atomically(&out.join("manifest.txt"), found.rebuilt.manifest.to_text().as_bytes())?;
     write_atomically(&out.join("specification.toml"), found.job.specification.to_toml().as_bytes())?;
-    let run = provenance::Run { builder: local_builder(), invocation: None };
+    let image = args.image.as_ref().map(ToString::to_string);
+    let run = provenance::Run { builder: local_builder(), invocation: None, image };
     let statement = provenance::statement(&found.job, &found.rebuilt.manifest, &found.assessment, run);
     write_atomically(&out.join(STATEMENT), &serde_json::to_vec_pretty(&statement)?)?;
     let envelope = out.join(ENVELOPE);
@@ -355,6 +367,7 @@ fn report(args: &RebuildArgs, found: &Found, provenance: WrittenProvenance) -> R
             command: Some(job.specification.command_line()),
         },
         image_digest: Some(job.image.to_string()),
+        image: args.image.as_ref().map(ToString::to_string),
         manifest: ManifestSummary {
             root: Some(rebuilt.manifest.root().to_string()),
             count: rebuilt.manifest.len() as u64,
@@ -396,6 +409,7 @@ fn failed_report(args: &RebuildArgs, error: &anyhow::Error) -> RebuildReport {
         },
         spec: SpecReport::default(),
         image_digest: None,
+        image: args.image.as_ref().map(ToString::to_string),
         manifest: ManifestSummary::default(),
         outputs: Vec::new(),
         timings: Timings::default(),
@@ -421,7 +435,10 @@ fn print(report: &RebuildReport, out: &Path) {
         source.tag.clone().unwrap_or_else(none),
         source.commit.clone().unwrap_or_else(none)
     ));
-    terminal::line(&format!("  image    {}", report.image_digest.clone().unwrap_or_else(none)));
+    terminal::line(&format!(
+        "  image    {}",
+        report.image.clone().or_else(|| report.image_digest.clone()).unwrap_or_else(none)
+    ));
     terminal::line(&format!(
         "  inputs   {} ({} files)",
         report.manifest.root.clone().unwrap_or_else(none),

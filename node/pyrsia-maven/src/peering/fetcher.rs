@@ -24,7 +24,7 @@ use pyrsia_rebuilds::PeerBlobs;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::bodies::{Document, DocumentRequest};
-use crate::image_store::{ImagePeers, KnownImage, MAX_LAYER};
+use crate::image_store::{ImagePeers, KnownImage};
 
 /// Largest file that is taken from a peer for a client, in bytes.
 const MAX_FILE: u64 = 4 << 30;
@@ -344,17 +344,15 @@ impl ImagePeers for Fetcher {
         self.document(DocumentRequest::Image(*image), check).await
     }
 
-    async fn layer(&self, image: &KnownImage, blobs: &BlobStore) -> anyhow::Result<()> {
-        if blobs.has(&image.layer) {
+    async fn file(&self, sha256: &Sha256, max_bytes: u64, blobs: &BlobStore) -> anyhow::Result<()> {
+        if blobs.has(sha256) {
             return Ok(());
         }
-        // The description's size is a peer's word; the digest is what proves the layer.
-        match self.inner.blob_into(image.layer, MAX_LAYER, blobs, PATIENCE).await {
+        match self.inner.blob_into(*sha256, max_bytes, blobs, PATIENCE).await {
             Came::Stored(_) => Ok(()),
-            Came::Nobody => bail!("no connected peer has the layer of image {}", image.digest),
-            Came::Failed(reason) => Err(anyhow::anyhow!(reason))
-                .with_context(|| format!("no peer gave the layer of image {}", image.digest)),
-            Came::Busy => bail!("no peer gave the layer of image {}: {BUSY}", image.digest),
+            Came::Nobody => bail!("no connected peer has {sha256}"),
+            Came::Failed(reason) => bail!("no peer gave {sha256}: {reason}"),
+            Came::Busy => bail!("no peer gave {sha256}: {BUSY}"),
         }
     }
 }

@@ -82,6 +82,9 @@ impl NodeControl for NodeService {
 
     async fn approve_image(&self, approval: ImageApproval) -> Result<Accepted, ViewError> {
         let image: Sha256 = approval.image.parse().map_err(invalid)?;
+        if !approval.unverified {
+            self.check_remade(&image)?;
+        }
         let serial = self.replica.state().image(&image).map_or(1, |record| record.serial + 1);
         let proposal = ImageProposal { serial, ..ImageProposal::allow(image, approval.description) };
         self.propose(EntryBody::ImageProposal(proposal)).await
@@ -94,7 +97,14 @@ impl NodeControl for NodeService {
             next: String::new(),
         })?;
         // A task of its own: an answer that comes before its end does not end it.
-        let fetching = tokio::spawn(async move { images.find_or_fetch(&image).await });
+        let fetching = tokio::spawn(async move {
+            let known = images.find_or_fetch(&image).await?;
+            // Whoever fetches an image by hand may want to make it again; a build only runs in it.
+            if known.lock.is_some() {
+                images.fetch_lock(&known).await?;
+            }
+            Ok::<_, anyhow::Error>(known)
+        });
         let known = match tokio::time::timeout(FETCH, fetching).await {
             Err(_) => return Ok(ImageFetched { image: wanted.image, here: false, name: None, layer_bytes: None }),
             Ok(Err(error)) => return Err(super::internal(error)),
@@ -182,6 +192,22 @@ impl NodeService {
             detail: "this node is no authority; authorities decide, each by the word of its own operator".to_owned(),
             next: "give the command with --node URL of an authority".to_owned(),
         })
+    }
+
+    /// Refuses an image that was not made again from its packages on this machine.
+    fn check_remade(&self, image: &Sha256) -> Result<(), ViewError> {
+        let known =
+            self.images.as_ref().and_then(|images| images.by_digest(image).ok().flatten().map(|it| (images, it)));
+        match known {
+            Some((images, known)) if images.was_remade(&known) => Ok(()),
+            known => Err(ViewError::Refused {
+                detail: format!("image {image} was not made again from its packages here, with equal files"),
+                next: match known {
+                    Some(_) => format!("pyrsia-maven images verify {image}, or approve it with --unverified"),
+                    None => format!("pyrsia-maven images fetch {image}, or approve it with --unverified"),
+                },
+            }),
+        }
     }
 
     /// Proposes or approves; in force at once where this was the vote that made the quorum.

@@ -91,6 +91,17 @@ async fn wait_done(node: &Node, id: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_does_not_come_out_equal_is_not_approved() {
+    let net = Net::of(4).await;
+    let spoiled = net.nodes[0].intake_whose_image(Err("usr/bin/javac is another file".to_owned()));
+    let refusal = spoiled.approve_own_images().await.unwrap_err();
+    assert!(refusal.contains("javac"), "{refusal}");
+    assert_eq!(net.nodes[0].state().pending().count(), 0, "nothing was said");
+    net.nodes[0].intake().approve_own_images().await.unwrap();
+    net.nodes[0].until("no proposal", |state| (state.pending().count() == 1).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_liar_is_outvoted_and_named() {
     let net = Net::of(4).await;
     let (round, recorder) = net.open(Mode::Native).await;
