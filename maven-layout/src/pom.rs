@@ -7,6 +7,7 @@
 mod lineage;
 mod parts;
 mod profiles;
+mod requirements;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use crate::xml::{self, Element, XmlError};
 pub use lineage::Lineage;
 pub use parts::{Build, BuildExtension, BuildPlugin, Dependency, Exclusion, Relocation, file_of_type};
 pub use profiles::ChosenProfiles;
+pub use requirements::Requirements;
 
 /// Why a POM was not read, or does not say what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +123,8 @@ pub struct Pom {
     pub build: Build,
     /// `profiles`, in document order.
     pub profiles: Vec<Profile>,
+    /// What the project says it needs of the tools that build it.
+    pub requirements: Requirements,
 }
 
 impl Pom {
@@ -150,6 +154,7 @@ impl Pom {
                 .child("profiles")
                 .map(|profiles| profiles.all("profile").map(Profile::from_element).collect())
                 .unwrap_or_default(),
+            requirements: Requirements::inside(&project),
         })
     }
 

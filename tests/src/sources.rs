@@ -24,6 +24,9 @@ pub struct Sources {
     folder: PathBuf,
 }
 
+/// Changes the files of a tree.
+pub type Edit<'a> = &'a dyn Fn(&Path);
+
 /// The address prefix that the sample projects name in their `scm` sections.
 pub const PREFIX: &str = "https://samples.example/";
 
@@ -63,6 +66,25 @@ impl Sources {
         let _ = std::fs::remove_dir_all(&path);
         git(tree.path(), &["clone", "-q", "--bare", ".", &path.to_string_lossy()]);
         Repository { path, commit, tag: tag.to_owned() }
+    }
+
+    /// Puts the repository `NAME.git` there with one commit and tag after the other, each after its edit of the tree, which
+    /// is empty at first; returns the commits.
+    pub fn add_history(&self, name: &str, commits: &[(&str, Edit<'_>)]) -> Vec<String> {
+        let tree = places::scratch("tree");
+        git(tree.path(), &["init", "-q"]);
+        let mut made = Vec::new();
+        for (tag, edit) in commits {
+            edit(tree.path());
+            git(tree.path(), &["add", "-A"]);
+            git(tree.path(), &["commit", "-q", "--allow-empty", "-m", tag]);
+            git(tree.path(), &["tag", tag]);
+            made.push(git(tree.path(), &["rev-parse", "HEAD"]).trim().to_owned());
+        }
+        let path = self.folder.join(format!("{name}.git"));
+        let _ = std::fs::remove_dir_all(&path);
+        git(tree.path(), &["clone", "-q", "--bare", ".", &path.to_string_lossy()]);
+        made
     }
 
     /// Removes a repository, as when its host is gone.

@@ -20,7 +20,7 @@ const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 const START: Duration = Duration::from_secs(90);
 
 /// The sections with commands, and where those are run.
-const RUN: [(&str, &str); 18] = [
+const RUN: [(&str, &str); 19] = [
     // `dev_script` types all of these; `./dev test` is what runs this test.
     ("README.md", "Two commands"),
     ("README.md", "Verify"),
@@ -45,6 +45,8 @@ const RUN: [(&str, &str); 18] = [
     (OPERATING, "Verifying"),
     // In `provenance`.
     ("docs/PROVENANCE.md", "Checking it"),
+    // In `infer_rebuilds`.
+    ("docs/REBUILD.md", "9. From coordinates alone"),
 ];
 
 /// The commands of a section.

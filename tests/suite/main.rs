@@ -23,6 +23,8 @@ mod holes_wire;
 mod holes_xml;
 mod hosted;
 mod images;
+mod infer;
+mod infer_rebuilds;
 mod listings;
 mod mirror;
 mod more_clients;

@@ -20,13 +20,14 @@ const OWNED: [(&str, &str); 6] = [
 ];
 
 /// Crates without a runtime, files, clock, randomness or logs.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "maven-layout",
     "pyrsia-digest",
     "pyrsia-merkle",
     "pyrsia-ledger",
     "pyrsia-provenance",
     "pyrsia-api-types",
+    "build-infer",
     "build-spec",
     "buildspec",
     "jar-compare",

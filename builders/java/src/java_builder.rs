@@ -9,6 +9,7 @@ use build_spec::{
     BuildError, BuildLog, Builder, Built, Input, InputLine, InputManifest, InputStatus, Inputs, Job, ManifestBlobs,
     Mode, Phase, PinnedInput, Recorded, RepositoryId, Source, SourceError, SourceRequest, Specification, Tool,
 };
+use maven_layout::CanonicalRepository;
 use tokio::sync::OnceCell;
 
 use crate::config::{JavaBuilderConfig, bytes};
@@ -18,6 +19,7 @@ use crate::images::{ForeignImage, ImageConfig, LoadedImage, Room};
 use crate::maven::Distribution;
 use crate::published::AsPublished;
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
+use crate::source::RemoteTag;
 use crate::{far_end, source};
 
 /// How often, and with which pause, the engine is asked whether the containers of dropped builds are gone.
@@ -94,6 +96,33 @@ impl JavaBuilder {
         Engine::connect(self.config.engine.as_deref()).await
     }
 
+    /// Which tags a repository has, by its server's own word, through the source map like a clone.
+    ///
+    /// # Errors
+    /// As [`Builder::resolve`] has them for a repository that cannot be cloned.
+    pub async fn tags(&self, repository: &CanonicalRepository) -> Result<Vec<RemoteTag>, SourceError> {
+        source::tags(&self.config, repository).await
+    }
+
+    /// Says whether this builder could build to a specification, the engine aside. What a foreign image has is not known.
+    ///
+    /// # Errors
+    /// [`BuildError::Unsupported`] or [`BuildError::Specification`], with what is missing.
+    pub fn check(&self, specification: &Specification) -> Result<(), BuildError> {
+        pinned(specification)?;
+        if self.foreign.is_some() {
+            return Ok(());
+        }
+        let recipes = crate::recipes().map_err(|error| BuildError::Engine(error.to_string()))?;
+        if !recipes.iter().any(|recipe| recipe.jdk == specification.jdk) {
+            return Err(BuildError::Unsupported(format!(
+                "there is no recipe for an image with JDK {}",
+                specification.jdk
+            )));
+        }
+        Ok(())
+    }
+
     async fn connect(&self) -> Result<(Engine, &Runtime), BuildError> {
         let engine = self.engine().await.map_err(|error| BuildError::Engine(error.line()))?;
         let runtime = self.on_this_machine.runtime(&self.config.runtime_dir).await?;
@@ -163,9 +192,14 @@ fn withheld(job: &Job) -> Withheld {
     Withheld::new(job.coordinates.iter().chain(&job.source.reactor))
 }
 
-/// Which distribution the job asks for.
+/// Which distribution a specification asks for.
+fn pinned(specification: &Specification) -> Result<Distribution, BuildError> {
+    sandbox::check(specification)?;
+    Distribution::wanted(specification)
+}
+
+/// Which distribution a job asks for; its source is the one that its specification builds.
 fn distribution(job: &Job) -> Result<Distribution, BuildError> {
-    sandbox::check(&job.specification)?;
     if let Some(wanted) = &job.specification.source_distribution {
         let address = maven_layout::scm::canonical(&wanted.url);
         if !address.is_ok_and(|address| address == job.source.repository) {
@@ -174,7 +208,7 @@ fn distribution(job: &Job) -> Result<Distribution, BuildError> {
             return Err(BuildError::Unsupported(problem));
         }
     }
-    Distribution::wanted(&job.specification)
+    pinned(&job.specification)
 }
 
 #[async_trait]

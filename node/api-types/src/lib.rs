@@ -14,6 +14,7 @@
 //! What is not here: any decision, any validation beyond shape, HTTP, files, clocks.
 
 mod builds;
+mod infer;
 mod inspect;
 mod log;
 mod policy;
@@ -28,6 +29,7 @@ pub use builds::{
     AuthorityProgress, Build, BuildAccepted, BuildEvent, BuildEvents, BuildList, BuildMode, BuildSubmission,
     PublisherProof,
 };
+pub use infer::{AttemptReport, InferReport, InferredSource, InferredSpec, ReasonReport, SourceFiles};
 pub use inspect::{
     AttestedProvenance, Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory,
 };

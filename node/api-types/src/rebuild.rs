@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::infer::{AttemptReport, InferredSource};
 use crate::inspect::SourceDocument;
 
 /// The headline of a rebuild: the main artifact's and the POM's.
@@ -49,6 +50,12 @@ pub struct RebuildReport {
     /// Why there is no result.
     #[serde(default)]
     pub failure: Option<String>,
+    /// How the source was found, where it was not named.
+    #[serde(default)]
+    pub inferred: Option<InferredSource>,
+    /// Every attempt, where the specification was not named; empty otherwise.
+    #[serde(default)]
+    pub attempts: Vec<AttemptReport>,
 }
 
 /// The provenance of a rebuild.
@@ -97,7 +104,7 @@ pub struct SignedProvenance {
 pub struct SpecReport {
     /// SHA-256 of the specification's canonical text.
     pub digest: Option<String>,
-    /// Where it came from: `given` (a file), `specs` (a collection), `source` (the commit), `default`.
+    /// Where it came from: `given` (a file), `specs` (a collection), `source` (the commit), `inferred`.
     pub origin: String,
     /// Build tool and version.
     pub tool: Option<String>,
@@ -176,6 +183,8 @@ mod tests {
             timings: Timings { clone_s: 0.5, ..Timings::default() },
             provenance: None,
             failure: None,
+            inferred: None,
+            attempts: Vec::new(),
         };
         let value = serde_json::to_value(&report).unwrap();
         let keys = |value: &serde_json::Value| {
@@ -183,7 +192,10 @@ mod tests {
             keys.sort();
             keys.join(" ")
         };
-        assert_eq!(keys(&value), "failure gav image_digest manifest outputs provenance source spec timings verdict");
+        assert_eq!(
+            keys(&value),
+            "attempts failure gav image_digest inferred manifest outputs provenance source spec timings verdict"
+        );
         assert_eq!(keys(&value["manifest"]), "bytes count root");
         assert_eq!(keys(&value["outputs"][0]), "explanation name normalisers outcome sha256 sha512 size");
         assert_eq!(keys(&value["timings"]), "clone_s compare_s record_s replay_s");

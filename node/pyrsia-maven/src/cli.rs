@@ -67,6 +67,8 @@ pub enum Command {
     Rebuild(RebuildArgs),
     /// What a collection of build specifications has for a release, or how much of it can be used
     Specs(SpecsArgs),
+    /// Find source and specification of a release, and show the evidence, without building
+    Infer(InferArgs),
     /// Does this artifact match what the ledger says?
     Verify(VerifyArgs),
     /// Write the offline receipt of a release
@@ -341,6 +343,12 @@ pub struct RebuildArgs {
     /// Compare with nothing
     #[arg(long)]
     pub no_reference: bool,
+    /// Without a specification: try at most so many, each chosen by what was wrong with the one before
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub attempts: u32,
+    /// Without a specification: begin no further attempt after this time
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub attempt_minutes: u64,
     /// Maven Central or a mirror of it [default: found as Maven finds it]
     #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true)]
     pub upstream: Option<String>,
@@ -348,6 +356,22 @@ pub struct RebuildArgs {
     /// [default: the data directory's authority key, if it has one]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
+}
+
+/// `infer`
+#[derive(Debug, Args)]
+pub struct InferArgs {
+    /// groupId:artifactId:version
+    pub coordinates: maven_layout::Coordinates,
+    /// Repository to look in [default: what the release's POM and its parents name]
+    #[arg(long, value_name = "URL")]
+    pub source: Option<String>,
+    /// Clone sources whose address begins with PREFIX from REPLACEMENT
+    #[arg(long, value_name = "PREFIX=REPLACEMENT")]
+    pub source_mirror: Vec<SourceMirror>,
+    /// Maven Central or a mirror of it [default: found as Maven finds it]
+    #[arg(long, value_name = "URL", env = "PYRSIA_UPSTREAM", hide_env_values = true)]
+    pub upstream: Option<String>,
 }
 
 /// `inspect`

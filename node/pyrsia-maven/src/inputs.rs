@@ -16,6 +16,16 @@ pub struct RepositoryInputs {
     pub blobs: Arc<BlobStore>,
 }
 
+/// Inputs of a run that has no upstream: nothing is there.
+pub struct NoInputs;
+
+#[async_trait]
+impl Inputs for NoInputs {
+    async fn get(&self, repository: &RepositoryId, _path: &RepoPath) -> Result<Input, InputError> {
+        Err(InputError::UnknownRepository(format!("{repository} (no upstream was found; name one with --upstream)")))
+    }
+}
+
 #[async_trait]
 impl Inputs for RepositoryInputs {
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {

@@ -22,6 +22,7 @@ mod context;
 mod data_dir;
 pub mod exit;
 mod image_store;
+mod inference;
 mod inputs;
 mod known_nodes;
 mod network_file;
@@ -100,6 +101,7 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Node(args) => commands::node::run(global, args, builders).await,
         Command::Build(args) => commands::build::run(global, args).await,
+        Command::Infer(args) => commands::infer::run(global, args).await,
         Command::Rebuild(args) => commands::rebuild::run(global, args).await,
         Command::Specs(args) => commands::specs::run(global, args).await,
         Command::Verify(args) => commands::verify::run(global, args).await,

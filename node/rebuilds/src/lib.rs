@@ -51,7 +51,7 @@ pub use pom_chain::{MAX_CHAIN, PomChain, PomChainError, pom_chain, pom_chains};
 pub use requesters::Busy;
 pub use result::{failure_kind, outputs_root};
 pub use run::{Rebuilt, StoreBlobs, check_inputs, record_and_replay};
-pub use source::{resolve, tag_candidates};
+pub use source::resolve;
 pub use steps::{StepError, Steps, references, sweep};
 pub use unable::Unable;
 pub use watcher::Watcher;

@@ -17,7 +17,7 @@ pub const MAX_CHAIN: usize = 11;
 const MAX_POM: u64 = 8 << 20;
 
 /// A release's POM and its parents.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PomChain {
     /// SHA-256 of each POM, the release's own first.
     pub digests: Vec<Sha256>,
@@ -25,6 +25,8 @@ pub struct PomChain {
     pub repository: Option<CanonicalRepository>,
     /// Sentences that say where it was read.
     pub evidence: Vec<String>,
+    /// The POMs, in the same order as their digests.
+    pub poms: Vec<(Coordinates, Pom)>,
 }
 
 /// Why a POM chain could not be read.
@@ -70,12 +72,12 @@ pub async fn pom_chains(inputs: &dyn Inputs, releases: &[Coordinates]) -> Result
             }
         });
     }
-    Ok(joined.unwrap_or_else(|| PomChain { digests: Vec::new(), repository: None, evidence: Vec::new() }))
+    Ok(joined.unwrap_or_default())
 }
 
 /// Reads the chain through `inputs` (verified files of the node's own upstream).
 pub async fn pom_chain(inputs: &dyn Inputs, release: &Coordinates) -> Result<PomChain, PomChainError> {
-    let mut chain = PomChain { digests: Vec::new(), repository: None, evidence: Vec::new() };
+    let mut chain = PomChain::default();
     let mut values = Values::of(release);
     let mut next = Some(release.clone());
     let mut child: Option<Coordinates> = None;
@@ -100,7 +102,8 @@ pub async fn pom_chain(inputs: &dyn Inputs, release: &Coordinates) -> Result<Pom
         if chain.digests.len() < MAX_CHAIN {
             next = pom.parent_coordinates().map_err(|error| PomChainError::Pom(coordinates.clone(), error))?;
         }
-        child = Some(coordinates);
+        child = Some(coordinates.clone());
+        chain.poms.push((coordinates, pom));
     }
     Ok(chain)
 }

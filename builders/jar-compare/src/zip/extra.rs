@@ -5,8 +5,9 @@ use super::bytes::{slice, u16_at, u64_at};
 const ZIP64: u16 = 0x0001;
 const UNICODE_PATH: u16 = 0x7075;
 const ASI_UNIX: u16 = 0x756e;
+const EXTENDED_TIMESTAMP: u16 = 0x5455;
 /// NTFS times and Info-ZIP's extended timestamp.
-const TIMES: [u16; 2] = [0x000a, 0x5455];
+const TIMES: [u16; 2] = [0x000a, EXTENDED_TIMESTAMP];
 
 /// Extra fields taken apart. What does not follow the format is kept as `rest`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +78,14 @@ impl<'a> Extra<'a> {
 
     pub(crate) fn times(&self) -> Vec<(u16, &'a [u8])> {
         self.fields.iter().copied().filter(|(id, _)| TIMES.contains(id)).collect()
+    }
+
+    /// The time of change in seconds since 1970 of Info-ZIP's extended timestamp.
+    pub(crate) fn modified(&self) -> Option<i64> {
+        let (_, data) = self.fields.iter().find(|(id, _)| *id == EXTENDED_TIMESTAMP)?;
+        // Bit 0 of the first byte: the time of change is there, and is the first.
+        let time = data.get(1..5).filter(|_| data[0] & 1 == 1)?;
+        Some(i64::from(i32::from_le_bytes(time.try_into().ok()?)))
     }
 
     /// Fields other than times and Zip64 sizes.

@@ -77,7 +77,7 @@ fn full_commit(request: &SourceRequest, text: &str) -> Result<Oid, SourceError> 
 }
 
 /// A repository that knows no configuration but its own file: nothing of the user's takes part.
-fn empty_repository(dir: &Path) -> Result<Repository, SourceError> {
+pub(crate) fn empty_repository(dir: &Path) -> Result<Repository, SourceError> {
     let make = || -> Result<Repository, git2::Error> {
         let repository = Repository::init_bare(dir)?;
         let mut config = Config::new()?;

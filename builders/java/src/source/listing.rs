@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use build_spec::SourceError;
 use git2::{ObjectType, Repository, RepositoryOpenFlags};
 
 use crate::config::JavaBuilderConfig;
-use crate::source::{Budget, CancelOnDrop, CloneAddress, address, clone, open_tunnel, tree_error};
+use crate::source::{Budget, CloneAddress, address, clone, open, tree_error};
 
 /// Entries of a repository that are looked at.
 const MAX_ENTRIES: usize = 500_000;
@@ -46,10 +45,8 @@ pub async fn read_files(
         let problem = "a collection of specifications is a folder, or a repository at file:// or https://".to_owned();
         return Err(SourceError::Refused { repository: address.url, problem });
     }
-    let tunnel = open_tunnel(config, way).await?;
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let guard = CancelOnDrop(Arc::clone(&cancelled));
-    let budget = Budget::new(config, tunnel.as_ref(), cancelled);
+    let visit = open(config, address, way, None).await?;
+    let (address, budget) = (visit.address.clone(), Arc::clone(&visit.budget));
     let temp_dir = config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let work = tokio::task::spawn_blocking(move || match local {
         Some(path) => {
@@ -67,7 +64,7 @@ pub async fn read_files(
         }
     });
     let result = work.await.map_err(|error| SourceError::Local(format!("the thread of a clone failed: {error}")))?;
-    drop((guard, tunnel));
+    drop(visit);
     result
 }
 

@@ -1,14 +1,13 @@
 //! Finding a commit by what its message says, where nobody has tagged it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use build_spec::{SourceError, SourceRequest};
 use git2::{Repository, Sort};
 use maven_layout::CanonicalRepository;
 
 use crate::config::JavaBuilderConfig;
-use crate::source::{Budget, CancelOnDrop, address, clone, clone_address, open_tunnel};
+use crate::source::{Budget, clone, visit};
 
 /// The newest commit (by the committer's time) of any branch or tag whose message holds this text; none: there is none.
 /// What it declares is checked when it is resolved, as that of any commit that somebody names.
@@ -20,12 +19,8 @@ pub async fn commit_with_message(
     repository: &CanonicalRepository,
     message: &str,
 ) -> Result<Option<String>, SourceError> {
-    let address = clone_address(repository, &config.source_mirrors);
-    let way = address::check(&address, config.private_sources).await?;
-    let tunnel = open_tunnel(config, way).await?;
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let guard = CancelOnDrop(Arc::clone(&cancelled));
-    let budget = Budget::new(config, tunnel.as_ref(), cancelled);
+    let visit = visit(config, repository, None).await?;
+    let (address, budget) = (visit.address.clone(), Arc::clone(&visit.budget));
     let temp_dir = config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let request = SourceRequest { coordinates: Vec::new(), repository: repository.clone(), tag: None, commit: None };
     let message = message.to_owned();
@@ -41,7 +36,7 @@ pub async fn commit_with_message(
         newest(&fetched, &message, &budget).map_err(problem)?
     });
     let found = work.await.map_err(|error| SourceError::Local(format!("the thread of a clone failed: {error}")))?;
-    drop((guard, tunnel));
+    drop(visit);
     found
 }
 

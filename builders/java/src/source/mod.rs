@@ -13,6 +13,7 @@ mod listing;
 mod message;
 mod mirror;
 mod reactor;
+mod remote;
 mod siblings;
 mod tree;
 mod tunnel;
@@ -23,11 +24,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use build_spec::{BuildLog, Phase, SPECIFICATION_FILE, Source, SourceError, SourceRequest, Specification};
+use maven_layout::CanonicalRepository;
 
 pub use archive::repository_of_archive;
 pub use listing::{Listing, read_files};
 pub use message::commit_with_message;
 pub use mirror::{CloneAddress, clone_address};
+pub use remote::RemoteTag;
+pub(crate) use remote::tags;
 
 use crate::config::{JavaBuilderConfig, bytes};
 
@@ -81,10 +85,11 @@ impl Drop for CancelOnDrop {
 async fn open_tunnel(
     config: &JavaBuilderConfig,
     way: Option<tunnel::Way>,
+    most: Option<u64>,
 ) -> Result<Option<tunnel::Tunnel>, SourceError> {
     let Some(way) = way else { return Ok(None) };
     let idle = SILENCE.min(config.limits.clone_time());
-    let opened = tunnel::Tunnel::open(way, idle).await;
+    let opened = tunnel::Tunnel::open(way, idle, most).await;
     opened.map(Some).map_err(|error| SourceError::Local(format!("no way to the git server: {error}")))
 }
 
@@ -94,7 +99,6 @@ pub(crate) async fn resolve(
     request: &SourceRequest,
     log: Arc<dyn BuildLog>,
 ) -> Result<Source, SourceError> {
-    let address = clone_address(&request.repository, &config.source_mirrors);
     if request.tag.is_none() && request.commit.is_none() {
         return Err(SourceError::Revision {
             repository: request.repository.to_string(),
@@ -102,17 +106,14 @@ pub(crate) async fn resolve(
             problem: "neither was given".to_owned(),
         });
     }
-    let way = address::check(&address, config.private_sources).await?;
-    let where_from = if address.mirrored { " through the source map" } else { "" };
+    let visit = visit(config, &request.repository, None).await?;
+    let where_from = if visit.address.mirrored { " through the source map" } else { "" };
     log.line(Phase::Source, &format!("cloning {}{where_from}", request.repository));
 
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let guard = CancelOnDrop(Arc::clone(&cancelled));
     let limits = &config.limits;
-    let tunnel = open_tunnel(config, way).await?;
-    let budget = Budget::new(config, tunnel.as_ref(), cancelled);
     let temp_dir = config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let (request, thread_log) = (request.clone(), Arc::clone(&log));
+    let (address, budget) = (visit.address.clone(), Arc::clone(&visit.budget));
     let work = tokio::task::spawn_blocking(move || {
         resolve_blocking(&request, &address, &temp_dir, &budget, thread_log.as_ref())
     });
@@ -122,8 +123,41 @@ pub(crate) async fn resolve(
         Ok(Err(join)) => Err(SourceError::Local(format!("the clone's thread failed: {join}"))),
         Err(_) => Err(SourceError::Local("the clone takes longer than the limit allows".to_owned())),
     };
-    drop((guard, tunnel));
+    drop(visit);
     source
+}
+
+/// The way to a repository, as long as somebody waits for what comes through it.
+struct Visit {
+    address: CloneAddress,
+    budget: Arc<Budget>,
+    _guard: CancelOnDrop,
+    _tunnel: Option<tunnel::Tunnel>,
+}
+
+/// Opens the way to where a repository is cloned from; at most so many bytes come through it, where that is said.
+async fn visit(
+    config: &JavaBuilderConfig,
+    repository: &CanonicalRepository,
+    most: Option<u64>,
+) -> Result<Visit, SourceError> {
+    let address = clone_address(repository, &config.source_mirrors);
+    let way = address::check(&address, config.private_sources).await?;
+    open(config, address, way, most).await
+}
+
+/// The same for an address that is checked, by this way if it is a server's.
+async fn open(
+    config: &JavaBuilderConfig,
+    address: CloneAddress,
+    way: Option<tunnel::Way>,
+    most: Option<u64>,
+) -> Result<Visit, SourceError> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let guard = CancelOnDrop(Arc::clone(&cancelled));
+    let tunnel = open_tunnel(config, way, most).await?;
+    let budget = Budget::new(config, tunnel.as_ref(), cancelled);
+    Ok(Visit { address, budget: Arc::new(budget), _guard: guard, _tunnel: tunnel })
 }
 
 fn resolve_blocking(

@@ -497,3 +497,21 @@ async fn what_the_commands_of_a_commit_say_counts_for_its_siblings() {
     let reactor: Vec<String> = source.reactor.iter().map(ToString::to_string).collect();
     assert_eq!(reactor, ["org.acme:apart:1.0", "org.acme:by-command:1.0", "org.acme:parent:1.0"]);
 }
+
+#[tokio::test]
+async fn the_tags_of_a_repository_are_told_without_a_clone() {
+    let made = Made::new(&usual());
+    let commit = made.resolve("org.acme:core:1.0", Some("light"), None).await.unwrap().commit;
+    let address = |name: &str| maven_layout::scm::canonical(&format!("https://git.example/acme/{name}")).unwrap();
+    let told = tags(&made.config, &address("lib")).await.unwrap();
+    // The annotated one leads to the commit, not to the tag's own object; a branch is none.
+    let expected = ["light", "v1"].map(|name| RemoteTag { name: name.to_owned(), target: commit.clone() });
+    assert_eq!(told, expected);
+    let error = tags(&made.config, &address("none")).await.unwrap_err();
+    assert!(matches!(error, SourceError::Clone { .. }), "{error}");
+    let own = JavaBuilderConfig { source_mirrors: Vec::new(), ..made.config.clone() };
+    let local = maven_layout::scm::canonical("https://127.0.0.1/acme/lib").unwrap();
+    assert!(matches!(tags(&own, &local).await, Err(SourceError::Refused { .. })));
+    let left: Vec<_> = std::fs::read_dir(made.folder.path().join("temp")).unwrap().flatten().collect();
+    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with("tags-")), "{left:?}");
+}

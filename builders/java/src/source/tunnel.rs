@@ -9,6 +9,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -45,11 +46,20 @@ impl Drop for Tunnel {
 }
 
 impl Tunnel {
-    /// Listens on a port of loopback. A connection through which nothing comes for `idle` is closed.
-    pub(crate) async fn open(way: Way, idle: Duration) -> io::Result<Self> {
+    /// Listens on a port of loopback. A connection through which nothing comes for `idle` is closed, and so are all when
+    /// `most` bytes have come from the server, if that is limited.
+    pub(crate) async fn open(way: Way, idle: Duration, most: Option<u64>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        Ok(Self { url, task: tokio::spawn(accept(listener, Arc::new(way), idle)) })
+        Ok(Self {
+            url,
+            task: tokio::spawn(accept(
+                listener,
+                Arc::new(way),
+                idle,
+                Arc::new(AtomicU64::new(most.unwrap_or(u64::MAX))),
+            )),
+        })
     }
 
     /// Where it listens.
@@ -58,7 +68,7 @@ impl Tunnel {
     }
 }
 
-async fn accept(listener: TcpListener, way: Arc<Way>, idle: Duration) {
+async fn accept(listener: TcpListener, way: Arc<Way>, idle: Duration, left: Arc<AtomicU64>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -67,9 +77,9 @@ async fn accept(listener: TcpListener, way: Arc<Way>, idle: Duration) {
         }
         match listener.accept().await {
             Ok((stream, _)) => {
-                let way = Arc::clone(&way);
+                let (way, left) = (Arc::clone(&way), Arc::clone(&left));
                 connections.spawn(async move {
-                    if let Err(error) = serve(stream, &way, idle).await {
+                    if let Err(error) = serve(stream, &way, idle, &left).await {
                         tracing::debug!(host = %way.host, error = %error, "a connection to a git server ended");
                     }
                 });
@@ -79,7 +89,7 @@ async fn accept(listener: TcpListener, way: Arc<Way>, idle: Duration) {
     }
 }
 
-async fn serve(mut near: TcpStream, way: &Way, idle: Duration) -> io::Result<()> {
+async fn serve(mut near: TcpStream, way: &Way, idle: Duration, left: &AtomicU64) -> io::Result<()> {
     let head = timeout(CONNECT, head(&mut near)).await??;
     let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
     if !target.eq_ignore_ascii_case(&format!("{}:{}", way.host, way.port)) {
@@ -92,7 +102,7 @@ async fn serve(mut near: TcpStream, way: &Way, idle: Duration) -> io::Result<()>
         }
     };
     near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-    carry(&mut near, &mut far, idle).await
+    carry(&mut near, &mut far, idle, left).await
 }
 
 /// The head of a request, byte by byte: nothing behind it may be taken.
@@ -108,7 +118,7 @@ async fn head(near: &mut TcpStream) -> io::Result<String> {
 }
 
 /// Bytes in both directions until one side ends, or neither says anything for too long.
-async fn carry(near: &mut TcpStream, far: &mut TcpStream, idle: Duration) -> io::Result<()> {
+async fn carry(near: &mut TcpStream, far: &mut TcpStream, idle: Duration, left: &AtomicU64) -> io::Result<()> {
     let (mut up, mut down) = (vec![0; 1 << 14], vec![0; 1 << 16]);
     loop {
         // Writing counts as well: a side that does not read holds the other up.
@@ -121,6 +131,10 @@ async fn carry(near: &mut TcpStream, far: &mut TcpStream, idle: Duration) -> io:
                 }
                 read = far.read(&mut down) => {
                     let read = read?;
+                    let taken = |left: u64| left.checked_sub(read as u64);
+                    if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_err() {
+                        return Err(io::Error::other("the server sends more than the limit allows"));
+                    }
                     near.write_all(&down[..read]).await?;
                     Ok(read)
                 }
@@ -163,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_leads_to_one_host_only_and_goes_to_the_address_that_was_checked() {
-        let tunnel = Tunnel::open(way(echo().await), Duration::from_secs(20)).await.unwrap();
+        let tunnel = Tunnel::open(way(echo().await), Duration::from_secs(20), None).await.unwrap();
         let mut near = ask(&tunnel, "git.example:443").await;
         let answer = head(&mut near).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -181,17 +195,32 @@ mod tests {
     async fn silence_and_dropping_close_connections() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let silent = way(listener.local_addr().unwrap());
-        let tunnel = Tunnel::open(silent.clone(), Duration::from_millis(200)).await.unwrap();
+        let tunnel = Tunnel::open(silent.clone(), Duration::from_millis(200), None).await.unwrap();
         let mut near = ask(&tunnel, "git.example:443").await;
         head(&mut near).await.unwrap();
         let ended = timeout(Duration::from_secs(10), near.read_u8()).await.expect("it is closed");
         assert!(ended.is_err());
 
-        let tunnel = Tunnel::open(silent, Duration::from_secs(600)).await.unwrap();
+        let tunnel = Tunnel::open(silent, Duration::from_secs(600), None).await.unwrap();
         let mut near = ask(&tunnel, "git.example:443").await;
         head(&mut near).await.unwrap();
         drop(tunnel);
         let ended = timeout(Duration::from_secs(10), near.read_u8()).await.expect("it is closed");
         assert!(ended.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_without_end_is_cut_off() {
+        let tunnel = Tunnel::open(way(echo().await), Duration::from_secs(20), Some(100)).await.unwrap();
+        let mut near = ask(&tunnel, "git.example:443").await;
+        head(&mut near).await.unwrap();
+        near.write_all(&[7; 60]).await.unwrap();
+        let mut back = [0; 60];
+        near.read_exact(&mut back).await.unwrap();
+        // The second connection has what the first one left.
+        let mut near = ask(&tunnel, "git.example:443").await;
+        head(&mut near).await.unwrap();
+        near.write_all(&[7; 60]).await.unwrap();
+        assert!(near.read_u8().await.is_err());
     }
 }

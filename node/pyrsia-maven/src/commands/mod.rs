@@ -12,6 +12,7 @@ pub mod governance;
 pub mod hosted;
 pub mod images;
 pub mod import;
+pub mod infer;
 pub mod inspect;
 pub mod judge;
 pub mod local_files;

@@ -1,173 +1,127 @@
 //! `rebuild`: rebuilds a release here and now, without a node and without a network.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use async_trait::async_trait;
-use build_spec::{
-    BuildError, BuildLog, Builder, Input, InputError, Inputs, Job, Mode, Phase, RepositoryId, RunId, SandboxProfile,
-    Source, SourceError, SourceRequest, Specification, ToolFailure,
-};
-use maven_layout::{CanonicalRepository, RepoPath};
+use anyhow::Context as _;
+use build_infer::Checkout;
+use build_spec::{BuildLog, Builder as _, InputError, Mode, Phase, Source, SourceError, SourceRequest, Specification};
+use maven_layout::CanonicalRepository;
 use pyrsia_api_types::{
-    ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SourceDocument, SpecReport, Timings,
+    InferredSource, ManifestSummary, OutputReport, RebuildReport, RebuildVerdict, SourceDocument, SpecReport, Timings,
     WrittenProvenance,
 };
 use pyrsia_ledger::AuthorityKey;
 use pyrsia_provenance::{Envelope, key_id, local_builder, public_key_pem};
-use pyrsia_rebuilds::{
-    Assessment, FileOutcome, PomChainError, Rebuilt, ReferenceFile, StoreBlobs, assess, check_inputs, pom_chain,
-    provenance, record_and_replay, references, resolve,
-};
+use pyrsia_rebuilds::{PomChainError, pom_chain, provenance, resolve};
 
 use crate::cli::{Global, RebuildArgs, SourceArgs};
-use crate::compose::{self, DEFAULT_MAVEN, LocalRepository};
 use crate::context::Context;
-use crate::data_dir::{DataDir, read_seed, write_atomically};
+use crate::data_dir::{read_seed, write_atomically};
 use crate::exit::{CommandError, Exit};
-use crate::image_store::ImageStore;
-use crate::inputs::RepositoryInputs;
+use crate::inference::attempts::{Made, RunLog, Task, Tried};
+use crate::inference::{self, Published, Session, report};
 use crate::specs::{self, Chosen};
 use crate::terminal;
-use crate::upstream::NONE;
 
 /// Where a specification came from that lies in the commit itself.
 const FROM_SOURCE: &str = "source";
 /// That was found in a collection of specifications.
 const FOUND: &str = "specs";
+/// That was named.
+const GIVEN: &str = "given";
 
 /// The statement as a document.
 const STATEMENT: &str = "provenance.json";
 /// The signed statement: one DSSE envelope in a line.
 const ENVELOPE: &str = "provenance.intoto.jsonl";
 
-/// The log of a run: into a file, and to the terminal.
-struct RunLog {
-    file: Mutex<File>,
-    show: bool,
-}
-
-impl BuildLog for RunLog {
-    fn line(&self, phase: Phase, line: &str) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full disk must not end the build; its result says more than its log.
-        let _ = writeln!(file, "[{phase}] {line}");
-        if self.show {
-            terminal::note(&terminal::plain(&format!("[{phase}] {line}")));
-        }
-    }
-}
-
-/// Inputs of a run that has no upstream: nothing is there.
-struct NoInputs;
-
-#[async_trait]
-impl Inputs for NoInputs {
-    async fn get(&self, repository: &RepositoryId, _path: &RepoPath) -> Result<Input, InputError> {
-        Err(InputError::UnknownRepository(format!("{repository} (no upstream was found; name one with --upstream)")))
-    }
+/// What is known of the way to a result, also if there is none.
+#[derive(Default)]
+struct Way {
+    inferred: Option<InferredSource>,
+    tried: Vec<Tried>,
 }
 
 /// Everything that was found out, for the report.
 struct Found {
-    job: Job,
+    made: Made,
     origin: &'static str,
-    rebuilt: Rebuilt,
-    assessment: Assessment,
     clone: Duration,
-    compare: Duration,
 }
 
 /// Runs the command.
 pub async fn run(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
-    match attempt(global, args).await {
+    let mut way = Way::default();
+    match attempt(global, args, &mut way).await {
         Ok(exit) => Ok(exit),
         Err(error) if global.json => {
             let exit = crate::exit::of(&error);
-            terminal::json(&failed_report(args, &error))?;
+            terminal::json(&failed_report(args, &error, &way))?;
             Ok(exit)
         }
         Err(error) => Err(error),
     }
 }
 
-async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
-    let mut context = Context::load(global)?;
-    for mirror in &args.source_mirror {
-        context.config.source_mirrors.insert(mirror.prefix.clone(), mirror.replacement.clone());
-    }
-    if args.upstream.is_some() {
-        context.config.node.upstream = args.upstream.clone();
-    }
-    let cache = DataDir::new(&context.data.join("rebuild"))?;
-    let _lock = cache.lock()?;
+async fn attempt(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyhow::Result<Exit> {
+    let mut session = Session::open(global, &args.source_mirror, args.upstream.as_deref()).await?;
     let out = match &args.out {
         Some(out) => out.clone(),
-        None => cache.join("out").join(args.coordinates.dir().as_str()),
+        None => session.cache.join("out").join(args.coordinates.dir().as_str()),
     };
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let log: Arc<dyn BuildLog> = Arc::new(RunLog {
-        file: Mutex::new(File::create(out.join("build.log")).context("cannot write the log")?),
-        show: !global.json,
-    });
-    // Sources and outputs of this run lie in one folder, which goes with it.
-    let work = tempfile::tempdir_in(cache.root()).context("cannot make a work folder")?;
-    context.config.builder.java.temp_dir = Some(work.path().to_owned());
-    let signer = signer(&context, args)?;
-    let builder = compose::java_builder(&context);
-    builder.available().await.map_err(|text| anyhow::anyhow!("{text}"))?;
-    let local = LocalRepository::open(&cache, &context).await?;
-    let inputs: Arc<dyn Inputs> = match context.config.node.upstream.as_deref() {
-        Some(NONE) => Arc::new(NoInputs),
-        _ => Arc::new(RepositoryInputs { files: local.files.clone(), blobs: local.blobs.clone() }),
-    };
+    let log = RunLog::create(&out.join("build.log"), !global.json)?;
+    let signer = signer(&session.context, args)?;
+    session.builder.available().await.map_err(|text| anyhow::anyhow!("{text}"))?;
 
     let start = Instant::now();
-    let mut chosen = specs::choose(&context, &args.source, &context.config.specs, &args.coordinates).await?;
-    let mut wanted = specs::completed(&context, &args.source, chosen.as_ref()).await?;
-    let builder = match specs::get_archive(&mut context, &mut chosen, &mut wanted, &args.source, work.path()).await? {
-        true => compose::java_builder(&context),
-        false => builder,
-    };
-    if let Some(chosen) = &chosen {
-        log.line(Phase::Source, &format!("specification {}", chosen.place));
-        chosen.notes.iter().for_each(|note| log.line(Phase::Source, note));
-    }
-    let source = source(args, &wanted, &builder, &*inputs, log.clone()).await?;
+    let (chosen, wanted) = chosen(args, &mut session, &log).await?;
+    let sourced = source(args, &wanted, &session, log.clone()).await?;
     let clone = start.elapsed();
-    let (specification, origin) = specification(args, chosen, &source);
-    let (builder, image) = match &args.image {
-        Some(reference) => {
-            let foreign = builder.engine().await?.foreign_image(reference).await?;
-            (builder.in_foreign_image(foreign), reference.digest())
+    way.inferred.clone_from(&sourced.inferred);
+    let given = specification(args, chosen, &sourced.source);
+    if let Some(reference) = &args.image {
+        session.use_foreign_image(reference).await?;
+    }
+    // A release that brings its own specification is native; whether it is compared is another matter.
+    let mode = match &given {
+        Some((_, FROM_SOURCE)) => Mode::Native,
+        _ => Mode::Upstream,
+    };
+    let task = Task { session: &session, args, source: sourced.source, mode, log };
+    let (made, origin) = match given {
+        Some((specification, origin)) => (task.once(specification).await?, origin),
+        None => {
+            let published = match sourced.published {
+                Some(published) => published,
+                // What is not compared is none of upstream's releases, so upstream is not asked for hints either.
+                None if args.no_reference => Published::default(),
+                None => Published::fetch(&*session.inputs, &args.coordinates, true).await?,
+            };
+            let checkout = match sourced.checkout {
+                Some(checkout) => checkout,
+                None => inference::read_checkout(task.source.archive.clone(), args.coordinates.clone()).await?,
+            };
+            let (mut plan, evidence) =
+                inference::plan(&session, &args.coordinates, &published, Some(&checkout), sourced.is_crlf)?;
+            for text in &published.unread {
+                task.log.line(Phase::Source, text);
+            }
+            for reason in evidence {
+                task.log.line(Phase::Source, &format!("inferred {reason}"));
+            }
+            let made = task.along(&mut plan, &mut way.tried).await;
+            for text in plan.skipped() {
+                task.log.line(Phase::Source, &format!("not to be had here: {text}"));
+            }
+            (made?, report::INFERRED)
         }
-        None => (builder, image(&context, specification.jdk).await?),
     };
-    let job = Job {
-        run: RunId::new(&format!("rebuild-{}", std::process::id())),
-        coordinates: vec![args.coordinates.clone()],
-        // A release that brings its own specification is native; whether it is compared is another matter.
-        mode: if origin == FROM_SOURCE { Mode::Native } else { Mode::Upstream },
-        source,
-        specification,
-        image,
-        profile: SandboxProfile::v1(),
-        work_dir: work.path().to_owned(),
-    };
-    let blobs = Arc::new(StoreBlobs(local.blobs.clone()));
-    let rebuilt = record_and_replay(&builder, &job, inputs.clone(), blobs, log.clone()).await.map_err(build_error)?;
-    let start = Instant::now();
-    let references = reference_files(args, &*inputs, &rebuilt, work.path()).await?;
-    check_inputs(&rebuilt.manifest, &rebuilt.built, &references).map_err(build_error)?;
-    let assessment = assess(job.mode, &rebuilt.built, &references)?;
-    let compare = start.elapsed();
-    let found = Found { job, origin, rebuilt, assessment, clone, compare };
+    let found = Found { made, origin, clone };
     let provenance = write_out(args, &out, &found, signer.as_ref())?;
-    let report = report(args, &found, provenance);
+    let report = report(args, &found, way, provenance);
     let exit = match report.verdict {
         RebuildVerdict::Identical | RebuildVerdict::Built => Exit::Done,
         RebuildVerdict::Equivalent => Exit::Equivalent,
@@ -182,18 +136,68 @@ async fn attempt(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// The specification that is named or found in a collection, and the source that the arguments and it name; an archive that
+/// it builds is got.
+async fn chosen(
+    args: &RebuildArgs,
+    session: &mut Session,
+    log: &RunLog,
+) -> anyhow::Result<(Option<Chosen>, SourceArgs)> {
+    let context = &session.context;
+    let mut chosen = specs::choose(context, &args.source, &context.config.specs, &args.coordinates).await?;
+    let mut wanted = specs::completed(context, &args.source, chosen.as_ref()).await?;
+    session.get_archive(&mut chosen, &mut wanted, &args.source).await?;
+    if let Some(chosen) = &chosen {
+        log.line(Phase::Source, &format!("specification {}", chosen.place));
+        chosen.notes.iter().for_each(|note| log.line(Phase::Source, note));
+    }
+    Ok((chosen, wanted))
+}
+
+/// A source, and what was learnt on the way to it.
+struct Sourced {
+    source: Source,
+    inferred: Option<InferredSource>,
+    published: Option<Published>,
+    checkout: Option<Checkout>,
+    is_crlf: bool,
+}
+
+/// A tag or commit that is named is the asker's business; any other is looked for.
 async fn source(
     args: &RebuildArgs,
     wanted: &SourceArgs,
-    builder: &dyn Builder,
-    inputs: &dyn Inputs,
-    log: Arc<dyn BuildLog>,
+    session: &Session,
+    log: Arc<RunLog>,
+) -> anyhow::Result<Sourced> {
+    let given = super::infer::given(wanted.source.as_deref())?;
+    if wanted.tag.is_some() || wanted.commit.is_some() {
+        let source = named_source(args, wanted, session, given, log).await?;
+        return Ok(Sourced { source, inferred: None, published: None, checkout: None, is_crlf: false });
+    }
+    let release = &args.coordinates;
+    let published = Published::fetch(&*session.inputs, release, given.is_some()).await?;
+    let found = inference::find(session, release, &published, given.as_ref(), log.clone()).await;
+    let found = found.map_err(|error| error.into_error(release))?;
+    for reason in &found.evidence {
+        log.line(Phase::Source, &reason.to_string());
+    }
+    let (inferred, is_crlf) = (Some(report::source(&found)), found.is_crlf());
+    Ok(Sourced { source: found.source, inferred, published: Some(published), checkout: Some(found.checkout), is_crlf })
+}
+
+async fn named_source(
+    args: &RebuildArgs,
+    wanted: &SourceArgs,
+    session: &Session,
+    given: Option<CanonicalRepository>,
+    log: Arc<RunLog>,
 ) -> anyhow::Result<Source> {
     let no_source = |text: String| CommandError::new(Exit::NoSource, text);
-    let repository: CanonicalRepository = match &wanted.source {
-        Some(raw) => maven_layout::scm::canonical(raw).map_err(|error| no_source(format!("source {raw}: {error}")))?,
+    let repository = match given {
+        Some(given) => given,
         None => {
-            let chain = pom_chain(inputs, &args.coordinates).await.map_err(|error| match error {
+            let chain = pom_chain(&*session.inputs, &args.coordinates).await.map_err(|error| match error {
                 // That an upstream is down says nothing about the source.
                 PomChainError::Input(InputError::Unavailable { .. }) => {
                     CommandError::new(Exit::Failed, format!("{error}; try again later"))
@@ -211,7 +215,7 @@ async fn source(
         tag: wanted.tag.clone(),
         commit: wanted.commit.clone(),
     };
-    let source = resolve(builder, request, log.clone()).await.map_err(|error| match error {
+    let source = resolve(&*session.builder, request, log.clone()).await.map_err(|error| match error {
         SourceError::Local(text) => CommandError::new(Exit::Failed, text),
         error => no_source(error.to_string()),
     })?;
@@ -221,83 +225,14 @@ async fn source(
     Ok(source)
 }
 
-fn specification(args: &RebuildArgs, chosen: Option<Chosen>, source: &Source) -> (Specification, &'static str) {
+/// The specification that is named, found in a collection, or lies in the commit; none if it has to be inferred.
+fn specification(args: &RebuildArgs, chosen: Option<Chosen>, source: &Source) -> Option<(Specification, &'static str)> {
     match (chosen, &source.specification) {
-        (Some(chosen), _) if args.source.spec.is_some() => (chosen.specification, "given"),
-        (Some(chosen), _) => (chosen.specification, FOUND),
-        (None, Some(committed)) => (committed.clone(), FROM_SOURCE),
-        (None, None) => (Specification::default_maven(DEFAULT_MAVEN), "default"),
+        (Some(chosen), _) if args.source.spec.is_some() => Some((chosen.specification, GIVEN)),
+        (Some(chosen), _) => Some((chosen.specification, FOUND)),
+        (None, Some(committed)) => Some((committed.clone(), FROM_SOURCE)),
+        (None, None) => None,
     }
-}
-
-/// The image for a JDK, made now if it is not there: a maintainer's first try should need one command.
-async fn image(context: &Context, jdk: u32) -> anyhow::Result<pyrsia_digest::Sha256> {
-    let store = ImageStore::open(&context.images_dir(), context.config.builder.java.engine.clone())?;
-    let name = format!("jdk{jdk}");
-    let image = match store.find(&name)? {
-        Some(image) => image,
-        None => {
-            terminal::note(&format!("making builder image {name} (once; about a minute)"));
-            store.build(&name, &|_| {}).await?
-        }
-    };
-    store.load(&image).await?;
-    Ok(image.digest)
-}
-
-async fn reference_files(
-    args: &RebuildArgs,
-    inputs: &dyn Inputs,
-    rebuilt: &Rebuilt,
-    work: &Path,
-) -> anyhow::Result<Vec<ReferenceFile>> {
-    if args.no_reference {
-        return Ok(Vec::new());
-    }
-    let coordinates = args.coordinates.clone();
-    let Some(given) = &args.reference else {
-        let found = references(inputs, std::slice::from_ref(&coordinates), &rebuilt.built).await;
-        let found = found.map_err(|error| anyhow::anyhow!("the reference could not be had: {error:?}"))?;
-        if found.is_empty() {
-            bail!("upstream has no {coordinates} to compare with; use --no-reference or --reference");
-        }
-        return Ok(found);
-    };
-    let stem = format!("{}-{}.", coordinates.artifact, coordinates.version);
-    let built = rebuilt.built.files.iter().filter(|file| file.name.starts_with(&stem));
-    let extension = given.rsplit_once('.').map_or("jar", |(_, extension)| extension);
-    let name = built
-        .map(|file| file.name.clone())
-        .find(|name| name.ends_with(&format!(".{extension}")))
-        .unwrap_or_else(|| format!("{stem}{extension}"));
-    let path = if given.starts_with("https://") || given.starts_with("http://") {
-        let path = work.join("reference");
-        let bytes = reqwest::get(given).await?.error_for_status()?.bytes().await?;
-        std::fs::write(&path, &bytes)?;
-        path
-    } else {
-        given.into()
-    };
-    let sha256 = super::local_files::digests(&path)?.sha256;
-    Ok(vec![ReferenceFile { coordinates, name, path, sha256 }])
-}
-
-/// A build error with its exit code.
-fn build_error(error: BuildError) -> anyhow::Error {
-    use pyrsia_rebuilds::FailureKind;
-    let exit = match pyrsia_rebuilds::failure_kind(&error) {
-        FailureKind::Build => Exit::BuildFailed,
-        FailureKind::Input => Exit::Undeclared,
-        FailureKind::Source => Exit::NoSource,
-        FailureKind::Refused | FailureKind::Internal => Exit::Failed,
-    };
-    let text = match &error {
-        BuildError::ToolFailed(ToolFailure { log_tail, .. }) | BuildError::CommandFailed { log_tail, .. } => {
-            format!("{error}\n{}", log_tail.join("\n"))
-        }
-        _ => error.to_string(),
-    };
-    CommandError::new(exit, text).into()
 }
 
 /// The key that signs the provenance: the one that was named, else this data directory's as an authority.
@@ -316,15 +251,16 @@ fn write_out(
     found: &Found,
     signer: Option<&AuthorityKey>,
 ) -> anyhow::Result<WrittenProvenance> {
-    for file in &found.rebuilt.built.files {
+    let Made { job, rebuilt, assessment, .. } = &found.made;
+    for file in &rebuilt.built.files {
         let bytes = std::fs::read(&file.path).with_context(|| format!("cannot read {}", file.path.display()))?;
         write_atomically(&out.join(&file.name), &bytes)?;
     }
-    write_atomically(&out.join("manifest.txt"), found.rebuilt.manifest.to_text().as_bytes())?;
-    write_atomically(&out.join("specification.toml"), found.job.specification.to_toml().as_bytes())?;
+    write_atomically(&out.join("manifest.txt"), rebuilt.manifest.to_text().as_bytes())?;
+    write_atomically(&out.join("specification.toml"), job.specification.to_toml().as_bytes())?;
     let image = args.image.as_ref().map(ToString::to_string);
     let run = provenance::Run { builder: local_builder(), invocation: None, image };
-    let statement = provenance::statement(&found.job, &found.rebuilt.manifest, &found.assessment, run);
+    let statement = provenance::statement(job, &rebuilt.manifest, assessment, run);
     write_atomically(&out.join(STATEMENT), &serde_json::to_vec_pretty(&statement)?)?;
     let envelope = out.join(ENVELOPE);
     if let Some(key) = signer {
@@ -343,14 +279,9 @@ fn write_out(
     })
 }
 
-fn report(args: &RebuildArgs, found: &Found, provenance: WrittenProvenance) -> RebuildReport {
-    let (job, rebuilt) = (&found.job, &found.rebuilt);
-    let verdict = match found.assessment.headline(&args.coordinates) {
-        FileOutcome::Built => RebuildVerdict::Built,
-        FileOutcome::Identical => RebuildVerdict::Identical,
-        FileOutcome::Equivalent => RebuildVerdict::Equivalent,
-        FileOutcome::Different | FileOutcome::NotBuilt | FileOutcome::Extra => RebuildVerdict::Different,
-    };
+fn report(args: &RebuildArgs, found: &Found, way: &Way, provenance: WrittenProvenance) -> RebuildReport {
+    let (job, rebuilt) = (&found.made.job, &found.made.rebuilt);
+    let verdict = report::verdict(found.made.assessment.headline(&args.coordinates));
     RebuildReport {
         gav: args.coordinates.to_string(),
         verdict,
@@ -359,13 +290,7 @@ fn report(args: &RebuildArgs, found: &Found, provenance: WrittenProvenance) -> R
             commit: Some(job.source.commit.clone()),
             tag: job.source.tag.clone(),
         },
-        spec: SpecReport {
-            digest: Some(job.specification.digest().to_string()),
-            origin: found.origin.to_owned(),
-            tool: Some(job.specification.tool.to_string()),
-            jdk: Some(job.specification.jdk.to_string()),
-            command: Some(job.specification.command_line()),
-        },
+        spec: report::short(&job.specification, found.origin),
         image_digest: Some(job.image.to_string()),
         image: args.image.as_ref().map(ToString::to_string),
         manifest: ManifestSummary {
@@ -374,6 +299,7 @@ fn report(args: &RebuildArgs, found: &Found, provenance: WrittenProvenance) -> R
             bytes: rebuilt.manifest.total_bytes(),
         },
         outputs: found
+            .made
             .assessment
             .files
             .iter()
@@ -391,14 +317,16 @@ fn report(args: &RebuildArgs, found: &Found, provenance: WrittenProvenance) -> R
             clone_s: found.clone.as_secs_f64(),
             record_s: rebuilt.record.as_secs_f64(),
             replay_s: rebuilt.replay.as_secs_f64(),
-            compare_s: found.compare.as_secs_f64(),
+            compare_s: found.made.compare.as_secs_f64(),
         },
         provenance: Some(provenance),
         failure: None,
+        inferred: way.inferred.clone(),
+        attempts: report::attempts(&way.tried),
     }
 }
 
-fn failed_report(args: &RebuildArgs, error: &anyhow::Error) -> RebuildReport {
+fn failed_report(args: &RebuildArgs, error: &anyhow::Error, way: &Way) -> RebuildReport {
     RebuildReport {
         gav: args.coordinates.to_string(),
         verdict: RebuildVerdict::Failed,
@@ -415,18 +343,24 @@ fn failed_report(args: &RebuildArgs, error: &anyhow::Error) -> RebuildReport {
         timings: Timings::default(),
         provenance: None,
         failure: Some(format!("{error:#}")),
+        inferred: way.inferred.clone(),
+        attempts: report::attempts(&way.tried),
     }
 }
 
-fn print(report: &RebuildReport, out: &Path) {
-    let none = || "-".to_owned();
-    let verdict = match report.verdict {
+fn word(verdict: RebuildVerdict) -> &'static str {
+    match verdict {
         RebuildVerdict::Identical => "identical",
         RebuildVerdict::Equivalent => "equivalent",
         RebuildVerdict::Different => "different",
         RebuildVerdict::Built => "built",
         RebuildVerdict::Failed => "failed",
-    };
+    }
+}
+
+fn print(report: &RebuildReport, out: &Path) {
+    let none = || "-".to_owned();
+    let verdict = word(report.verdict);
     terminal::line(&format!("{} {verdict}", report.gav));
     let source = &report.source;
     terminal::line(&format!(
@@ -435,6 +369,19 @@ fn print(report: &RebuildReport, out: &Path) {
         source.tag.clone().unwrap_or_else(none),
         source.commit.clone().unwrap_or_else(none)
     ));
+    if let Some(inferred) = &report.inferred {
+        terminal::line(&format!("  proof    {}: {}", inferred.acceptance, terminal::plain(&inferred.said)));
+    }
+    for attempt in &report.attempts {
+        let spec = (attempt.spec.tool.clone().unwrap_or_else(none), attempt.spec.jdk.clone().unwrap_or_else(none));
+        let result = match &attempt.failure {
+            Some(failure) => failure.lines().next().unwrap_or_default().to_owned(),
+            None => word(attempt.verdict).to_owned(),
+        };
+        let why = attempt.why.join("; ");
+        let text = format!("  attempt  {}: {} on JDK {}, {why}: {result}", attempt.number, spec.0, spec.1);
+        terminal::line(&terminal::plain(&text));
+    }
     terminal::line(&format!(
         "  image    {}",
         report.image.clone().or_else(|| report.image_digest.clone()).unwrap_or_else(none)
