@@ -1,4 +1,4 @@
-//! The cross-process tests. One file for each promise; [`chain`], [`rebuild`],
+//! The cross-process tests. One file for each promise; [`chain`], [`rebuild`], [`moved_tags`],
 //! [`clients`], [`restart`], [`releases`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`]
 //! mounts a small file system too, and so does [`hosted`], which needs root.
 
@@ -28,6 +28,7 @@ mod infer_rebuilds;
 mod listings;
 mod mirror;
 mod more_clients;
+mod moved_tags;
 mod plain_node;
 mod policies;
 mod policy_switch;

@@ -52,7 +52,7 @@ impl Default for JavaBuilderConfig {
 pub struct SourceMirror {
     /// Beginning of a canonical repository address, for example `https://host/group/`.
     pub prefix: String,
-    /// What is put in its place; `file://` and `ssh://` are allowed here.
+    /// What is put in its place; `file://`, `http://` and `git://` are allowed here.
     pub replacement: String,
 }
 
@@ -68,9 +68,9 @@ pub struct Limits {
     pub pids: i64,
     /// Wall-clock time of one build, seconds.
     pub build_seconds: u64,
-    /// Wall-clock time of one clone, seconds.
+    /// Wall-clock time of these clones, seconds.
     pub clone_seconds: u64,
-    /// Bytes that a clone may transfer, MiB.
+    /// Bytes that the clones of a source and its submodules may transfer together, MiB.
     pub clone_mib: u64,
     /// Size of a source tree, MiB.
     pub source_mib: u64,
@@ -94,7 +94,7 @@ impl Default for Limits {
             pids: 2048,
             build_seconds: 45 * 60,
             clone_seconds: 10 * 60,
-            clone_mib: 2048,
+            clone_mib: 8192,
             source_mib: 1024,
             source_files: 200_000,
             input_mib: 8192,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use build_spec::{
-    BuildError, BuildLog, Builder, Built, Input, InputLine, InputManifest, InputStatus, Inputs, Job, ManifestBlobs,
-    Mode, Phase, PinnedInput, Recorded, RepositoryId, Source, SourceError, SourceRequest, Specification, Tool,
+    BuildError, BuildLog, Builder, Built, Checkout, Input, InputLine, InputManifest, InputStatus, Inputs, Job,
+    ManifestBlobs, Mode, Phase, PinnedInput, Recorded, RepositoryId, Source, SourceError, SourceRequest, Specification,
+    Tool,
 };
 use maven_layout::CanonicalRepository;
 use tokio::sync::OnceCell;
@@ -165,6 +166,10 @@ impl JavaBuilder {
         answers: Arc<dyn Answers>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
+        if job.source.checkout != Checkout::of(&job.specification) {
+            let problem = "the source was checked out in another way than the specification asks for";
+            return Err(BuildError::Engine(problem.to_owned()));
+        }
         let (engine, runtime) = self.connect().await?;
         let room = self.room(&engine, job).await?;
         let waiting = || log.line(phase, "waiting for a free build slot");

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use build_spec::{
-    BuildError, Builder as _, Built, Input, InputManifest, InputStatus, Inputs as _, Job, Mode, NoLog, RunId,
-    SandboxProfile, SourceRequest, Specification,
+    BuildError, Builder as _, Built, Checkout, GitState, Input, InputManifest, InputStatus, Inputs as _, Job, Mode,
+    NoLog, RunId, SandboxProfile, SourceRequest, Specification,
 };
 use maven_layout::Coordinates;
 use support::{Kept, Upstream};
@@ -49,13 +49,13 @@ async fn world(dependencies: &str) -> Option<World> {
 
 /// A world with these files in it.
 async fn world_of(files: &[(&str, &str)], wanted: &str) -> Option<World> {
-    world_with(files, wanted, 17, "3.9.9").await
+    world_with(files, wanted, Specification::default_maven("3.9.9")).await
 }
 
-/// A world with these files, this JDK and this Maven in it.
-async fn world_with(files: &[(&str, &str)], wanted: &str, jdk: u32, maven: &str) -> Option<World> {
+/// The same, built by this specification.
+async fn world_with(files: &[(&str, &str)], wanted: &str, specification: Specification) -> Option<World> {
     let engine = support::engine().await?;
-    let image = support::image(&engine, jdk).await;
+    let image = support::image(&engine, specification.jdk).await;
     let folder = tempfile::tempdir().unwrap();
     let repository = folder.path().join("acme/tiny");
     let commit = support::git_repository(&repository, files);
@@ -66,6 +66,7 @@ async fn world_with(files: &[(&str, &str)], wanted: &str, jdk: u32, maven: &str)
         repository: maven_layout::scm::canonical("https://git.example/acme/tiny").unwrap(),
         tag: Some("v1.0".to_owned()),
         commit: Some(commit.clone()),
+        checkout: Some(Checkout::of(&specification)),
     };
     let source = builder.resolve(&request, Arc::new(Kept::default())).await.unwrap();
     assert_eq!(source.commit, commit);
@@ -77,7 +78,7 @@ async fn world_with(files: &[(&str, &str)], wanted: &str, jdk: u32, maven: &str)
         coordinates: vec![coordinates],
         mode: Mode::Native,
         source,
-        specification: Specification { jdk, ..Specification::default_maven(maven) },
+        specification,
         image: image.digest,
         profile: SandboxProfile::v1(),
         work_dir,
@@ -171,7 +172,8 @@ const PLAIN_POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
 /// Records and replays the plain project; what went wrong, if anything did.
 async fn plain_build(jdk: u32, maven: &str) -> Option<Result<(), String>> {
     let files = [("pom.xml", PLAIN_POM), ("src/main/java/org/example/Tiny.java", JAVA)];
-    let world = world_with(&files, "org.example:plain:1.0", jdk, maven).await?;
+    let specification = Specification { jdk, ..Specification::default_maven(maven) };
+    let world = world_with(&files, "org.example:plain:1.0", specification).await?;
     let World { builder, upstream, job, .. } = &world;
     let log = Arc::new(Kept::default());
     let build = async {
@@ -410,4 +412,57 @@ async fn lines_of_a_specification_run_in_the_sandbox_under_its_settings() {
     other.specification.toolchains = vec![17, 8];
     let error = builder.replay(&other, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
     assert!(matches!(&error, BuildError::Unsupported(text) if text.contains("no JDK 8")), "{error}");
+}
+
+/// Two plugins that read `.git` by themselves, as jgit does it, and put what they find into the JAR.
+const GIT_PLUGINS: &str = r#"
+  <build><plugins>
+    <plugin>
+      <groupId>io.github.git-commit-id</groupId><artifactId>git-commit-id-maven-plugin</artifactId><version>9.0.1</version>
+      <executions><execution><goals><goal>revision</goal></goals></execution></executions>
+      <configuration><generateGitPropertiesFile>true</generateGitPropertiesFile><commitIdGenerationMode>full</commitIdGenerationMode></configuration>
+    </plugin>
+    <plugin>
+      <groupId>org.codehaus.mojo</groupId><artifactId>buildnumber-maven-plugin</artifactId><version>3.2.1</version>
+      <executions><execution><phase>validate</phase><goals><goal>create</goal></goals></execution></executions>
+      <configuration>
+        <providerImplementations><git>jgit</git></providerImplementations>
+        <doCheck>true</doCheck><doUpdate>false</doUpdate>
+      </configuration>
+    </plugin>
+    <plugin>
+      <groupId>org.apache.maven.plugins</groupId><artifactId>maven-jar-plugin</artifactId><version>3.4.2</version>
+      <configuration><archive><manifestEntries><Built-From>${buildNumber}</Built-From></manifestEntries></archive></configuration>
+    </plugin>
+  </plugins></build>
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_that_read_git_find_commit_tag_and_remote() {
+    for git in [GitState::Commit, GitState::History] {
+        let pom = POM.replace("DEPENDENCIES", GIT_PLUGINS);
+        let files = [("pom.xml", pom.as_str()), ("src/main/java/org/example/Tiny.java", JAVA)];
+        let mut specification = Specification::default_maven("3.9.9");
+        specification.git = git;
+        let Some(world) = world_with(&files, "org.example:tiny:1.0", specification).await else { return };
+        let World { builder, upstream, job, .. } = &world;
+        let recorded = builder.record(job, upstream.clone(), Arc::new(Kept::default())).await.unwrap();
+        let built = recorded.result.unwrap();
+        let jar = built.files.iter().find(|file| file.name == "tiny-1.0.jar").unwrap();
+        let mut jar = zip::ZipArchive::new(std::fs::File::open(job.work_dir.join(&jar.path)).unwrap()).unwrap();
+        let mut read = |name: &str| std::io::read_to_string(jar.by_name(name).unwrap()).unwrap();
+        let commit = &job.source.commit;
+        let properties = read("git.properties");
+        for line in [
+            format!("git.commit.id.full={commit}"),
+            "git.remote.origin.url=https\\://git.example/acme/tiny".to_owned(),
+            "git.closest.tag.name=v1.0".to_owned(),
+            "git.tags=v1.0".to_owned(),
+            "git.dirty=false".to_owned(),
+        ] {
+            assert!(properties.lines().any(|found| found == line), "{git:?}: {line} in {properties}");
+        }
+        let manifest = read("META-INF/MANIFEST.MF").replace("\r\n ", "");
+        assert!(manifest.contains(&format!("Built-From: {commit}")), "{git:?}: {manifest}");
+    }
 }

@@ -8,7 +8,7 @@ use pyrsia_digest::{FileDigests, Sha256};
 
 use crate::manifest::{InputManifest, ManifestError};
 use crate::profile::SandboxProfile;
-use crate::specification::{Specification, SpecificationError};
+use crate::specification::{GitState, Newline, Specification, SpecificationError};
 
 /// Whether a release is published only by rebuilding, or is compared with what an upstream has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +36,22 @@ impl RunId {
     }
 }
 
+/// What a specification says about the source itself: two builds whose checkouts differ have different sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Checkout {
+    /// Line ends of text files, as git would check them out.
+    pub newline: Newline,
+    /// What of `.git` is there.
+    pub git: GitState,
+}
+
+impl Checkout {
+    /// What this specification asks for.
+    pub fn of(specification: &Specification) -> Self {
+        Self { newline: specification.checkout_newline(), git: specification.git }
+    }
+}
+
 /// Which source is wanted.
 #[derive(Debug, Clone)]
 pub struct SourceRequest {
@@ -47,6 +63,47 @@ pub struct SourceRequest {
     pub tag: Option<String>,
     /// Full hexadecimal commit id; must be what the tag resolves to when both are given.
     pub commit: Option<String>,
+    /// How it is checked out; none: as the specification in the commit says, or else the default one.
+    pub checkout: Option<Checkout>,
+}
+
+/// A signature inside a commit or a tag. Nobody has checked it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectSignature {
+    /// `openpgp`, `ssh` or `x509`.
+    pub kind: &'static str,
+    /// The armoured text; none if it is longer than 16 KiB.
+    pub text: Option<String>,
+}
+
+/// An annotated tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagObject {
+    /// Full hexadecimal id of the tag object.
+    pub id: String,
+    /// The name that it gives itself; it may differ from the one it is found under.
+    pub name: String,
+    /// `Name <address>`.
+    pub tagger: Option<String>,
+    /// When it was made, seconds since 1970.
+    pub time: Option<i64>,
+    /// Its signature, if it has one.
+    pub signature: Option<ObjectSignature>,
+}
+
+/// A repository inside another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submodule {
+    /// Where it lies, from the root of the source.
+    pub path: String,
+    /// Canonical address.
+    pub repository: CanonicalRepository,
+    /// Whether the bytes came through a mirror map instead of that address.
+    pub mirrored: bool,
+    /// Full hexadecimal id of the commit that the outer repository names.
+    pub commit: String,
+    /// Full hexadecimal id of that commit's tree.
+    pub commit_tree: String,
 }
 
 /// A source, resolved, checked and frozen.
@@ -54,12 +111,22 @@ pub struct SourceRequest {
 pub struct Source {
     /// Canonical address.
     pub repository: CanonicalRepository,
-    /// Whether the bytes came through a mirror map instead of that address.
+    /// Whether the bytes, or those of a submodule, came through a mirror map instead of that address.
     pub mirrored: bool,
     /// The tag that was resolved.
     pub tag: Option<String>,
+    /// What the tag is, if it is more than a name of the commit.
+    pub tag_object: Option<TagObject>,
     /// Full hexadecimal commit id.
     pub commit: String,
+    /// Full hexadecimal id of the commit's tree, as git computes it.
+    pub commit_tree: String,
+    /// The commit's own signature, if it has one.
+    pub signature: Option<ObjectSignature>,
+    /// Repositories inside it, sorted by path.
+    pub submodules: Vec<Submodule>,
+    /// How it was checked out.
+    pub checkout: Checkout,
     /// Committer time, seconds since 1970.
     pub commit_time: i64,
     /// SHA-256 of the canonical tar of the tree.
@@ -194,7 +261,7 @@ pub enum SourceError {
         /// Why.
         problem: String,
     },
-    /// The tree holds something that this version does not take (submodules, escaping links), or is too large.
+    /// The tree holds something that is not taken (escaping links, hostile submodules, missing LFS files), or is too large.
     #[error("the tree of commit {commit} cannot be used: {problem}")]
     Tree {
         /// The commit.

@@ -24,8 +24,8 @@ mod traits;
 
 pub use converted::{Archive, Converted, from_buildspec};
 pub use job::{
-    BuildError, BuildLimit, Built, BuiltFile, Job, Mode, Recorded, RunId, Source, SourceError, SourceRequest,
-    ToolFailure,
+    BuildError, BuildLimit, Built, BuiltFile, Checkout, Job, Mode, ObjectSignature, Recorded, RunId, Source,
+    SourceError, SourceRequest, Submodule, TagObject, ToolFailure,
 };
 pub use manifest::{InputLine, InputManifest, InputStatus, MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES, ManifestError};
 pub use profile::SandboxProfile;

@@ -95,6 +95,17 @@ pub struct AttestedProvenance {
     pub sha256: String,
 }
 
+/// Another commit that a verdict's tag led to when another build was requested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MovedTag {
+    /// The commit in full.
+    pub commit: String,
+    /// The round of that build.
+    pub round: String,
+    /// Position of its request in the log.
+    pub log_index: u64,
+}
+
 /// `GET /api/v1/inspect/{gav}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Inspection {
@@ -107,6 +118,9 @@ pub struct Inspection {
     /// An earlier verdict was withdrawn, and none stands.
     #[serde(default)]
     pub withdrawn: bool,
+    /// The tag of the verdict's source was moved: where it led to in other builds, newest first, at most 20.
+    #[serde(default)]
+    pub moved_tag: Vec<MovedTag>,
     /// The namespace that owns the group: its prefix, when there is one.
     pub namespace: Option<String>,
     /// Builds of this release, newest first: identifiers for `/api/v1/builds/{id}`.

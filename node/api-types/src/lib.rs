@@ -31,7 +31,7 @@ pub use builds::{
 };
 pub use infer::{AttemptReport, InferReport, InferredSource, InferredSpec, ReasonReport, SourceFiles};
 pub use inspect::{
-    AttestedProvenance, Dissent, FileMatch, FileMatches, FileStory, Inspection, SourceDocument, VerdictStory,
+    AttestedProvenance, Dissent, FileMatch, FileMatches, FileStory, Inspection, MovedTag, SourceDocument, VerdictStory,
 };
 pub use log::{LogLeaf, LogPage};
 pub use policy::{FilePolicy, GroupPolicy, PolicyTest, ReleasePolicy, ServedCount, ServedRelease, ServedReport};

@@ -47,6 +47,9 @@ pub struct RebuildReport {
     /// The provenance that was written.
     #[serde(default)]
     pub provenance: Option<WrittenProvenance>,
+    /// What did not stop it but should be known: a tag that was moved.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Why there is no result.
     #[serde(default)]
     pub failure: Option<String>,
@@ -182,6 +185,7 @@ mod tests {
             }],
             timings: Timings { clone_s: 0.5, ..Timings::default() },
             provenance: None,
+            warnings: vec![],
             failure: None,
             inferred: None,
             attempts: Vec::new(),
@@ -194,7 +198,7 @@ mod tests {
         };
         assert_eq!(
             keys(&value),
-            "attempts failure gav image_digest inferred manifest outputs provenance source spec timings verdict"
+            "attempts failure gav image_digest inferred manifest outputs provenance source spec timings verdict warnings"
         );
         assert_eq!(keys(&value["manifest"]), "bytes count root");
         assert_eq!(keys(&value["outputs"][0]), "explanation name normalisers outcome sha256 sha512 size");

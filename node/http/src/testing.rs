@@ -254,6 +254,7 @@ impl NodeView for TableNode {
             verdict: Some(verdict()),
             blocked: true,
             withdrawn: false,
+            moved_tag: vec![MovedTag { commit: NASTY.into(), round: NASTY.into(), log_index: 1 }],
             namespace: None,
             builds: vec![NASTY.into()],
         })

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use build_spec::{Builder, Inputs, Source, SourceRequest, Specification};
+use build_spec::{Builder, Checkout, Inputs, Source, SourceRequest, Specification};
 use maven_layout::{CanonicalRepository, Coordinates};
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{BuildRequest, CommitId, EntryBody, Mode, PublisherSignature, RoundState, Stage, State};
 
 use crate::board::{Board, FailureKind};
 use crate::entries::{Entries, NotSaid};
+use crate::moved_tag;
 use crate::pom_chain::{PomChainError, pom_chains};
 use crate::requesters::{Busy, Requesters};
 use crate::source::resolve;
@@ -210,6 +211,14 @@ impl Intake {
         let source = self.source(id, &repository, &submission).await?;
         // Whoever builds resolves the source again by its commit; this copy has served.
         let _ = std::fs::remove_file(&source.archive);
+        if let Some(moved) = moved_tag::sentence(&state, &source) {
+            // Who names the commit knows what is asked for.
+            if submission.commit.is_none() {
+                let text = format!("{moved}; name the commit with --commit to build it all the same");
+                return Err(Failure(FailureKind::Source, text));
+            }
+            self.board.event(id, "source", &moved);
+        }
         let (specification, origin) = self.specification(mode, &submission, &source)?;
         let digest = specification.digest();
         self.board.event(id, "source", &format!("commit {}, specification {digest} ({origin})", source.commit));
@@ -381,6 +390,8 @@ impl Intake {
             repository: repository.clone(),
             tag: submission.tag.clone(),
             commit: submission.commit.clone(),
+            // What a native release is built by lies in its commit.
+            checkout: submission.specification.as_ref().map(Checkout::of),
         };
         let source = resolve(&*self.builder, request, self.board.log(id))
             .await

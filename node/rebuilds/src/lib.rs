@@ -25,6 +25,7 @@ mod decide;
 mod entries;
 mod image_approval;
 mod intake;
+pub mod moved_tag;
 mod patience;
 mod peers;
 mod pom_chain;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use build_spec::{
-    Input, InputError, Inputs, Job, MAX_MANIFEST_BYTES, Mode, RepositoryId, RunId, Source, SourceError, SourceRequest,
-    Specification,
+    Checkout, Input, InputError, Inputs, Job, MAX_MANIFEST_BYTES, Mode, RepositoryId, RunId, Source, SourceError,
+    SourceRequest, Specification,
 };
 use maven_layout::{Coordinates, RepoPath};
 use pyrsia_blobs::BlobStore;
@@ -89,8 +89,15 @@ impl Steps {
         if request.comparator != jar_compare::COMPARATOR_VERSION {
             return Err(abstain("the request names a comparator that this program does not have".to_owned()));
         }
-        let source = self.source(id, round).await.map_err(PrepareError::Source)?;
+        // What is known already saves a second clone; else the specification in the commit decides.
+        let known = self.entries.specification(&request.specification).map_err(again)?;
+        let source = self.source(id, round, known.as_ref().map(Checkout::of)).await.map_err(PrepareError::Source)?;
         let specification = self.specification(round, &source).await?;
+        let wanted = Checkout::of(&specification);
+        let source = match source.checkout == wanted {
+            true => source,
+            false => self.source(id, round, Some(wanted)).await.map_err(PrepareError::Source)?,
+        };
         self.images.ensure(&request.image).await.map_err(again)?;
         let mode = match request.mode {
             LedgerMode::Native => Mode::Native,
@@ -124,10 +131,12 @@ impl Steps {
         })
     }
 
-    async fn source(&self, id: &str, round: &Round) -> Result<Source, SourceError> {
+    /// Without a checkout that of the specification in the commit, or the default.
+    async fn source(&self, id: &str, round: &Round, checkout: Option<Checkout>) -> Result<Source, SourceError> {
         if let Some(source) = self.sources.lock().await.get(&round.key)
             && source.archive.exists()
             && source.tag == round.request.tag
+            && checkout.is_none_or(|wanted| source.checkout == wanted)
         {
             return Ok(source.clone());
         }
@@ -136,6 +145,7 @@ impl Steps {
             repository: round.request.repository.clone(),
             tag: round.request.tag.clone(),
             commit: Some(round.request.commit.to_string()),
+            checkout,
         };
         self.board.event(id, "source", &format!("{} at {}", request.repository, round.request.commit));
         let source = self.builder.resolve(&request, self.board.log(id)).await?;
@@ -145,7 +155,10 @@ impl Steps {
                 let _ = std::fs::remove_file(&evicted.archive);
             }
         }
-        sources.insert(round.key, source.clone());
+        if let Some(other) = sources.insert(round.key, source.clone()) {
+            // Of another checkout or tag, or it is gone already.
+            let _ = std::fs::remove_file(&other.archive);
+        }
         Ok(source)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use build_spec::{InputManifest, InputStatus, Job, Mode};
+use build_spec::{InputManifest, InputStatus, Job, Mode, ObjectSignature, Source, Submodule};
 use pyrsia_digest::Sha256;
 use pyrsia_provenance::{
     BUILD_TYPE, BuildDefinition, BuildMetadata, BuilderIdentity, DigestSet, Predicate, ResourceDescriptor, RunDetails,
@@ -82,12 +82,8 @@ fn asked(job: &Job) -> Map<String, Value> {
 
 /// Everything that was there to be read: the source, the image, and each file of the manifest.
 fn dependencies(job: &Job, manifest: &InputManifest, image: Option<&str>) -> Vec<ResourceDescriptor> {
-    let source = ResourceDescriptor {
-        uri: Some(format!("git+{}@{}", job.source.repository, job.source.commit)),
-        digest: DigestSet::from([("gitCommit".to_owned(), job.source.commit.clone())]),
-        annotations: members([("treeSha256", json!(job.source.tree)), ("mirrored", json!(job.source.mirrored))]),
-        ..ResourceDescriptor::default()
-    };
+    let source = source(&job.source);
+    let submodules = job.source.submodules.iter().map(submodule);
     let image = ResourceDescriptor {
         uri: image.map(|name| format!("oci:{name}")),
         ..ResourceDescriptor::new("builder-image", "sha256", job.image)
@@ -98,7 +94,48 @@ fn dependencies(job: &Job, manifest: &InputManifest, image: Option<&str>) -> Vec
         }
         InputStatus::Absent | InputStatus::WithheldSelf => None,
     });
-    [source, image].into_iter().chain(inputs).collect()
+    [source, image].into_iter().chain(submodules).chain(inputs).collect()
+}
+
+/// The commit with its tree, what its tag is, and the signatures of both, which nobody has checked.
+fn source(source: &Source) -> ResourceDescriptor {
+    let mut annotations = members([("treeSha256", json!(source.tree)), ("mirrored", json!(source.mirrored))]);
+    if let Some(signature) = &source.signature {
+        annotations.insert("commitSignature".to_owned(), signature_of(signature));
+    }
+    if let Some(tag) = &source.tag_object {
+        let told = json!({
+            "digest": { "gitTag": tag.id },
+            "name": tag.name,
+            "tagger": tag.tagger,
+            "time": tag.time,
+            "signature": tag.signature.as_ref().map(signature_of),
+        });
+        annotations.insert("tag".to_owned(), told);
+    }
+    ResourceDescriptor {
+        uri: Some(format!("git+{}@{}", source.repository, source.commit)),
+        digest: git_digests(&source.commit, &source.commit_tree),
+        annotations,
+        ..ResourceDescriptor::default()
+    }
+}
+
+fn submodule(submodule: &Submodule) -> ResourceDescriptor {
+    ResourceDescriptor {
+        uri: Some(format!("git+{}@{}", submodule.repository, submodule.commit)),
+        digest: git_digests(&submodule.commit, &submodule.commit_tree),
+        annotations: members([("submodule", json!(submodule.path)), ("mirrored", json!(submodule.mirrored))]),
+        ..ResourceDescriptor::default()
+    }
+}
+
+fn git_digests(commit: &str, tree: &str) -> DigestSet {
+    DigestSet::from([("gitCommit".to_owned(), commit.to_owned()), ("gitTree".to_owned(), tree.to_owned())])
+}
+
+fn signature_of(signature: &ObjectSignature) -> Value {
+    json!({ "kind": signature.kind, "text": signature.text })
 }
 
 /// The manifest as a file, and what the outputs were compared with.
@@ -116,4 +153,58 @@ fn byproducts(manifest: &InputManifest, assessment: &Assessment) -> Vec<Resource
         })
     });
     std::iter::once(text).chain(references).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pyrsia_digest::Sha256;
+
+    use super::*;
+
+    #[test]
+    fn sources_are_told_with_tags_signatures_and_submodules() {
+        let repository = maven_layout::scm::canonical("https://git.example/acme/lib").unwrap();
+        let signature = ObjectSignature { kind: "ssh", text: Some("armour".to_owned()) };
+        let tag = build_spec::TagObject {
+            id: "3".repeat(40),
+            name: "v1".to_owned(),
+            tagger: Some("A <a@example.org>".to_owned()),
+            time: Some(5),
+            signature: Some(signature.clone()),
+        };
+        let told = source(&Source {
+            repository: repository.clone(),
+            mirrored: false,
+            tag: Some("v1".to_owned()),
+            tag_object: Some(tag),
+            commit: "1".repeat(40),
+            commit_tree: "2".repeat(40),
+            signature: Some(signature),
+            submodules: vec![],
+            checkout: build_spec::Checkout::default(),
+            commit_time: 0,
+            tree: Sha256::of(b""),
+            archive: "a".into(),
+            reactor: vec![],
+            declared_scm: None,
+            specification: None,
+            evidence: vec![],
+        });
+        let told = json!(told);
+        assert_eq!(told["uri"], format!("git+https://git.example/acme/lib@{}", "1".repeat(40)));
+        assert_eq!(told["digest"], json!({ "gitCommit": "1".repeat(40), "gitTree": "2".repeat(40) }));
+        assert_eq!(told["annotations"]["tag"]["digest"]["gitTag"], "3".repeat(40));
+        assert_eq!(told["annotations"]["tag"]["signature"], json!({ "kind": "ssh", "text": "armour" }));
+        assert_eq!(told["annotations"]["commitSignature"]["kind"], "ssh");
+        let inner = submodule(&Submodule {
+            path: "lib/x".to_owned(),
+            repository,
+            mirrored: false,
+            commit: "4".repeat(40),
+            commit_tree: "5".repeat(40),
+        });
+        let inner = json!(inner);
+        assert_eq!(inner["annotations"]["submodule"], "lib/x");
+        assert_eq!(inner["digest"]["gitCommit"], "4".repeat(40));
+    }
 }

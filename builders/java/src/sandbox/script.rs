@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use build_spec::{BuildError, Mode, Newline, SourceDateEpoch, Specification, Tool};
+use build_spec::{BuildError, Mode, SourceDateEpoch, Specification, Tool};
 use buildspec::Line;
 
 use crate::maven::Distribution;
@@ -85,14 +85,6 @@ pub(crate) fn check(specification: &Specification) -> Result<(), BuildError> {
     specification.check()?;
     if let Tool::Gradle(version) = &specification.tool {
         return unsupported(&format!("this builder does not know Gradle {version} yet"));
-    }
-    if specification.git != build_spec::GitState::None {
-        return unsupported("`git = \"commit\"` and `git = \"history\"` are not supported yet: the build sees no .git");
-    }
-    if specification.checkout_newline() == Newline::Crlf {
-        return unsupported(
-            "sources with CRLF are not supported yet: `newline = \"crlf\"` needs `newline_git = \"lf\"`",
-        );
     }
     if let Some(input) = specification.inputs.first() {
         return unsupported(&format!("[[input]] files are not supported yet ({})", input.url));
@@ -326,7 +318,7 @@ mod tests {
     fn what_is_not_supported_is_refused_by_name() {
         let mut specification = Specification::default_maven("3.9.9");
         assert!(check(&specification).is_ok());
-        specification.git = build_spec::GitState::Commit;
-        assert!(matches!(check(&specification), Err(BuildError::Unsupported(text)) if text.contains("git")));
+        specification.tool = Tool::Gradle("8.5".to_owned());
+        assert!(matches!(check(&specification), Err(BuildError::Unsupported(text)) if text.contains("Gradle")));
     }
 }

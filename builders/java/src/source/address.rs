@@ -8,6 +8,8 @@ use url::{Host, Url};
 use crate::source::CloneAddress;
 use crate::source::tunnel::Way;
 
+const NO_SSH: &str = "this program has no SSH: use https, http, git or file";
+
 /// Refuses everything but https without user info to a host of the public internet. An address that the operator's
 /// source map made is the operator's business.
 ///
@@ -16,7 +18,13 @@ use crate::source::tunnel::Way;
 pub(crate) async fn check(address: &CloneAddress, private_allowed: bool) -> Result<Option<Way>, SourceError> {
     let refuse = |problem: String| SourceError::Refused { repository: address.url.clone(), problem };
     if address.mirrored && !address.url.starts_with("https://") {
-        return Ok(None);
+        return match address.url.split_once("://") {
+            Some(("file" | "http" | "git", _)) => Ok(None),
+            Some(("ssh" | "git+ssh" | "ssh+git", _)) => Err(refuse(NO_SSH.to_owned())),
+            Some((scheme, _)) => Err(refuse(format!("a source mirror cannot lead to {scheme}://"))),
+            // `user@host:path`, among others.
+            None => Err(refuse(format!("a source mirror leads to a scheme and `://`; {NO_SSH}"))),
+        };
     }
     let url = Url::parse(&address.url).map_err(|error| refuse(error.to_string()))?;
     if url.scheme() != "https" {
@@ -118,7 +126,15 @@ mod tests {
         assert!(check(&own("https://8.8.8.8/a"), false).await.is_ok());
         assert!(check(&own("https://[2606:4700::1111]/a"), false).await.is_ok());
         assert!(check(&own("https://127.0.0.1/a"), true).await.is_ok());
-        let mapped = CloneAddress { url: "file:///srv/git/a".to_owned(), mirrored: true };
-        assert!(check(&mapped, false).await.is_ok());
+        let mapped = |url: &str| CloneAddress { url: url.to_owned(), mirrored: true };
+        for url in ["file:///srv/git/a", "http://127.0.0.1/a", "git://127.0.0.1/a", "https://127.0.0.1/a"] {
+            assert!(check(&mapped(url), false).await.is_ok(), "{url}");
+        }
+        for url in ["ssh://git@127.0.0.1/a", "git@127.0.0.1:a", "git+ssh://127.0.0.1/a"] {
+            let refused = check(&mapped(url), false).await;
+            let named = |error: &SourceError| error.to_string().contains("no SSH");
+            assert!(refused.as_ref().is_err_and(named), "{url}: {refused:?}");
+        }
+        assert!(check(&mapped("ext://sh"), false).await.is_err());
     }
 }

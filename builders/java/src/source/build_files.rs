@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use build_spec::{SourceError, Specification};
-use git2::Repository;
 use maven_layout::{Pom, pom};
 
 use crate::source::Budget;
 use crate::source::expressions::{self, Chain, Given};
-use crate::source::tree::{self, Entry, Kind};
+use crate::source::tree::{self, Entry, Kind, Module};
 
 /// Build files that are read.
 pub(crate) const MAX_POMS: usize = 2_000;
@@ -22,7 +21,7 @@ pub(crate) type Poms = BTreeMap<String, Pom>;
 pub(crate) struct Commit<'a> {
     pub(crate) id: &'a str,
     pub(crate) entries: &'a [Entry],
-    pub(crate) repository: &'a Repository,
+    pub(crate) modules: &'a [Module],
     pub(crate) budget: &'a Budget,
 }
 
@@ -38,7 +37,7 @@ impl Commit<'_> {
 
     fn text(&self, path: &str) -> Result<Option<String>, SourceError> {
         let Some(entry) = tree::find(self.entries, path) else { return Ok(None) };
-        Ok(Some(String::from_utf8_lossy(&tree::content(self.repository, entry, self.id)?).into_owned()))
+        Ok(Some(String::from_utf8_lossy(&tree::content(self.modules, entry, self.id)?).into_owned()))
     }
 }
 
@@ -120,7 +119,7 @@ impl<'a> Tree<'a> {
             if path == "pom.xml" { "there is none in the root" } else { "a module names it, but it is missing" };
         let pom = match tree::find(commit.entries, path) {
             None => Err(commit.unusable(path, missing.to_owned())),
-            Some(entry) => tree::content(commit.repository, entry, commit.id)
+            Some(entry) => tree::content(commit.modules, entry, commit.id)
                 .and_then(|bytes| Pom::parse(&bytes).map_err(|error| commit.unusable(path, error.to_string()))),
         };
         let pom = match (pom, named) {

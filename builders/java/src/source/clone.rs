@@ -13,9 +13,27 @@ use crate::source::{Budget, CloneAddress};
 pub(crate) struct Found {
     pub(crate) repository: Repository,
     pub(crate) commit: Oid,
+    /// What `refs/tags/TAG` holds: the commit, or a tag object.
+    pub(crate) tag: Option<Oid>,
     /// `tag X` or `commit X`.
     pub(crate) wanted: String,
     pub(crate) evidence: Vec<String>,
+}
+
+/// How much of a repository is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The one commit, where the transport can do that.
+    Commit,
+    /// Everything that leads to it, and all tags.
+    History,
+}
+
+const ALL_TAGS: &str = "+refs/tags/*:refs/tags/*";
+
+/// All branches and tags.
+fn everything() -> [String; 2] {
+    ["+refs/heads/*:refs/remotes/origin/*".to_owned(), ALL_TAGS.to_owned()]
 }
 
 /// Fetches what is needed for the tag (or, without one, all branches and tags) and finds the commit.
@@ -23,6 +41,7 @@ pub(crate) fn fetch(
     request: &SourceRequest,
     address: &CloneAddress,
     dir: &Path,
+    reach: Reach,
     budget: &Budget,
 ) -> Result<Found, SourceError> {
     let commit = request.commit.as_deref().map(|text| full_commit(request, text)).transpose()?;
@@ -33,22 +52,30 @@ pub(crate) fn fetch(
         }
     }
     let repository = empty_repository(dir)?;
-    fetch_any(request, address, &repository, budget)?;
+    let refspecs: Vec<String> = match (&request.tag, reach) {
+        (Some(tag), Reach::Commit) => vec![format!("+refs/tags/{tag}:refs/tags/{tag}")],
+        (Some(_), Reach::History) => vec![ALL_TAGS.to_owned()],
+        (None, _) => everything().to_vec(),
+    };
+    // Without a tag all branches are needed, to see that one of them leads to the commit.
+    let shallow = request.tag.is_some() && reach == Reach::Commit;
+    fetch_any(address, &repository, &refspecs, shallow, budget)?;
 
     let resolved = match &request.tag {
         Some(tag) => Some(resolve_tag(request, &repository, tag)?),
         None => None,
     };
     match (resolved, commit) {
-        (Some((at_tag, _)), Some(commit)) if at_tag != commit => Err(revision(
+        (Some((_, at_tag)), Some(commit)) if at_tag != commit => Err(revision(
             request,
             &format!("commit {commit} under tag {}", request.tag.as_deref().unwrap_or_default()),
             &format!("the tag is commit {at_tag}"),
         )),
-        (Some((at_tag, kind)), _) => {
+        (Some((tag, at_tag)), _) => {
             let wanted = format!("tag {}", request.tag.as_deref().unwrap_or_default());
+            let kind = if tag == at_tag { "lightweight" } else { "annotated" };
             let evidence = vec![format!("{kind} {wanted} of {} resolves to commit {at_tag}", request.repository)];
-            Ok(Found { repository, commit: at_tag, wanted, evidence })
+            Ok(Found { repository, commit: at_tag, tag: Some(tag), wanted, evidence })
         }
         (None, Some(commit)) => {
             let wanted = format!("commit {commit}");
@@ -56,7 +83,7 @@ pub(crate) fn fetch(
                 .find_commit(commit)
                 .map_err(|_| revision(request, &wanted, "no branch or tag of the repository leads to it"))?;
             let evidence = vec![format!("{wanted} is reachable from a branch or tag of {}", request.repository)];
-            Ok(Found { repository, commit, wanted, evidence })
+            Ok(Found { repository, commit, tag: None, wanted, evidence })
         }
         (None, None) => Err(revision(request, "tag or commit", "neither was given")),
     }
@@ -82,30 +109,63 @@ pub(crate) fn empty_repository(dir: &Path) -> Result<Repository, SourceError> {
         let repository = Repository::init_bare(dir)?;
         let mut config = Config::new()?;
         config.add_file(&dir.join("config"), ConfigLevel::Local, true)?;
+        // Else the user's own file of attributes would be looked for.
+        config.set_str("core.attributesFile", "/dev/null")?;
         repository.set_config(&config)?;
         Ok(repository)
     };
     make().map_err(|error| SourceError::Local(format!("no repository can be made in {}: {error}", dir.display())))
 }
 
+/// Fetches the commit that an outer repository names. Like git, it takes any commit that the server hands out: the outer
+/// commit says which one it is.
+pub(crate) fn fetch_commit(
+    address: &CloneAddress,
+    commit: Oid,
+    dir: &Path,
+    reach: Reach,
+    budget: &Budget,
+) -> Result<Repository, SourceError> {
+    const FETCHED: &str = "refs/heads/fetched";
+    let repository = empty_repository(dir)?;
+    // Not every server hands out a commit by its id, and the transport of files never does.
+    let alone = reach == Reach::Commit
+        && knows_depth(&address.url)
+        && fetch_any(address, &repository, &[format!("{commit}:{FETCHED}")], true, budget).is_ok()
+        && repository.find_commit(commit).is_ok();
+    if !alone {
+        fetch_any(address, &repository, &everything(), false, budget)?;
+    }
+    if repository.find_commit(commit).is_err() {
+        return Err(SourceError::Revision {
+            repository: address.url.clone(),
+            wanted: format!("commit {commit}"),
+            problem: "no branch or tag of the repository leads to it".to_owned(),
+        });
+    }
+    Ok(repository)
+}
+
+/// Whether a transport can leave the history out: that of files cannot.
+fn knows_depth(url: &str) -> bool {
+    !url.starts_with("file://") && url.contains("://")
+}
+
 /// Some hosts know a repository only with `.git` at the end, and redirects are not followed, so both are tried.
 fn fetch_any(
-    request: &SourceRequest,
     address: &CloneAddress,
     repository: &Repository,
+    refspecs: &[String],
+    shallow: bool,
     budget: &Budget,
 ) -> Result<(), SourceError> {
-    let refspecs: Vec<String> = match &request.tag {
-        Some(tag) => vec![format!("+refs/tags/{tag}:refs/tags/{tag}")],
-        None => vec!["+refs/heads/*:refs/remotes/origin/*".to_owned(), "+refs/tags/*:refs/tags/*".to_owned()],
-    };
-    let depth = if request.tag.is_some() && address.url.starts_with("https://") { 1 } else { 0 };
-    let first = fetch_once(repository, &address.url, &refspecs, depth, budget);
+    let depth = if shallow && knows_depth(&address.url) { 1 } else { 0 };
+    let first = fetch_once(repository, &address.url, refspecs, depth, budget);
     let Err(error) = first else { return Ok(()) };
     let with_suffix = format!("{}.git", address.url.trim_end_matches('/'));
     if budget.exhausted().is_none()
         && !address.url.ends_with(".git")
-        && fetch_once(repository, &with_suffix, &refspecs, depth, budget).is_ok()
+        && fetch_once(repository, &with_suffix, refspecs, depth, budget).is_ok()
     {
         return Ok(());
     }
@@ -117,14 +177,9 @@ fn fetch_any(
 }
 
 /// Fetches all branches and tags with their history.
-pub(crate) fn fetch_all(
-    request: &SourceRequest,
-    address: &CloneAddress,
-    dir: &Path,
-    budget: &Budget,
-) -> Result<Repository, SourceError> {
+pub(crate) fn fetch_all(address: &CloneAddress, dir: &Path, budget: &Budget) -> Result<Repository, SourceError> {
     let repository = empty_repository(dir)?;
-    fetch_any(request, address, &repository, budget)?;
+    fetch_any(address, &repository, &everything(), false, budget)?;
     Ok(repository)
 }
 
@@ -151,8 +206,13 @@ fn fetch_once(
     budget: &Budget,
 ) -> Result<(), git2::Error> {
     let mut callbacks = RemoteCallbacks::new();
-    callbacks.transfer_progress(|progress| {
-        budget.exhausted().is_none() && progress.received_bytes() as u64 <= budget.transfer
+    // Of all repositories of a source together: a submodule gets what is left.
+    let mut before = 0;
+    callbacks.transfer_progress(move |progress| {
+        let now = progress.received_bytes() as u64;
+        budget.receive(now.saturating_sub(before));
+        before = now;
+        budget.exhausted().is_none()
     });
     callbacks.sideband_progress(|_| budget.exhausted().is_none());
     let mut options = FetchOptions::new();
@@ -172,17 +232,12 @@ fn fetch_once(
     repository.remote_anonymous(url)?.fetch(refspecs, Some(&mut options), None)
 }
 
-fn resolve_tag(
-    request: &SourceRequest,
-    repository: &Repository,
-    tag: &str,
-) -> Result<(Oid, &'static str), SourceError> {
+/// What the tag holds, and the commit that it leads to.
+fn resolve_tag(request: &SourceRequest, repository: &Repository, tag: &str) -> Result<(Oid, Oid), SourceError> {
     let wanted = format!("tag {tag}");
     let missing = |_| revision(request, &wanted, "there is no such tag under refs/tags");
     let reference = repository.find_reference(&format!("refs/tags/{tag}")).map_err(missing)?;
-    let annotated = reference.target().is_some_and(|id| repository.find_tag(id).is_ok());
-    let kind = if annotated { "annotated" } else { "lightweight" };
-    let commit =
-        reference.peel_to_commit().map_err(|_| revision(request, &wanted, "the tag does not lead to a commit"))?;
-    Ok((commit.id(), kind))
+    let no_commit = || revision(request, &wanted, "the tag does not lead to a commit");
+    let commit = reference.peel_to_commit().map_err(|_| no_commit())?;
+    Ok((reference.target().ok_or_else(no_commit)?, commit.id()))
 }

@@ -1,7 +1,6 @@
 //! Files of a git repository that is no source of a build: a collection of specifications.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use build_spec::SourceError;
 use git2::{ObjectType, Repository, RepositoryOpenFlags};
@@ -46,7 +45,7 @@ pub async fn read_files(
         return Err(SourceError::Refused { repository: address.url, problem });
     }
     let visit = open(config, address, way, None).await?;
-    let (address, budget) = (visit.address.clone(), Arc::clone(&visit.budget));
+    let (address, budget) = (visit.address.clone(), visit.budget.clone());
     let temp_dir = config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let work = tokio::task::spawn_blocking(move || match local {
         Some(path) => {

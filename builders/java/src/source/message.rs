@@ -1,8 +1,6 @@
 //! Finding a commit by what its message says, where nobody has tagged it.
 
-use std::sync::Arc;
-
-use build_spec::{SourceError, SourceRequest};
+use build_spec::SourceError;
 use git2::{Repository, Sort};
 use maven_layout::CanonicalRepository;
 
@@ -20,15 +18,14 @@ pub async fn commit_with_message(
     message: &str,
 ) -> Result<Option<String>, SourceError> {
     let visit = visit(config, repository, None).await?;
-    let (address, budget) = (visit.address.clone(), Arc::clone(&visit.budget));
+    let (address, budget) = (visit.address.clone(), visit.budget.clone());
     let temp_dir = config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-    let request = SourceRequest { coordinates: Vec::new(), repository: repository.clone(), tag: None, commit: None };
     let message = message.to_owned();
     let work = tokio::task::spawn_blocking(move || {
         let local = |error: std::io::Error| SourceError::Local(format!("{}: {error}", temp_dir.display()));
         std::fs::create_dir_all(&temp_dir).map_err(local)?;
         let scratch = tempfile::Builder::new().prefix("clone-").tempdir_in(&temp_dir).map_err(local)?;
-        let fetched = clone::fetch_all(&request, &address, scratch.path(), &budget)?;
+        let fetched = clone::fetch_all(&address, scratch.path(), &budget)?;
         let problem = |error: git2::Error| SourceError::Clone {
             repository: address.url.clone(),
             problem: error.message().to_owned(),

@@ -89,7 +89,7 @@ fn add_outsiders(commit: &Commit<'_>, wanted: &Coordinates, poms: &mut Poms) -> 
     for path in build_files(commit).into_iter().take(MAX_POMS) {
         commit.on_time()?;
         let Some(entry) = tree::find(commit.entries, &path) else { continue };
-        let Ok(bytes) = tree::content(commit.repository, entry, commit.id) else { continue };
+        let Ok(bytes) = tree::content(commit.modules, entry, commit.id) else { continue };
         let Ok(pom) = Pom::parse(&bytes) else { continue };
         if pom.effective_coordinates().is_ok_and(|declared| declared == *wanted) {
             poms.entry(path).or_insert(pom);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use build_spec::SourceError;
 use git2::{Direction, ProxyOptions, RemoteCallbacks};
@@ -37,7 +36,7 @@ pub(crate) async fn tags(
     repository: &CanonicalRepository,
 ) -> Result<Vec<RemoteTag>, SourceError> {
     let visit = visit(config, repository, Some(MAX_BYTES)).await?;
-    let (address, budget) = (visit.address.url.clone(), Arc::clone(&visit.budget));
+    let (address, budget) = (visit.address.url.clone(), visit.budget.clone());
     let temp_dir = config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     let work = tokio::task::spawn_blocking(move || ask(&address, &temp_dir, &budget));
     let answer = match tokio::time::timeout(config.limits.clone_time(), work).await {

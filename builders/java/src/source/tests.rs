@@ -7,6 +7,11 @@ use maven_layout::Coordinates;
 use super::*;
 use crate::config::{Limits, SourceMirror};
 
+mod checkouts;
+mod dot_gits;
+mod submodules;
+mod with_git;
+
 const POM: &str = "<project><modelVersion>4.0.0</modelVersion><groupId>org.acme</groupId><artifactId>parent</artifactId>\
     <version>1.0</version><packaging>pom</packaging><scm><url>https://git.example/acme/lib</url></scm>\
     <modules><module>core</module></modules><profiles><profile><modules><module>extra</module></modules></profile>\
@@ -48,11 +53,22 @@ impl Made {
     }
 
     async fn resolve(&self, coordinates: &str, tag: Option<&str>, commit: Option<&str>) -> Result<Source, SourceError> {
+        self.resolve_as(coordinates, tag, commit, None).await
+    }
+
+    async fn resolve_as(
+        &self,
+        coordinates: &str,
+        tag: Option<&str>,
+        commit: Option<&str>,
+        checkout: Option<Checkout>,
+    ) -> Result<Source, SourceError> {
         let request = SourceRequest {
             coordinates: vec![coordinates.parse().unwrap()],
             repository: maven_layout::scm::canonical("https://git.example/acme/lib").unwrap(),
             tag: tag.map(str::to_owned),
             commit: commit.map(str::to_owned),
+            checkout,
         };
         resolve(&self.config, &request, Arc::new(NoLog)).await
     }

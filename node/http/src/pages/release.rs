@@ -9,6 +9,10 @@ pub(super) fn content(story: &Inspection) -> Markup {
     if story.blocked {
         page.raw("<p class=\"warn\">This release is blocked: none of its files is handed out.</p>");
     }
+    for moved in &story.moved_tag {
+        page.raw("<p class=\"warn\">Its tag was moved: it was commit ").code(&moved.commit);
+        page.raw(" when round ").code(&moved.round).raw(" was requested.</p>");
+    }
     match &story.verdict {
         Some(verdict) => verdict_section(&mut page, verdict),
         None => {

@@ -24,6 +24,10 @@ pub async fn run(global: &Global, args: &InspectArgs) -> anyhow::Result<Exit> {
     if story.withdrawn {
         line("  WITHDRAWN: an earlier verdict no longer stands");
     }
+    for moved in &story.moved_tag {
+        let (commit, round) = (plain(&moved.commit), plain(&moved.round));
+        line(&format!("  MOVED TAG: it was commit {commit} when round {round} was requested"));
+    }
     if let Some(namespace) = &story.namespace {
         line(&format!("  namespace {}", plain(namespace)));
     }

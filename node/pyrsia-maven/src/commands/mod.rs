@@ -24,6 +24,7 @@ pub mod policy;
 pub mod provenance;
 pub mod rebuild;
 pub mod receipt;
+pub mod seen_tags;
 pub mod specs;
 pub mod status;
 pub mod verify;

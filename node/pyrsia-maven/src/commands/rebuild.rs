@@ -42,6 +42,7 @@ const ENVELOPE: &str = "provenance.intoto.jsonl";
 struct Way {
     inferred: Option<InferredSource>,
     tried: Vec<Tried>,
+    warnings: Vec<String>,
 }
 
 /// Everything that was found out, for the report.
@@ -78,9 +79,14 @@ async fn attempt(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyhow::
 
     let start = Instant::now();
     let (chosen, wanted) = chosen(args, &mut session, &log).await?;
-    let sourced = source(args, &wanted, &session, log.clone()).await?;
+    let checkout = chosen.as_ref().map(|chosen| build_spec::Checkout::of(&chosen.specification));
+    let sourced = source(args, &wanted, checkout, &session, log.clone()).await?;
     let clone = start.elapsed();
     way.inferred.clone_from(&sourced.inferred);
+    way.warnings.extend(super::seen_tags::note(&session.cache, &sourced.source)?);
+    for warning in &way.warnings {
+        log.line(Phase::Source, &format!("warning: {warning}"));
+    }
     let given = specification(args, chosen, &sourced.source);
     if let Some(reference) = &args.image {
         session.use_foreign_image(reference).await?;
@@ -167,12 +173,13 @@ struct Sourced {
 async fn source(
     args: &RebuildArgs,
     wanted: &SourceArgs,
+    checkout: Option<build_spec::Checkout>,
     session: &Session,
     log: Arc<RunLog>,
 ) -> anyhow::Result<Sourced> {
     let given = super::infer::given(wanted.source.as_deref())?;
     if wanted.tag.is_some() || wanted.commit.is_some() {
-        let source = named_source(args, wanted, session, given, log).await?;
+        let source = named_source(args, wanted, checkout, session, given, log).await?;
         return Ok(Sourced { source, inferred: None, published: None, checkout: None, is_crlf: false });
     }
     let release = &args.coordinates;
@@ -189,6 +196,7 @@ async fn source(
 async fn named_source(
     args: &RebuildArgs,
     wanted: &SourceArgs,
+    checkout: Option<build_spec::Checkout>,
     session: &Session,
     given: Option<CanonicalRepository>,
     log: Arc<RunLog>,
@@ -214,6 +222,7 @@ async fn named_source(
         repository,
         tag: wanted.tag.clone(),
         commit: wanted.commit.clone(),
+        checkout,
     };
     let source = resolve(&*session.builder, request, log.clone()).await.map_err(|error| match error {
         SourceError::Local(text) => CommandError::new(Exit::Failed, text),
@@ -320,6 +329,7 @@ fn report(args: &RebuildArgs, found: &Found, way: &Way, provenance: WrittenProve
             compare_s: found.made.compare.as_secs_f64(),
         },
         provenance: Some(provenance),
+        warnings: way.warnings.clone(),
         failure: None,
         inferred: way.inferred.clone(),
         attempts: report::attempts(&way.tried),
@@ -342,6 +352,7 @@ fn failed_report(args: &RebuildArgs, error: &anyhow::Error, way: &Way) -> Rebuil
         outputs: Vec::new(),
         timings: Timings::default(),
         provenance: None,
+        warnings: way.warnings.clone(),
         failure: Some(format!("{error:#}")),
         inferred: way.inferred.clone(),
         attempts: report::attempts(&way.tried),

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use build_infer::{Candidate, Outcome, Plan, Reference, is_telling};
-use build_spec::{BuildError, BuildLog, Job, Mode, Phase, RunId, SandboxProfile, Source, Specification, ToolFailure};
+use build_spec::{
+    BuildError, BuildLog, Builder as _, Checkout, Job, Mode, Phase, RunId, SandboxProfile, Source, SourceError,
+    SourceRequest, Specification, ToolFailure,
+};
 use jar_compare::{Limits, Listing};
 use maven_layout::{Coordinates, Extension};
 use pyrsia_rebuilds::{
@@ -193,13 +196,14 @@ impl Task<'_> {
             None => image(self.session, specification.jdk).await,
         };
         let image = image.map_err(|error| Failure { error, another_may_help: true })?;
+        let source = self.checked_out(&specification).await?;
         let folder = self.session.work.path().join(format!("attempt-{number}"));
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let job = Job {
             run: RunId::new(&format!("rebuild-{}-{number}", std::process::id())),
             coordinates: vec![self.release().clone()],
             mode: self.mode,
-            source: self.source.clone(),
+            source,
             specification,
             image,
             profile: SandboxProfile::v1(),
@@ -216,6 +220,28 @@ impl Task<'_> {
         check_inputs(&rebuilt.manifest, &rebuilt.built, &references).map_err(build_error)?;
         let assessment = assess(job.mode, &rebuilt.built, &references).map_err(anyhow::Error::from)?;
         Ok(Made { job, rebuilt, assessment, compare: start.elapsed(), references, folder })
+    }
+
+    /// The source as a specification wants it checked out; got once more if that is another way than it was.
+    async fn checked_out(&self, specification: &Specification) -> Result<Source, Failure> {
+        let checkout = Checkout::of(specification);
+        if self.source.checkout == checkout {
+            return Ok(self.source.clone());
+        }
+        let request = SourceRequest {
+            coordinates: vec![self.release().clone()],
+            repository: self.source.repository.clone(),
+            tag: self.source.tag.clone(),
+            commit: Some(self.source.commit.clone()),
+            checkout: Some(checkout),
+        };
+        let source = self.session.builder.resolve(&request, self.log.clone()).await;
+        source.map_err(|error| {
+            // A tree that cannot be had in this way may be had in another.
+            let another_may_help = matches!(error, SourceError::Tree { .. });
+            let exit = if matches!(error, SourceError::Local(_)) { Exit::Failed } else { Exit::NoSource };
+            Failure { error: CommandError::new(exit, error.to_string()).into(), another_may_help }
+        })
     }
 
     fn after_difference(&self, plan: &mut Plan, made: &Made) -> Option<Candidate> {

@@ -178,6 +178,8 @@ impl Search<'_> {
             repository: address.repository.clone(),
             tag: Some(tag.to_owned()),
             commit: None,
+            // What is found is checked out anew by a specification that wants it otherwise.
+            checkout: None,
         };
         let place = format!("tag {tag} of {}", address.repository);
         let source = match self.session.builder.resolve(&request, self.log.clone()).await {

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use maven_layout::{Coordinates, FileName};
 use pyrsia_api_types::{
     Build, BuildCounts, BuildEvent, BuildEvents, BuildList, FileMatch, FileMatches, Inspection, LogPage, LogStatus,
-    NetworkStatus, PeerList, ReleasePolicy, RepositoryStatus, ServedReport, Status, StorageLimits, StorageStatus,
+    MovedTag, NetworkStatus, PeerList, ReleasePolicy, RepositoryStatus, ServedReport, Status, StorageLimits,
+    StorageStatus,
 };
 use pyrsia_digest::Sha256;
 use pyrsia_http::{NodeView, SearchPage, SearchQuery, ViewError};
-use pyrsia_ledger::{RoundState, Stage, State};
+use pyrsia_ledger::{RoundState, Stage, State, Verdict};
 use pyrsia_network::PeerName;
 use pyrsia_rebuilds::BoardBuild;
 use pyrsia_replica::ReceiptUnavailable;
@@ -34,6 +35,20 @@ const STALE_S: u64 = 2 * 3600;
 const LOOKS: usize = 20_000;
 /// Files after which an answer to it ends.
 const MATCHES: usize = 100;
+
+/// Other commits that a verdict's tag led to, shown by [`NodeView::inspect`].
+const MAX_MOVED: usize = 20;
+
+fn moved_tag(state: &State, verdict: &Verdict) -> Vec<MovedTag> {
+    let Some(tag) = &verdict.tag else { return Vec::new() };
+    let rounds = pyrsia_rebuilds::moved_tag::elsewhere(state, &verdict.repository, tag, &verdict.commit);
+    let told = rounds.into_iter().take(MAX_MOVED).map(|round| MovedTag {
+        commit: round.request.commit.to_string(),
+        round: round.key.to_string(),
+        log_index: round.index,
+    });
+    told.collect()
+}
 
 #[async_trait]
 impl NodeView for NodeService {
@@ -161,6 +176,7 @@ impl NodeView for NodeService {
             verdict: verdict.map(|verdict| story::verdict(verdict, &state)),
             blocked: state.is_blocked(coordinates),
             withdrawn: verdict.is_none() && decided,
+            moved_tag: verdict.map(|verdict| moved_tag(&state, verdict)).unwrap_or_default(),
             namespace,
             builds: builds.map(|build| build.id).collect(),
         })
