@@ -48,7 +48,12 @@ pub struct Checkout {
 impl Checkout {
     /// What this specification asks for.
     pub fn of(specification: &Specification) -> Self {
-        Self { newline: specification.checkout_newline(), git: specification.git }
+        // An archive has the line ends that it has; git did not check it out.
+        let newline = match specification.source_distribution {
+            Some(_) => Newline::default(),
+            None => specification.checkout_newline(),
+        };
+        Self { newline, git: specification.git }
     }
 }
 
