@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use build_spec::{BuildError, Mode, SourceDateEpoch, Specification, Tool};
+use build_spec::{BuildError, Mode, Newline, SourceDateEpoch, Specification, Tool};
 use buildspec::Line;
 
 use crate::maven::Distribution;
@@ -274,11 +274,12 @@ mod tests {
     #[test]
     fn lines_run_in_one_shell_and_the_tool_gets_the_last_goal() {
         let mut specification = Specification::default_maven("3.9.9");
-        assert_eq!(commands(&specification), "");
+        let maven = Distribution::wanted(&specification).unwrap();
+        assert_eq!(commands(&specification, &maven), "");
         specification.exec_before = vec!["x='it is'; echo before".to_owned(), "echo \"$x\"".to_owned()];
-        let (code, said) = run(&commands(&specification));
+        let (code, said) = run(&commands(&specification, &maven));
         assert_eq!(code, 0);
-        let goal = INSTALL_GOAL;
+        let goal = maven.install_goal();
         assert!(said.starts_with("before\nit is\nmvn in "), "{said}");
         assert!(said.ends_with(&format!("<-DskipTests> <clean> <package> <{goal}>\ncommands 1\n")), "{said}");
 
@@ -286,16 +287,16 @@ mod tests {
         specification.properties.clear();
         specification.commands = vec!["cd java".to_owned(), "./mvnw clean && sh ../mvnw 'a b' # why".to_owned()];
         specification.exec_after = vec!["echo after".to_owned()];
-        let (code, said) = run(&commands(&specification));
+        let (code, said) = run(&commands(&specification, &maven));
         let expected =
             format!("before\nit is\nmvn in java:\n <clean>\nmvn in java:\n <a b> <{goal}>\nafter\nexec_after 1\n");
         assert_eq!((code, said), (0, expected));
 
         specification.commands[0] = "mvn fail; false".to_owned();
-        let (code, said) = run(&commands(&specification));
+        let (code, said) = run(&commands(&specification, &maven));
         assert_eq!((code, said.lines().last()), (1, Some("commands 1")));
         specification.commands[0] = "} || exit 0; eval 'echo".to_owned();
-        let (code, said) = run(&commands(&specification));
+        let (code, said) = run(&commands(&specification, &maven));
         assert_ne!(code, 0, "no line reaches beyond itself");
         assert_eq!(said.lines().last(), Some("commands 1"));
     }
