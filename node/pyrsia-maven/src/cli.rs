@@ -293,7 +293,8 @@ pub struct SourceArgs {
     /// Commit, in full
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
-    /// Build specification (TOML, or a .buildspec file) [default: pyrsia.toml at the commit, else Maven's ordinary build]
+    /// Build specification (TOML, or a .buildspec file) [default: pyrsia.toml at the commit, else Maven's ordinary
+    /// build; `rebuild` infers one]
     #[arg(long, value_name = "FILE", conflicts_with = "specs")]
     pub spec: Option<PathBuf>,
     /// Take specification, source and tag from this folder or git repository of specifications
