@@ -87,6 +87,12 @@ impl Sources {
         made
     }
 
+    /// What git calls the tree of a commit of the repository `NAME.git`.
+    pub fn tree_of(&self, name: &str, commit: &str) -> String {
+        let tree = git(&self.folder.join(format!("{name}.git")), &["rev-parse", &format!("{commit}^{{tree}}")]);
+        tree.trim().to_owned()
+    }
+
     /// Removes a repository, as when its host is gone.
     pub fn remove(&self, name: &str) {
         std::fs::remove_dir_all(self.folder.join(format!("{name}.git"))).expect("the repository is there");

@@ -103,10 +103,11 @@ fn every_authority_signs_what_it_built_and_others_can_check_it() {
             assert_eq!(said["internal"]["inputManifestRoot"], signed.story["verdict"]["inputs_root"]);
             assert_eq!(said["internal"]["specificationDigest"], signed.story["verdict"]["specification"]);
             let uri = format!("git+{}@{}", source["repository"].as_str().unwrap(), source["commit"].as_str().unwrap());
+            let tree = network.sources.tree_of("greeting-lib", source["commit"].as_str().unwrap());
             assert_eq!(
                 said["dependencies"],
                 json!([
-                    { "name": "", "uri": uri, "digest": { "gitCommit": source["commit"] } },
+                    { "name": "", "uri": uri, "digest": { "gitCommit": source["commit"], "gitTree": tree } },
                     { "name": "builder-image", "uri": "", "digest": { "sha256": Scripted::image() } },
                     { "name": format!("central:{INPUT}"), "uri": "",
                       "digest": { "sha256": Sha256::of(INPUT_BYTES).to_string() } },
