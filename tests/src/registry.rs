@@ -19,6 +19,9 @@ const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 /// The image's name in it.
 const NAME: &str = "acme/builder";
 
+/// First byte of a greeting by TLS.
+const TLS: u8 = 0x16;
+
 /// What a path has: its content type, and where the bytes are.
 enum Object {
     Bytes(&'static str, Vec<u8>),
@@ -107,6 +110,10 @@ impl Drop for Registry {
 fn answer(mut stream: TcpStream, objects: &HashMap<String, Object>) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut lines = BufReader::new(stream.try_clone()?.take(1 << 16));
+    // An engine tries TLS first, and goes on without it only where it is answered in plain words.
+    if lines.fill_buf()?.first() == Some(&TLS) {
+        return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
     let mut first = String::new();
     lines.read_line(&mut first)?;
     let mut line = String::new();

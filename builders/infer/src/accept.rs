@@ -50,6 +50,8 @@ pub struct Match {
     pub equal: u32,
     /// Files that have the same text but for line ends.
     pub line_ends: u32,
+    /// Those of them that have CRLF where they were published.
+    pub crlf: u32,
     /// Files that the commit does not have.
     pub missing: MatchCount,
     /// Files that are made by builds and therefore do not count.
@@ -69,9 +71,10 @@ impl Match {
         u32::try_from(share).ok()
     }
 
-    /// Whether more files match only after their line ends are made one than match as they are.
+    /// Whether more files match only once their CRLF is made LF than match as they are. That a commit has CRLF where the
+    /// published file has LF says nothing of the kind.
     pub fn is_crlf(&self) -> bool {
-        self.line_ends > self.equal
+        self.crlf > self.equal
     }
 }
 
@@ -112,6 +115,7 @@ pub fn match_sources(sources: &Listing<'_>, checkout: &Checkout) -> Result<Match
             found.equal += 1;
         } else if checkout.has_but_for_line_ends(name, &content) {
             found.line_ends += 1;
+            found.crlf += u32::from(content.windows(2).any(|pair| pair == b"\r\n"));
         } else if is_generated(&content) {
             found.generated.add(entry.name);
         } else {
@@ -289,8 +293,17 @@ mod tests {
         );
         assert_eq!((found.equal, found.line_ends, found.missing.count, found.generated.count), (1, 2, 1, 2));
         assert_eq!(found.missing.names, ["org/acme/Renamed.java"]);
-        assert_eq!((found.per_mille(), found.is_crlf()), (Some(750), true));
+        assert_eq!((found.per_mille(), found.crlf, found.is_crlf()), (Some(750), 1, false));
         assert!(found.to_string().contains("75.0 %"), "{found}");
+    }
+
+    #[test]
+    fn line_ends_are_those_of_windows_only_if_the_published_files_have_them() {
+        let (unix, windows) = ("class A {\n}\n", "class A {\r\n}\r\n");
+        let of = |published, committed| matched(&[("A.java", published)], &commit(&[("A.java", committed)]));
+        assert!(of(windows, unix).is_crlf());
+        let other_way = of(unix, windows);
+        assert_eq!((other_way.line_ends, other_way.is_crlf()), (1, false));
     }
 
     #[test]

@@ -133,7 +133,11 @@ impl Plan {
                 return Some(self.take(candidate));
             }
         }
-        while let Some(candidate) = self.queue.pop_front() {
+        while let Some(mut candidate) = self.queue.pop_front() {
+            // What was switched off because it failed would fail again.
+            if let Some(last) = &self.last {
+                candidate.specification.properties.extend(last.properties.clone());
+            }
             if !self.tried.contains(&candidate.specification.digest()) {
                 return Some(self.take(candidate));
             }
@@ -272,7 +276,8 @@ impl Plan {
         if allowed.is_empty() { others } else { allowed }
     }
 
-    /// Mavens that there are, the likeliest first: those of the wished lines, the default, then the newest.
+    /// Mavens that there are, the likeliest first: those of the wished lines, the default, the newest of each line, then the
+    /// others. Hardly any release was made with a pre-release.
     fn mavens(&mut self) -> Vec<String> {
         let mut known = self.tools.mavens.clone();
         known.sort_by(|a, b| version::compare(a, b));
@@ -289,7 +294,12 @@ impl Plan {
             ranked.extend(nearest);
         }
         ranked.push(self.tools.default_maven.clone());
-        ranked.extend(known.iter().rev().cloned());
+        let (releases, unfinished): (Vec<&String>, Vec<&String>) =
+            known.iter().rev().partition(|version| !version.contains('-'));
+        let mut lines = BTreeSet::new();
+        let (newest, older): (Vec<&String>, Vec<&String>) =
+            releases.into_iter().partition(|&version| lines.insert(line(version)));
+        ranked.extend(newest.into_iter().chain(older).chain(unfinished).cloned());
         ranked.retain(|version| known.contains(version));
         let mut seen = BTreeSet::new();
         ranked.retain(|version| seen.insert(version.clone()));
@@ -457,7 +467,8 @@ impl Plan {
                 spec.timezone = zone;
             }
             _ => {
-                if let Some(time) = zones::as_utc(theirs).filter(|_| self.wishes.fixed_time.is_none()) {
+                let free = |time: &jiff::Timestamp| self.wishes.fixed_time.is_none() && zones::is_for_archives(*time);
+                if let Some(time) = zones::as_utc(theirs).filter(free) {
                     spec.output_timestamp = Some(time.to_string());
                     why.push(format!("all entries have the time {time}"));
                 }

@@ -155,7 +155,8 @@ impl Wishes {
             // The version that a Maven takes when nobody states one, by its default lifecycle bindings.
             let range = match version {
                 "3.3.0" => Some("[3.9.0,3.9.7)"),
-                "3.4.1" => Some("[3.9.7,4)"),
+                // Every pre-release of 4 is below 4.
+                "3.4.1" => Some("[3.9.7,4.0.0-alpha-1)"),
                 _ => None,
             };
             if let Some(range) = range.and_then(|text| Some((text, Range::parse(text)?))) {
@@ -196,15 +197,16 @@ impl Wishes {
     }
 
     fn wish_timestamp(&mut self, seconds: i64, from: &str) {
-        // Archivers refuse times before 1980-01-01T00:00:02Z.
-        if let Some(time) = jiff::Timestamp::from_second(seconds).ok().filter(|_| seconds >= 315_532_802) {
+        let time = jiff::Timestamp::from_second(seconds).ok();
+        if let Some(time) = time.filter(|time| zones::is_for_archives(*time)) {
             self.say("output_timestamp", time.to_string(), from);
             self.output_timestamp = Some(time.to_string());
         }
     }
 
     fn zone_of(&mut self, local: LocalTime, instant: i64, from: &str) {
-        if let Some(zone) = zones::by_difference(local, instant) {
+        // A zone that was read by its name knows of summer time, and archivers of today write UTC wherever they run.
+        if let Some(zone) = zones::by_difference(local, instant).filter(|_| self.timezone.is_none()) {
             self.say("timezone", &zone, from);
             self.timezone = Some(zone);
         }
@@ -224,7 +226,7 @@ impl Wishes {
             self.say("user_name", name, "Built-By of META-INF/MANIFEST.MF");
         }
         if let Some((folder, from)) = &reference.folder {
-            if folder.starts_with("/home/") || folder.starts_with("/var/") {
+            if ["/home/", "/var/", "/Users/"].iter().any(|top| folder.starts_with(top)) {
                 self.workdir = Some(folder.clone());
                 self.say("workdir", folder, from);
             } else {

@@ -55,6 +55,12 @@ pub(crate) fn output_timestamp(text: &str) -> Option<Timestamp> {
     }
 }
 
+/// Whether Maven's archiver takes this as the time of entries: from 1980-01-01T00:00:02Z to 2099-12-31T23:59:59Z. A build
+/// that is given another one fails.
+pub(crate) fn is_for_archives(time: Timestamp) -> bool {
+    (315_532_802..=4_102_444_799).contains(&time.as_second())
+}
+
 /// The zone in which the local time of an archive is this instant, if it is whole hours from UTC; `UTC` for none.
 pub(crate) fn by_difference(local: LocalTime, instant: i64) -> Option<String> {
     // Archives have even seconds only.
@@ -87,6 +93,13 @@ mod tests {
         assert_eq!(by_difference(TIME, utc + 100), None);
         assert_eq!(by_difference(TIME, utc + 20 * 3600), None);
         assert_eq!(as_utc(LocalTime { month: 0, ..TIME }), None);
+    }
+
+    #[test]
+    fn archivers_take_the_times_of_their_formats_only() {
+        let at = |text: &str| is_for_archives(text.parse().unwrap());
+        assert!(at("1980-01-01T00:00:02Z") && at("2099-12-31T23:59:59Z"));
+        assert!(!at("1980-01-01T00:00:00Z") && !at("2100-01-01T00:00:00Z"));
     }
 
     #[test]

@@ -96,6 +96,28 @@ fn each_failure_changes_what_it_names() {
 }
 
 #[test]
+fn what_was_switched_off_stays_off_in_the_alternatives() {
+    let mut plan = plan(Wishes::default());
+    plan.first().unwrap();
+    let check = "[ERROR] Failed to execute goal org.apache.rat:apache-rat-plugin:0.13:check (x) on project a: y";
+    let skipped = failed(&mut plan, &[check]).unwrap().specification;
+    let other = failed(&mut plan, &["[ERROR] nobody knows"]).unwrap().specification;
+    assert_ne!(other.jdk, skipped.jdk);
+    assert_eq!(other.properties, skipped.properties);
+}
+
+#[test]
+fn of_many_mavens_the_newest_of_each_line_come_first_and_unfinished_ones_last() {
+    let mavens = ["3.6.0", "3.6.3", "3.8.8", "3.9.10", "3.9.11", "3.9.16", "4.0.0-rc-4", "4.0.0-rc-5"];
+    let tools = Tools { jdks: [17].into(), mavens: mavens.map(str::to_owned).into(), ..tools() };
+    let mut plan = Plan::new(Wishes::default(), tools, |_| Ok(()));
+    let mut order = vec![plan.first().unwrap().specification.tool.to_string()];
+    order.extend(plan.candidates().map(|candidate| candidate.specification.tool.to_string()));
+    let expected = ["3.9.11", "3.9.16", "3.8.8", "3.6.3", "3.9.10", "3.6.0", "4.0.0-rc-5", "4.0.0-rc-4"];
+    assert_eq!(order, expected.map(|version| format!("maven-{version}")));
+}
+
+#[test]
 fn a_missing_profile_and_a_missing_module_are_dropped() {
     let wishes = Wishes { profile: Some("rel".to_owned()), module: Some(":lib".to_owned()), ..Wishes::default() };
     let mut plan = plan(wishes);

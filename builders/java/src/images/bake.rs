@@ -10,6 +10,8 @@ use tokio::process::Command;
 
 use crate::images::{BuiltImage, ImageError, Recipe, archive, lock};
 
+/// So many of the tool's last lines are told when it fails: `apt` needs a dozen to say which digest is another.
+const TAIL: usize = 20;
 /// What keeps the packages until a hook has taken them out.
 const KEEP_PACKAGES: [&str; 2] = ["--skip=download/empty", "--skip=essential/unlink"];
 
@@ -108,7 +110,7 @@ impl Oven {
             while let Some(line) = lines.next_segment().await.map_err(ImageError::Start)? {
                 let line = String::from_utf8_lossy(&line).trim_end().to_owned();
                 progress(&line);
-                if tail.len() == 10 {
+                if tail.len() == TAIL {
                     tail.pop_front();
                 }
                 tail.push_back(line);

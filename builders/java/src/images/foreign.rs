@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 use bollard::models::ImageInspect;
@@ -13,8 +14,8 @@ use pyrsia_digest::Sha256;
 use crate::engine::{Engine, EngineError};
 use crate::images::ImageError;
 
-/// Seconds that the engine may take to get an image from a registry.
-const PULL_SECONDS: u64 = 1800;
+/// Time that the engine may take to get an image from a registry.
+const PULL: Duration = Duration::from_secs(1800);
 /// Longest name of an image.
 const MAX_NAME: usize = 255;
 
@@ -119,12 +120,18 @@ impl Engine {
             return Err(absent(", and an id leads to no registry".to_owned()));
         }
         let mut patient = self.docker().clone();
-        patient.set_timeout(std::time::Duration::from_secs(PULL_SECONDS));
+        patient.set_timeout(PULL);
         let options = CreateImageOptionsBuilder::default().from_image(&reference.to_string()).build();
         let mut progress = std::pin::pin!(patient.create_image(Some(options), None, None));
-        while let Some(step) = progress.next().await {
-            step.map_err(|error| absent(format!(", which could not get it: {error}")))?;
-        }
+        let pull = async {
+            while let Some(step) = progress.next().await {
+                step.map_err(|error| absent(format!(", which could not get it: {error}")))?;
+            }
+            Ok::<_, ImageError>(())
+        };
+        // The client's own limit is for the first answer; what comes after it may trickle.
+        let late = |_| absent(format!(", which did not get it within {} s", PULL.as_secs()));
+        tokio::time::timeout(PULL, pull).await.map_err(late)??;
         match self.look_for(reference).await? {
             Some(found) => ForeignImage::from_engine(reference, found),
             None => Err(absent(" after it was got".to_owned())),

@@ -31,6 +31,9 @@ pub struct Recipe {
     pub source_date_epoch: u64,
 }
 
+/// What else the tool may have written about where packages came from: its versions have other names for it.
+const FORGET_SOURCES: &str = "rm -f \"$1\"/etc/apt/sources.list.d/*";
+
 const RECIPES: &[(&str, &str)] = &[
     ("jdk8", include_str!("../../images/jdk8.toml")),
     ("jdk11", include_str!("../../images/jdk11.toml")),
@@ -96,6 +99,7 @@ impl Recipe {
         }
         arguments.extend(hooks.iter().map(|hook| format!("--customize-hook={hook}")));
         // The tool runs a hook as a shell line with the root folder as its first argument.
+        arguments.push(format!("--customize-hook={FORGET_SOURCES}"));
         arguments.extend(self.remove.iter().map(|file| format!("--customize-hook=rm -f \"$1\"{file}")));
         arguments
     }

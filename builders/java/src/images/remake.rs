@@ -19,8 +19,10 @@ use crate::images::{ImageError, Recipe, archive};
 /// Where Debian's keys lie.
 const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
-/// What the tool may have written about where packages came from, besides what every recipe removes.
-const FORGET_SOURCES: &str = "rm -f \"$1\"/etc/apt/sources.list.d/*";
+/// Entries of a layer that are compared at most; some 40,000 are usual.
+const MAX_ENTRIES: usize = 1_000_000;
+/// Largest entry that only describes the next one, such as a long name, in bytes.
+const MAX_EXTENSION: u64 = 1 << 16;
 
 /// Makes the image of a recipe again into `work_dir/NAME.tar`, from the files of a lock and from nothing else; `find` says
 /// where each of them lies. Takes as long as making it.
@@ -42,7 +44,7 @@ pub async fn remake_image(
         tokio::task::spawn_blocking(move || lay_out(&recipe, &lock, find, &mirror))
     };
     let sources = sources.await.map_err(|error| ImageError::Lock(error.to_string()))??;
-    let mut arguments = recipe.arguments(false, &[FORGET_SOURCES.to_owned()]);
+    let mut arguments = recipe.arguments(false, &[]);
     arguments.push(recipe.suite.clone());
     let layer = oven.bake(recipe, arguments, &sources, work_dir, progress).await?;
     let (_, digest) = archive::measure(&layer).await?;
@@ -60,18 +62,21 @@ fn lay_out(
     let Some(keyring) = keyring else {
         return Err(ImageError::Lock("Debian's keys are not here (the package debian-archive-keyring)".to_owned()));
     };
+    let known = recipe.suites();
+    if let Some(suite) = lock.suites.iter().find(|suite| !known.contains(&suite.suite)) {
+        return Err(ImageError::Lock(format!("{} is made from no suite {}", recipe.name, suite.suite)));
+    }
     let mut sources = Vec::new();
-    for suite in &lock.suites {
+    // In the order in which the tool lists them by itself: `apt` may install in another order with another one.
+    for suite in known.iter().filter_map(|name| lock.suites.iter().find(|suite| suite.suite == *name)) {
         let name = &suite.suite;
-        if !recipe.suites().contains(name) {
-            return Err(ImageError::Lock(format!("{} is made from no suite {name}", recipe.name)));
-        }
         let root = mirror.join(name);
         let index = root.join("dists").join(name);
-        copy(&suite.release, &find, &index.join("InRelease"))?;
-        copy(&suite.packages, &find, &index.join(format!("main/binary-{}/Packages", architecture())))?;
+        let put = |file: &LockedFile, to: PathBuf| copy(file, &find, &to, mirror);
+        put(&suite.release, index.join("InRelease"))?;
+        put(&suite.packages, index.join(format!("main/binary-{}/Packages", architecture())))?;
         for package in lock.packages.iter().filter(|package| package.suite == *name) {
-            copy(&package.file, &find, &root.join(&package.path))?;
+            put(&package.file, root.join(&package.path))?;
         }
         let url = url::Url::from_file_path(&root)
             .map_err(|()| ImageError::Lock(format!("{} is no absolute path", root.display())))?;
@@ -80,14 +85,23 @@ fn lay_out(
     Ok(sources)
 }
 
-/// Copies a file, which must be what its digest says, to where every account may read it.
-fn copy(file: &LockedFile, find: impl Fn(&Sha256) -> Option<PathBuf>, to: &Path) -> Result<(), ImageError> {
+/// Copies a file, which must be what its digest says, to where every account may read it, below `mirror`.
+fn copy(
+    file: &LockedFile,
+    find: impl Fn(&Sha256) -> Option<PathBuf>,
+    to: &Path,
+    mirror: &Path,
+) -> Result<(), ImageError> {
     let failed = |source| ImageError::Read { file: to.to_owned(), source };
     let Some(from) = find(&file.sha256) else {
         return Err(ImageError::Lock(format!("a file that the image was made of is not here: {}", file.sha256)));
     };
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
+        // Whatever this process' umask is: the account that reads here may be another one.
+        for folder in folder.ancestors().take_while(|folder| folder.starts_with(mirror)) {
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        }
     }
     std::fs::copy(from, to).map_err(failed)?;
     if lock::measure(to)? != *file {
@@ -102,7 +116,7 @@ type Facts = (u8, u32, u64, u64, u64, Option<PathBuf>, Sha256);
 /// The paths at which two layers differ, in order.
 ///
 /// # Errors
-/// [`ImageError::Read`].
+/// [`ImageError::Read`], also for a layer with more entries, or longer names, than one has.
 pub fn differences(one: &Path, other: &Path) -> Result<Vec<String>, ImageError> {
     let (one, mut other) = (facts(one)?, facts(other)?);
     let mut different = Vec::new();
@@ -118,6 +132,7 @@ pub fn differences(one: &Path, other: &Path) -> Result<Vec<String>, ImageError> 
 
 fn facts(layer: &Path) -> Result<BTreeMap<String, Facts>, ImageError> {
     let read = || -> io::Result<BTreeMap<String, Facts>> {
+        check_bounds(layer)?;
         let mut found = BTreeMap::new();
         let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 18, File::open(layer)?));
         for entry in archive.entries()? {
@@ -133,6 +148,28 @@ fn facts(layer: &Path) -> Result<BTreeMap<String, Facts>, ImageError> {
         Ok(found)
     };
     read().map_err(|source| ImageError::Read { file: layer.to_owned(), source })
+}
+
+/// Refuses a layer that would fill the memory when it is compared: it may be one that others have made.
+fn check_bounds(layer: &Path) -> io::Result<()> {
+    let refused = |problem: &str| Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 18, File::open(layer)?));
+    // Raw: a long name is an entry of its own here, whose bytes nobody reads.
+    for (index, entry) in archive.entries()?.raw(true).enumerate() {
+        let entry = entry?;
+        let kind = entry.header().entry_type();
+        let describes = kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions();
+        if describes && entry.size() > MAX_EXTENSION {
+            return refused("a name in the layer is too long");
+        }
+        if index >= MAX_ENTRIES {
+            return refused("the layer has too many entries");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -159,6 +196,18 @@ mod tests {
         let other = layer(&[("a", b"1", 0o644), ("b", b"2", 0o644), ("c", b"1", 0o755), ("e", b"1", 0o644)]);
         assert_eq!(differences(one.path(), one.path()).unwrap(), Vec::<String>::new());
         assert_eq!(differences(one.path(), other.path()).unwrap(), ["b", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn a_layer_with_an_endless_name_is_not_read() {
+        let long = |length: usize| {
+            let name = format!("a/{}c", "b/".repeat(length / 2));
+            layer(&[(name.as_str(), b"1", 0o644)])
+        };
+        let usual = long(300);
+        assert_eq!(differences(usual.path(), usual.path()).unwrap(), Vec::<String>::new());
+        let endless = long(1 << 17);
+        assert!(matches!(differences(endless.path(), usual.path()), Err(ImageError::Read { .. })));
     }
 
     #[test]

@@ -11,38 +11,97 @@ const MAX_LINE: usize = 2048;
 const BINARY: &[u8] = b"[attr]binary -diff -merge -text";
 const MACRO: &[u8] = b"[attr]";
 
-/// The file for libgit2; macros are defined in the file of the root alone.
+/// Macros of one repository. Each can be a part of the next, so many would be more than memory holds.
+const MAX_MACROS: usize = 64;
+/// What is asked for; other attributes would only take room.
+const ASKED_FOR: [&[u8]; 6] = [b"text", b"crlf", b"eol", b"ident", b"filter", b"working-tree-encoding"];
+
+/// The macros of a repository, which the file of its root defines alone.
+pub(crate) struct Macros(Vec<Vec<u8>>);
+
+impl Macros {
+    /// Those of this file.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub(crate) fn of(content: &[u8]) -> Result<Self, String> {
+        let mut names = vec![b"binary".to_vec()];
+        for name in lines(content).filter_map(|line| line.macro_name()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+            if names.len() > MAX_MACROS {
+                return Err(format!("it has more than {MAX_MACROS} macros"));
+            }
+        }
+        Ok(Self(names))
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|known| known == name)
+    }
+}
+
+/// The file for libgit2, in a repository with these macros.
 ///
 /// # Errors
-/// A macro is taken back (`-binary`, `!binary`): libgit2 cannot do that as git does.
-pub(crate) fn normal(content: &[u8], is_root: bool) -> Result<Vec<u8>, String> {
-    let lines: Vec<Line<'_>> = content.split(|byte| *byte == b'\n').filter_map(line).collect();
-    let mut macros = vec![b"binary".to_vec()];
-    macros.extend(lines.iter().filter_map(|line| line.macro_name()));
+/// A macro is taken back (`-binary`, `!binary`), has a value, or is used by another before it is defined: libgit2 cannot do
+/// that as git does.
+pub(crate) fn normal(content: &[u8], is_root: bool, macros: &Macros) -> Result<Vec<u8>, String> {
     // The first line of a file may be taken for more than a line.
     let mut file = if is_root { BINARY.to_vec() } else { b"#".to_vec() };
     file.push(b'\n');
-    for line in &lines {
-        let mut negated = line.words.iter().filter(|word| matches!(word[0], b'-' | b'!'));
-        if let Some(word) = negated.find(|word| macros.iter().any(|name| name == &word[1..])) {
-            return Err(format!("it takes back a macro: {}", String::from_utf8_lossy(word)));
-        }
-        let pattern = match line.macro_name() {
+    let mut defined = vec![b"binary".to_vec()];
+    // libgit2 looks a macro up where it reads a line, git when the whole file is read: so macros come first.
+    let mut rules = Vec::new();
+    for line in lines(content) {
+        let macro_name = line.macro_name();
+        let pattern = match &macro_name {
             Some(_) if !is_root => continue,
-            Some(name) => [MACRO, &name].concat(),
+            Some(name) => [MACRO, name].concat(),
             None => match line.escaped_pattern() {
                 Some(pattern) => pattern,
                 None => continue,
             },
         };
-        file.extend_from_slice(&pattern);
-        for word in &line.words {
-            file.push(b' ');
-            file.extend_from_slice(word);
+        let mut words = Vec::new();
+        for word in line.words {
+            let negated = matches!(word[0], b'-' | b'!');
+            let end = word.iter().position(|byte| *byte == b'=').unwrap_or(word.len());
+            let name = &word[usize::from(negated)..end];
+            if macros.has(name) {
+                let shown = || String::from_utf8_lossy(word);
+                if name.len() < word.len() {
+                    return Err(format!("it takes back a macro: {}", shown()));
+                }
+                if macro_name.is_some() && !defined.iter().any(|known| known == name) {
+                    return Err(format!("a macro is a part of another one before it is defined: {}", shown()));
+                }
+            } else if !ASKED_FOR.contains(&name) {
+                continue;
+            }
+            words.push(word);
         }
-        file.push(b'\n');
+        let place = if macro_name.is_some() { &mut file } else { &mut rules };
+        defined.extend(macro_name);
+        if words.is_empty() {
+            continue;
+        }
+        place.extend_from_slice(&pattern);
+        for word in words {
+            place.push(b' ');
+            place.extend_from_slice(word);
+        }
+        place.push(b'\n');
     }
+    file.append(&mut rules);
     Ok(file)
+}
+
+/// The lines that say something. For git, a file ends at its first NUL.
+fn lines(content: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    let end = content.iter().position(|byte| *byte == 0).unwrap_or(content.len());
+    content[..end].split(|byte| *byte == b'\n').filter_map(line)
 }
 
 struct Line<'a> {
@@ -60,12 +119,14 @@ impl Line<'_> {
         let pattern = &self.pattern;
         let slashes_at_the_end = pattern.iter().rev().take_while(|byte| **byte == b'\\').count();
         let only_slashes = pattern.iter().all(|byte| *byte == b'/');
-        if pattern.starts_with(b"!") || pattern.starts_with(MACRO) || only_slashes || slashes_at_the_end % 2 == 1 {
+        let is_none = pattern.starts_with(b"!") || pattern.starts_with(MACRO) || pattern.contains(&0);
+        if is_none || only_slashes || slashes_at_the_end % 2 == 1 {
             return None;
         }
         let mut escaped = Vec::with_capacity(pattern.len());
         for (at, byte) in pattern.iter().enumerate() {
-            if is_blank(*byte) || (at == 0 && *byte == b'#') {
+            // Vertical tabs and form feeds are blanks for libgit2 alone.
+            if is_blank(*byte) || matches!(byte, 11 | 12) || (at == 0 && *byte == b'#') {
                 escaped.push(b'\\');
             }
             escaped.push(*byte);
@@ -163,6 +224,7 @@ mod tests {
 
     #[test]
     fn lines_are_kept_as_git_reads_them() {
+        let none = Macros::of(b"").unwrap();
         for (line, expected) in [
             ("*.txt text", "*.txt text\n"),
             ("  *.txt\ttext  eol=lf\r", "*.txt text eol=lf\n"),
@@ -177,16 +239,25 @@ mod tests {
             ("*.x text=", "*.x text=none\n"),
             ("*.x -eol=crlf", "*.x -eol\n"),
             ("*.x", ""),
+            ("*.x other diff=java", ""),
+            ("*.x text\0\n*.y text", "*.x text\n"),
             ("[attr]mine text", ""),
         ] {
-            let file = normal(line.as_bytes(), false).unwrap();
+            let file = normal(line.as_bytes(), false, &none).unwrap();
             assert_eq!(String::from_utf8(file).unwrap(), format!("#\n{expected}"), "{line}");
         }
-        let root = normal(b"[attr]mine text\n*.x mine\n", true).unwrap();
+        let mine = b"*.x mine other -diff\n[attr]mine text\n";
+        let macros = Macros::of(mine).unwrap();
+        let root = normal(mine, true, &macros).unwrap();
         assert!(root.ends_with(b"\n[attr]mine text\n*.x mine\n"));
-        assert!(normal(&[b'x'; 3000], true).unwrap().ends_with(b"-text\n"));
-        for taken_back in ["*.x -binary", "[attr]m text\n*.x !m"] {
-            assert!(normal(taken_back.as_bytes(), true).is_err(), "{taken_back}");
+        assert!(normal(&[b'x'; 3000], true, &none).unwrap().ends_with(b"-text\n"));
+        for taken_back in ["*.x -binary", "*.x !mine", "*.x mine=1"] {
+            // Of a macro of the root, in any folder.
+            assert!(normal(taken_back.as_bytes(), false, &macros).is_err(), "{taken_back}");
         }
+        let later = b"[attr]one two\n[attr]two text\n";
+        assert!(normal(later, true, &Macros::of(later).unwrap()).is_err());
+        let many: String = (0..70).map(|number| format!("[attr]m{number} text\n")).collect();
+        assert!(Macros::of(many.as_bytes()).is_err());
     }
 }

@@ -17,8 +17,8 @@ use crate::source::tree::{Entry, Kind, Module, size};
 use crate::source::{Budget, attribute_file, lfs, tree_error};
 
 const FILE: &[u8] = b".gitattributes";
-/// Larger ones are not read by anybody who wants an answer today.
-const MAX_FILE: u64 = 1024 * 1024;
+/// Bytes of all of a repository's files: each line is looked at for each file of the commit.
+const MAX_FILES: u64 = 1024 * 1024;
 
 /// Decides what happens to each file; gives sentences about pointers of git LFS that are in the tree.
 ///
@@ -121,33 +121,40 @@ impl Attributes {
         let own = Repository::open_bare(repository.path()).map_err(failed)?;
         own.set_config(&repository.config().map_err(failed)?).map_err(failed)?;
         let mut index = Index::new().map_err(failed)?;
-        let mut add = |path: &[u8], content: &[u8]| -> Result<(), SourceError> {
-            let shown = || String::from_utf8_lossy(path).into_owned();
-            let unusable = |problem: String| tree_error(commit, &format!("{} cannot be used: {problem}", shown()));
-            let normal = attribute_file::normal(content, path == FILE).map_err(unusable)?;
-            let id = own.blob(&normal).map_err(failed)?;
-            index.add(&index_entry(path, id)).map_err(failed)
-        };
-        let (mut any, mut in_the_root) = (false, false);
+        let mut files = Vec::new();
+        let mut total = 0;
         for entry in entries {
             let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             // git takes no links for attributes.
             if name != FILE || !matches!(entry.kind, Kind::File { .. }) {
                 continue;
             }
-            let size = size(repository, entry.id).map_err(failed)?;
-            if size > MAX_FILE {
+            total += size(repository, entry.id).map_err(failed)?;
+            if total > MAX_FILES {
                 let shown = String::from_utf8_lossy(&entry.path);
-                return Err(tree_error(commit, &format!("{shown} is larger than {MAX_FILE} bytes")));
+                return Err(tree_error(
+                    commit,
+                    &format!("with {shown} there are more than {MAX_FILES} bytes of attributes"),
+                ));
             }
             let blob = repository.find_blob(entry.id).map_err(failed)?;
-            let path = entry.path.strip_prefix(prefix).unwrap_or(&entry.path);
-            add(path, blob.content())?;
-            any = true;
-            in_the_root |= path == FILE;
+            files.push((entry.path.strip_prefix(prefix).unwrap_or(&entry.path), blob.content().to_vec()));
         }
-        if any && !in_the_root {
-            add(FILE, &[])?;
+        let any = !files.is_empty();
+        if any && !files.iter().any(|(path, _)| *path == FILE) {
+            files.push((FILE, Vec::new()));
+        }
+        let unusable = |path: &[u8], problem: String| {
+            tree_error(commit, &format!("{} cannot be used: {problem}", String::from_utf8_lossy(path)))
+        };
+        let root =
+            files.iter().find(|(path, _)| *path == FILE).map_or(b"".as_slice(), |(_, content)| content.as_slice());
+        let macros = attribute_file::Macros::of(root).map_err(|problem| unusable(FILE, problem))?;
+        for (path, content) in &files {
+            let normal = attribute_file::normal(content, *path == FILE, &macros);
+            let normal = normal.map_err(|problem| unusable(path, problem))?;
+            let id = own.blob(&normal).map_err(failed)?;
+            index.add(&index_entry(path, id)).map_err(failed)?;
         }
         own.set_index(&mut index).map_err(failed)?;
         Ok(Self { repository: own, newline, any })

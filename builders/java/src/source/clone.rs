@@ -7,7 +7,7 @@ use git2::{
     AutotagOption, Config, ConfigLevel, FetchOptions, Oid, ProxyOptions, RemoteCallbacks, RemoteRedirect, Repository,
 };
 
-use crate::source::{Budget, CloneAddress};
+use crate::source::{Budget, CloneAddress, tags};
 
 /// A commit that is in the local object store.
 pub(crate) struct Found {
@@ -79,6 +79,9 @@ pub(crate) fn fetch(
         }
         (None, Some(commit)) => {
             let wanted = format!("commit {commit}");
+            if repository.odb().is_ok_and(|odb| odb.exists(commit)) {
+                tags::check_size(&repository, commit)?;
+            }
             repository
                 .find_commit(commit)
                 .map_err(|_| revision(request, &wanted, "no branch or tag of the repository leads to it"))?;
@@ -127,16 +130,19 @@ pub(crate) fn fetch_commit(
     budget: &Budget,
 ) -> Result<Repository, SourceError> {
     const FETCHED: &str = "refs/heads/fetched";
+    let is_there = |repository: &Repository| {
+        tags::check_size(repository, commit).is_ok() && repository.find_commit(commit).is_ok()
+    };
     let repository = empty_repository(dir)?;
     // Not every server hands out a commit by its id, and the transport of files never does.
     let alone = reach == Reach::Commit
         && knows_depth(&address.url)
         && fetch_any(address, &repository, &[format!("{commit}:{FETCHED}")], true, budget).is_ok()
-        && repository.find_commit(commit).is_ok();
+        && is_there(&repository);
     if !alone {
         fetch_any(address, &repository, &everything(), false, budget)?;
     }
-    if repository.find_commit(commit).is_err() {
+    if !is_there(&repository) {
         return Err(SourceError::Revision {
             repository: address.url.clone(),
             wanted: format!("commit {commit}"),
@@ -238,6 +244,16 @@ fn resolve_tag(request: &SourceRequest, repository: &Repository, tag: &str) -> R
     let missing = |_| revision(request, &wanted, "there is no such tag under refs/tags");
     let reference = repository.find_reference(&format!("refs/tags/{tag}")).map_err(missing)?;
     let no_commit = || revision(request, &wanted, "the tag does not lead to a commit");
-    let commit = reference.peel_to_commit().map_err(|_| no_commit())?;
-    Ok((reference.target().ok_or_else(no_commit)?, commit.id()))
+    let target = reference.target().ok_or_else(no_commit)?;
+    let mut next = target;
+    for _ in 0..tags::MAX_CHAIN {
+        // Before anything is inflated.
+        tags::check_size(repository, next)?;
+        match repository.find_tag(next) {
+            Ok(tag) => next = tag.target_id(),
+            Err(_) => break,
+        }
+    }
+    let commit = repository.find_commit(next).map_err(|_| no_commit())?;
+    Ok((target, commit.id()))
 }

@@ -26,8 +26,6 @@ use crate::source::{Budget, clone, tags, tree_error};
 const MAX_OBJECTS: usize = 3_000_000;
 /// Tags of a history.
 const MAX_TAGS: usize = 20_000;
-/// Tags of tags of tags.
-const MAX_TAG_CHAIN: usize = 8;
 
 /// What is to be made.
 pub(crate) struct Plan<'a> {
@@ -56,6 +54,12 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Vec<Made>, SourceError> {
         };
         folders.push(folder.clone());
         let inner: Vec<&Module> = plan.modules.iter().filter(|other| other.parent == Some(number)).collect();
+        // As git refuses it: `a/refs` would lie inside what `a` has.
+        let lies_in = |a: &Module, b: &Module| a.name.strip_prefix(&b.name).is_some_and(|rest| rest.starts_with('/'));
+        if let Some(other) = inner.iter().find(|a| inner.iter().any(|b| lies_in(a, b))) {
+            let shown = &other.name;
+            return Err(tree_error(plan.commit, &format!("its submodules would share the folder of {shown}")));
+        }
         let packed = Packing::of(plan, number, module)?.pack()?;
         let mut files = BTreeMap::from([
             ("HEAD", format!("{}\n", module.commit).into_bytes()),
@@ -94,7 +98,6 @@ pub(crate) fn make(plan: &Plan<'_>) -> Result<Vec<Made>, SourceError> {
     }
     let mut paths: Vec<&[u8]> = made.iter().map(|made| made.path.as_slice()).collect();
     paths.sort_unstable();
-    // `a` and `a/refs` as names of submodules.
     if let Some([twice, _]) = paths.array_windows().find(|[a, b]| a == b) {
         let shown = String::from_utf8_lossy(twice);
         return Err(tree_error(plan.commit, &format!("its submodules would share {shown}")));
@@ -146,6 +149,14 @@ fn index(plan: &Plan<'_>, number: usize, module: &Module) -> Result<Vec<u8>, Sou
     };
     write().map_err(|error| SourceError::Local(format!("the index cannot be written: {}", error.message())))?;
     std::fs::read(&file).map_err(|error| SourceError::Local(format!("the index cannot be read: {error}")))
+}
+
+/// The parents that a commit names. libgit2 says of a commit at the end of a shallow clone that it has none, so that what
+/// is here would depend on the transport.
+fn parents(commit: &git2::Commit<'_>) -> Result<Vec<Oid>, git2::Error> {
+    let lines = commit.raw_header_bytes().split(|byte| *byte == b'\n').skip(1);
+    let named = lines.map_while(|line| line.strip_prefix(b"parent "));
+    named.map(|id| Oid::from_str(&String::from_utf8_lossy(id))).collect()
 }
 
 /// Refs with what they hold and the commit that they lead to, by name.
@@ -225,11 +236,12 @@ impl<'a> Packing<'a> {
             }
             commits.push(id);
             let commit = repository.find_commit(id).map_err(|error| self.failed(error.message()))?;
+            let parents = parents(&commit).map_err(|error| self.failed(error.message()))?;
             if self.plan.checkout.git == GitState::Commit {
-                self.shallow = commit.parent_count() > 0;
+                self.shallow = !parents.is_empty();
                 break;
             }
-            for parent in commit.parent_ids() {
+            for parent in parents {
                 let missing = |_| self.failed(&format!("commit {parent} of its history is missing"));
                 tags::check_size(repository, parent).map_err(|_| missing(()))?;
                 let parent = repository.find_commit(parent).map_err(|_| missing(()))?;
@@ -261,7 +273,7 @@ impl<'a> Packing<'a> {
         }
         for target in self.tags.values().map(|(target, _)| *target).collect::<Vec<_>>() {
             let mut next = target;
-            for _ in 0..MAX_TAG_CHAIN {
+            for _ in 0..tags::MAX_CHAIN {
                 tags::check_size(repository, next)?;
                 let Ok(tag) = repository.find_tag(next) else { break };
                 self.take(next, None)?;

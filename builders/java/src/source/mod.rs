@@ -361,7 +361,7 @@ impl Described {
         Ok(Self {
             commit_time: head.time().seconds(),
             commit_tree: head.tree_id().to_string(),
-            signature: tags::commit_signature(&root.repository, &head)?,
+            signature: tags::commit_signature(&head)?,
             tag_object,
             submodules,
         })

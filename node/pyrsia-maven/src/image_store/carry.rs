@@ -3,7 +3,7 @@
 //! What comes in is believed as little as what peers send: the description is checked against the image's digest, each blob
 //! against its name, and a blob that the image does not have is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::path::Path;
@@ -38,6 +38,9 @@ impl ImageStore {
             blobs.extend(self.lock_of(image)?.files().map(|file| file.sha256));
         }
         blobs.push(image.layer);
+        // Two suites may have the same index.
+        let mut written_before = BTreeSet::new();
+        blobs.retain(|blob| written_before.insert(*blob));
         for blob in blobs {
             let path = self.blobs.get(&blob).with_context(|| format!("blob {blob} of the image is gone"))?;
             let bytes = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -60,7 +63,8 @@ impl ImageStore {
 
     fn import_from(&self, bytes: impl Read) -> anyhow::Result<KnownImage> {
         let mut tar = tar::Archive::new(bytes);
-        let mut entries = tar.entries()?;
+        // Raw: a name that is longer than a header is not one of ours, and is not read into memory either.
+        let mut entries = tar.entries()?.raw(true);
         let mut first = entries.next().context("it is empty")??;
         anyhow::ensure!(first.path_bytes() == DESCRIPTION.as_bytes(), "it does not begin with {DESCRIPTION}");
         let image: KnownImage = serde_json::from_slice(&small(&mut first, MAX_DESCRIPTION)?)?;
@@ -135,6 +139,7 @@ mod tests {
             release: put(&store, b"release"),
             packages: put(&store, b"packages"),
         };
+        let same = LockedSuite { suite: "bookworm-updates".to_owned(), ..suite.clone() };
         let package = LockedPackage {
             name: "acme".to_owned(),
             version: "1".to_owned(),
@@ -143,7 +148,7 @@ mod tests {
             path: "pool/main/a/acme_1_all.deb".to_owned(),
             file: put(&store, b"deb"),
         };
-        let lock = ImageLock { version: 1, suites: vec![suite], packages: vec![package] };
+        let lock = ImageLock { version: 1, suites: vec![suite, same], packages: vec![package] };
         let lock = put(&store, &lock.to_json()).sha256;
         let config: ImageConfig = java_builder::recipe("jdk17").unwrap().unwrap().config();
         let layer = put(&store, b"layer");

@@ -1,6 +1,7 @@
 //! Making an image again from its packages, and what came out.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use java_builder::{differences, recipe, remake_image};
@@ -12,6 +13,8 @@ use crate::data_dir::write_atomically;
 
 /// Of the paths at which two layers differ, so many are kept.
 const SHOWN: usize = 50;
+/// How often is looked whether another process has done it.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// An image that was made again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,13 +120,17 @@ impl ImageStore {
     }
 
     async fn one_remake(&self) -> anyhow::Result<File> {
+        let failed = "the folder of images cannot be locked";
         let path = self.dir.join("remake.lock");
-        let locked = tokio::task::spawn_blocking(move || -> std::io::Result<File> {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        });
-        locked.await?.context("the folder of images cannot be locked")
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).context(failed)?;
+        // Tried again and again: a thread that waits for minutes would keep a node from ending.
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+                Err(TryLockError::Error(error)) => return Err(error).context(failed),
+            }
+        }
     }
 }
 

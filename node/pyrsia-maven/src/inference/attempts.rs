@@ -292,7 +292,10 @@ impl Task<'_> {
 /// The hints in a JAR on disk, if it can be read.
 fn told_by(path: &Path) -> Option<Reference> {
     let size = std::fs::metadata(path).ok()?.len();
-    let bytes = std::fs::read(path).ok().filter(|_| size <= MAX_COMPARED_BYTES)?;
+    if size > MAX_COMPARED_BYTES {
+        return None;
+    }
+    let bytes = std::fs::read(path).ok()?;
     Listing::open(&bytes, &Limits::default()).ok().map(|listing| Reference::read(&listing))
 }
 

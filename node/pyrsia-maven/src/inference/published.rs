@@ -5,7 +5,7 @@ use std::path::Path;
 use build_infer::Reference;
 use build_spec::{Input, InputError, Inputs, RepositoryId};
 use jar_compare::{Limits, Listing};
-use maven_layout::{Coordinates, Extension};
+use maven_layout::{Coordinates, Extension, RepoPath};
 use pyrsia_rebuilds::{MAX_COMPARED_BYTES, PomChain, PomChainError, pom_chain};
 
 use crate::exit::{CommandError, Exit};
@@ -42,17 +42,18 @@ impl Published {
             Err(error) => return Err(CommandError::new(Exit::NoSource, error.to_string()).into()),
         };
         let mut published = Self { chain, ..Self::default() };
-        published.pom = file(inputs, release, "", &Extension::pom()).await?.unwrap_or_default();
-        if let Some(jar) = file(inputs, release, "", &Extension::jar()).await? {
+        let unread = &mut published.unread;
+        published.pom = file(inputs, release, "", &Extension::pom(), unread).await?.unwrap_or_default();
+        if let Some(jar) = file(inputs, release, "", &Extension::jar(), unread).await? {
             match Listing::open(&jar, &Limits::default()) {
                 Ok(listing) => published.reference = Some(Reference::read(&listing)),
-                Err(error) => published.unread.push(format!("the published JAR gives no hints: {error}")),
+                Err(error) => unread.push(format!("the published JAR gives no hints: {error}")),
             }
         }
-        if let Some(sources) = file(inputs, release, "-sources", &Extension::jar()).await? {
+        if let Some(sources) = file(inputs, release, "-sources", &Extension::jar(), unread).await? {
             match Listing::open(&sources, &Limits::default()).map(drop) {
                 Ok(()) => published.sources = Some(sources),
-                Err(error) => published.unread.push(format!("the published -sources.jar proves nothing: {error}")),
+                Err(error) => unread.push(format!("the published -sources.jar proves nothing: {error}")),
             }
         }
         Ok(published)
@@ -64,11 +65,17 @@ async fn file(
     release: &Coordinates,
     suffix: &str,
     extension: &Extension,
+    unread: &mut Vec<String>,
 ) -> anyhow::Result<Option<Vec<u8>>> {
-    let path = format!("{}/{}-{}{suffix}.{extension}", release.dir(), release.artifact, release.version).parse()?;
+    let path: RepoPath =
+        format!("{}/{}-{}{suffix}.{extension}", release.dir(), release.artifact, release.version).parse()?;
     match inputs.get(&RepositoryId::central(), &path).await {
         Ok(Input::Found { file, digests, .. }) if digests.size <= MAX_COMPARED_BYTES => Ok(Some(read(&file).await?)),
-        Ok(Input::Found { .. } | Input::Absent) => Ok(None),
+        Ok(Input::Found { .. }) => {
+            unread.push(format!("{path} has more than {MAX_COMPARED_BYTES} bytes and was not read"));
+            Ok(None)
+        }
+        Ok(Input::Absent) => Ok(None),
         Err(error) => Err(CommandError::new(Exit::Failed, format!("{error}; try again later")).into()),
     }
 }

@@ -202,4 +202,9 @@ async fn tags_and_commits_are_on_record_with_their_signatures() {
     assert_eq!(source.signature.as_ref(), Some(&expected));
     assert_eq!(source.tag_object.unwrap().signature, Some(expected));
     assert!(source.evidence.iter().any(|line| line.contains("calls itself \"v1.0-rc\"")), "{:?}", source.evidence);
+
+    // A line of the message that looks like one of the header is no signature.
+    git(&folder, &["commit", "-q", "--allow-empty", "-m", &format!("said\n\ngpgsig {armour}")]);
+    git(&folder, &["tag", "said"]);
+    assert_eq!(world.resolve("acme/lib", Some("said"), None).await.unwrap().signature, None);
 }

@@ -150,3 +150,25 @@ async fn submodules_in_submodules_have_an_end() {
     let error = world.resolve("acme/m6", Some("v1"), None).await.unwrap_err().to_string();
     assert!(error.contains("in/in/in/in/in/in") && error.contains("in one another"), "{error}");
 }
+
+#[tokio::test]
+async fn a_submodule_inside_what_another_one_has_gets_no_git() {
+    let world = World::new();
+    let inner = world.repository("acme/inner");
+    let lib = world.repository("acme/lib");
+    for name in ["a", "a/refs"] {
+        let path = name.replace('/', "-");
+        let url = format!("file://{}", inner.display());
+        git(&lib, &["submodule", "add", "-q", "--name", &path, &url, &path]);
+    }
+    // git itself would not make these.
+    let modules: String = [("a", "a"), ("a/refs", "a-refs")]
+        .map(|(name, path)| format!("[submodule \"{name}\"]\n\tpath = {path}\n\turl = ../inner\n"))
+        .concat();
+    write(&lib.join(".gitmodules"), modules.as_bytes());
+    commit(&lib, "two");
+    git(&lib, &["tag", "v1"]);
+    assert_eq!(world.resolve("acme/lib", Some("v1"), None).await.unwrap().submodules.len(), 2);
+    let error = world.resolve("acme/lib", Some("v1"), as_checkout(Newline::Lf, GitState::Commit)).await.unwrap_err();
+    assert!(error.to_string().contains("a/refs"), "{error}");
+}
