@@ -4,12 +4,14 @@ use std::sync::{MutexGuard, PoisonError};
 
 use maven_layout::{ChecksumAlgorithm, Coordinates, Metadata, MetadataLevel, RepoPath, metadata};
 use pyrsia_blobs::SealedBlob;
+use pyrsia_digest::FileDigests;
 
 use crate::decide::{Kind, check_document, kind, owner};
 use crate::entry::Entry;
 use crate::error::{HostedError, Refused};
+use crate::room::Reserved;
 use crate::store::Inner;
-use crate::upload::Stored;
+use crate::upload::{Stored, full};
 
 impl Inner {
     /// The size of the file at a path, if there is one. Blocking.
@@ -23,6 +25,7 @@ impl Inner {
         path: &RepoPath,
         stays: bool,
         sealed: SealedBlob,
+        room: Reserved,
         writer: &str,
     ) -> Result<Stored, HostedError> {
         let digests = sealed.digests().all().ok_or(HostedError::Stopping)?;
@@ -33,7 +36,7 @@ impl Inner {
             Some(held) if held.digests.sha256 == sha256 => {
                 if !(self.blobs.has(&sha256) && self.was_hashed(&sha256)) {
                     // They were damaged or lost, or might be, and come back.
-                    sealed.commit()?;
+                    self.store(path, sealed, room, &digests)?;
                     self.remember(sha256);
                 }
                 if held.digests != digests {
@@ -49,7 +52,7 @@ impl Inner {
         }
         // Before the bytes: what is refused leaves none behind.
         self.tree.make_way(path)?;
-        sealed.commit()?;
+        self.store(path, sealed, room, &digests)?;
         let now = (self.clock)();
         let entry = Entry { digests, stored: now, writer: writer.to_owned() };
         if let Some(of) = owner(path) {
@@ -68,6 +71,21 @@ impl Inner {
             hosted.replaced = replaces, "a file was uploaded"
         );
         Ok(if replaces { Stored::Changed } else { Stored::New })
+    }
+
+    /// Stores bytes, in the room that is kept for them. Those that are there already take none.
+    fn store(
+        &self,
+        path: &RepoPath,
+        sealed: SealedBlob,
+        mut room: Reserved,
+        digests: &FileDigests,
+    ) -> Result<(), HostedError> {
+        let more = if self.blobs.has(&digests.sha256) { 0 } else { digests.size };
+        room.at_least(more).map_err(|none| full(path, none))?;
+        sealed.commit()?;
+        room.keep(more);
+        Ok(())
     }
 
     /// Merges a document into the one that is there. Blocking.

@@ -37,6 +37,7 @@ mod fresh;
 mod garbage;
 mod gone;
 mod id;
+mod room;
 mod rule;
 mod store;
 #[cfg(test)]

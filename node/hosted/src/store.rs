@@ -15,6 +15,7 @@ use crate::error::HostedError;
 use crate::fresh::Fresh;
 use crate::gone::Gone;
 use crate::id::RepositoryId;
+use crate::room::Room;
 use crate::tree::{Tree, sync};
 use crate::upload::Upload;
 
@@ -33,6 +34,8 @@ pub struct HostedConfig {
     pub accepts: Accepts,
     /// Largest file, in bytes.
     pub max_file: u64,
+    /// Most bytes of all stored files together, of those too that were removed or replaced and not collected yet; none: no limit.
+    pub max_bytes: Option<u64>,
 }
 
 /// A hosted repository. Clones share it.
@@ -45,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) config: HostedConfig,
     pub(crate) blobs: BlobStore,
     pub(crate) tree: Tree,
+    /// How much more is taken.
+    pub(crate) room: Room,
     pub(crate) fresh: Fresh,
     /// What was taken away, see `gone`.
     pub(crate) gone: Gone,
@@ -63,10 +68,11 @@ impl Hosted {
     pub fn open(config: HostedConfig, root: &Path, clock: Clock) -> Result<Self, HostedError> {
         make_durably(root)?;
         let blobs = BlobStore::open(root.join("blobs"))?;
+        let room = Room::count(config.max_bytes, &blobs)?;
         let tree = Tree::open(root)?;
         let gone = Gone::open(root)?;
         let (fresh, changing, hashed) = Default::default();
-        Ok(Self { inner: Arc::new(Inner { config, blobs, tree, fresh, gone, changing, hashed, clock }) })
+        Ok(Self { inner: Arc::new(Inner { config, blobs, tree, room, fresh, gone, changing, hashed, clock }) })
     }
 
     /// Its name.

@@ -145,6 +145,34 @@ fn a_full_disk_takes_nothing_says_so_and_keeps_what_is_there() {
     drop((world, disk));
 }
 
+#[test]
+fn a_repository_with_a_limit_is_full_after_a_restart_too() {
+    let mut world = World::quiet("hosted-limit");
+    let jar = |number: u8| format!("private/com/example/lib/{number}/lib-{number}.jar");
+    for number in 0..4 {
+        world.put("deployer", &jar(number), &vec![number; 3_999_999]).expect(201);
+    }
+    for _ in 0..2 {
+        let refused = world.put("deployer", &jar(4), &[4; 5]).expect(507).json();
+        assert_eq!(refused["type"], "/problems/repository-full", "{refused:#}");
+        world.put("deployer", &jar(0), &vec![0; 3_999_999]).expect(200);
+        // A client that waits to be asked is not asked.
+        let head = format!(
+            "PUT /hosted/{} HTTP/1.1\r\nHost: HOST\r\nAuthorization: {}\r\nContent-Length: 5\r\n\
+             Expect: 100-continue\r\nConnection: close\r\n\r\n",
+            jar(4),
+            world.basic("deployer")
+        );
+        let mut answer = String::new();
+        world.open(&head, b"").read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
+        assert_eq!(world.node.stop(), 0);
+        world.node.start_again();
+    }
+    world.put("deployer", &jar(4), &[4; 4]).expect(201);
+    world.nothing_is_left("private");
+}
+
 fn fsck(world: &World) -> Finished {
     let mut command = node::program();
     command.arg("--data-dir").arg(world.node.data()).args(["fsck", "--json"]);

@@ -254,6 +254,7 @@ mod tests {
             id: "releases".parse().unwrap(),
             accepts: Accepts::Releases,
             max_file: 1_000,
+            max_bytes: None,
         };
         let repository = Hosted::open(config, folder.path(), Arc::new(|| 0)).unwrap();
         let face = HostedFace::new(vec![HostedRepository { repository, writers: Vec::new(), readers: None }]);
