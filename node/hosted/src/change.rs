@@ -6,6 +6,7 @@ use maven_layout::{ChecksumAlgorithm, Coordinates, Metadata, MetadataLevel, Repo
 use pyrsia_blobs::SealedBlob;
 use pyrsia_digest::FileDigests;
 
+use crate::anew::Sound;
 use crate::decide::{Kind, check_document, kind, owner};
 use crate::entry::Entry;
 use crate::error::{HostedError, Refused};
@@ -100,8 +101,10 @@ impl Inner {
         let mut theirs = metadata::parse(bytes).map_err(wrong)?;
         check_document(path, level, &theirs, self.config.accepts)?;
         let _changing = self.change();
-        let held = self.tree.document(path)?;
-        let ours = held.as_ref().map(|held| self.parsed(path, &held.bytes)).transpose()?;
+        let (held, ours) = match self.sound_document(path, level)? {
+            Some(Sound { bytes, says, .. }) => (Some(bytes), Some(says)),
+            None => (None, None),
+        };
         self.leave_out_what_is_gone(level, &mut theirs, ours.as_ref())?;
         let merged = match ours {
             Some(ours) => metadata::merge(ours, theirs).map_err(wrong)?,
@@ -112,7 +115,7 @@ impl Inner {
             return Err(Refused::TooLarge { path: path.clone(), limit: metadata::MAX_BYTES }.into());
         }
         match held {
-            Some(held) if held.bytes == merged.as_bytes() => Ok(Stored::Unchanged),
+            Some(held) if held == merged.as_bytes() => Ok(Stored::Unchanged),
             held => {
                 self.tree.replace(path, merged.as_bytes())?;
                 tracing::info!(
@@ -121,11 +124,6 @@ impl Inner {
                 Ok(if held.is_some() { Stored::Changed } else { Stored::New })
             }
         }
-    }
-
-    /// A document that is here.
-    pub(crate) fn parsed(&self, path: &RepoPath, bytes: &[u8]) -> Result<Metadata, HostedError> {
-        metadata::parse(bytes).map_err(|error| HostedError::Entry { path: path.clone(), detail: error.to_string() })
     }
 
     /// Takes what was removed here out of a document of somebody who read the one of before that, and adds to it.

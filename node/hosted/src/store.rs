@@ -128,14 +128,14 @@ impl Inner {
         match kind(path) {
             None => Ok(Answer::Absent),
             Some(Kind::File { stays }) => self.file(path, stays),
-            Some(Kind::Document(_)) => Ok(match self.tree.document(path)? {
+            Some(Kind::Document(level)) => Ok(match self.document_for_reader(path, &level)? {
                 Some(found) => Answer::Generated(Generated {
                     provenance: Some(Provenance::Hosted),
                     ..Generated::new(path.clone(), found.bytes, found.modified)
                 }),
                 None => Answer::Absent,
             }),
-            Some(Kind::Checksum { of, of_document, algorithm }) => self.checksum(path, &of, of_document, algorithm),
+            Some(Kind::Checksum { of, algorithm, .. }) => self.checksum(path, &of, algorithm),
         }
     }
 
@@ -163,11 +163,10 @@ impl Inner {
         &self,
         path: &RepoPath,
         of: &RepoPath,
-        of_document: bool,
         algorithm: ChecksumAlgorithm,
     ) -> Result<Answer, HostedError> {
-        let (text, modified, immutable) = if of_document {
-            let Some(found) = self.tree.document(of)? else { return Ok(Answer::Absent) };
+        let (text, modified, immutable) = if let Some(Kind::Document(level)) = kind(of) {
+            let Some(found) = self.document_for_reader(of, &level)? else { return Ok(Answer::Absent) };
             (FileDigests::of(&found.bytes).checksum(algorithm), found.modified, false)
         } else {
             let Some(entry) = self.entry_for_reader(of)? else { return Ok(Answer::Absent) };

@@ -173,6 +173,27 @@ fn a_repository_with_a_limit_is_full_after_a_restart_too() {
     world.nothing_is_left("private");
 }
 
+#[test]
+fn a_list_that_the_disk_has_damaged_is_named_and_made_anew() {
+    let mut world = World::quiet("hosted-damaged-list");
+    let list = "releases/com/example/lib/maven-metadata.xml";
+    world.put("deployer", JAR, b"bytes").expect(201);
+    world.put("deployer", list, super::list("lib", &["1.0".to_owned()]).as_bytes()).expect(201);
+    assert_eq!(world.node.stop(), 0);
+    let entry = world.node.data().join("hosted/releases/entries/com/example/lib/maven-metadata.xml");
+    std::fs::write(&entry, vec![0; 300]).expect("a damaged document");
+    let found = fsck(&world).expect(1).json();
+    let releases = found["hosted"].as_array().and_then(|all| all.iter().find(|hosted| hosted["id"] == "releases"));
+    let damaged = &releases.expect("the repository")["damaged"];
+    assert_eq!(damaged[0]["path"], "com/example/lib/maven-metadata.xml", "{found:#}");
+    assert!(damaged[0]["error"].as_str().is_some_and(|error| error.contains("made anew")), "{found:#}");
+    world.node.start_again();
+    assert!(world.get(list).expect(200).text().contains("<version>1.0</version>"));
+    world.put("deployer", list, super::list("lib", &["2.0".to_owned()]).as_bytes()).expect(200);
+    assert_eq!(world.node.stop(), 0);
+    fsck(&world).expect(0);
+}
+
 fn fsck(world: &World) -> Finished {
     let mut command = node::program();
     command.arg("--data-dir").arg(world.node.data()).args(["fsck", "--json"]);
