@@ -1,9 +1,12 @@
 //! Searches, as tools ask Maven Central's service.
 
+use std::time::Duration;
+
 use pyrsia_digest::Sha1;
 use pyrsia_tests::http;
 use pyrsia_tests::node::Node;
 use pyrsia_tests::places;
+use pyrsia_tests::process;
 use pyrsia_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
@@ -80,6 +83,35 @@ fn classes_are_found_in_the_jars_that_are_here() {
     std::fs::remove_file(&database).expect("the database");
     node.start_again();
     assert_eq!(found_in_the_end(&node, "q=c:New"), ["org.acme:lib:1.1"]);
+}
+
+#[test]
+fn a_class_that_many_have_is_told_page_by_page() {
+    const RELEASES: u64 = 230;
+    let upstream = Upstream::start();
+    let mut expected = Vec::new();
+    for number in 0..RELEASES {
+        let own = format!("org/acme/Own{number}.class");
+        let (artifact, version) = (format!("lib{:02}", number % 20), format!("1.{}", number / 20));
+        upstream.put_release("org.acme", &artifact, &version, jar(&["org/acme/Same.class", &own]));
+        expected.push((artifact, number / 20, version));
+    }
+    expected.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+    let node = Node::start("search-pages", &["--no-builder", "--upstream", &upstream.url()]);
+    for (artifact, _, version) in &expected {
+        node.artifact(&format!("org/acme/{artifact}/{version}/{artifact}-{version}.jar")).expect(200);
+    }
+    let all = process::until(Duration::from_secs(60), || {
+        (select(&node, "q=c:Same&rows=0")["response"]["numFound"] == RELEASES).then_some(())
+    });
+    assert!(all.is_some(), "{:#}", select(&node, "q=c:Same&rows=1"));
+    let expected: Vec<String> = expected.iter().map(|(artifact, _, of)| format!("org.acme:{artifact}:{of}")).collect();
+    let pages = [0, 100, 200].map(|start| ids(&select(&node, &format!("q=c:Same&rows=100&start={start}"))));
+    assert_eq!(pages.concat(), expected);
+    assert!(ids(&select(&node, "q=c:Same&start=230")).is_empty());
+    let narrow = select(&node, "q=c:Same+AND+a:lib07+AND+p:jar&rows=2&start=1");
+    assert_eq!(ids(&narrow), ["org.acme:lib07:1.10", "org.acme:lib07:1.9"]);
+    assert_eq!(narrow["response"]["numFound"], 12);
 }
 
 #[test]

@@ -47,11 +47,7 @@ impl Inner {
 
     /// A document for somebody who changes entries, and nobody else does meanwhile. A damaged one is made anew first; none if
     /// there is nothing that it could tell. Blocking.
-    pub(crate) fn sound_document(
-        &self,
-        path: &RepoPath,
-        level: &MetadataLevel,
-    ) -> Result<Option<Sound>, HostedError> {
+    pub(crate) fn sound_document(&self, path: &RepoPath, level: &MetadataLevel) -> Result<Option<Sound>, HostedError> {
         let Some(held) = self.tree.document(path)? else { return Ok(None) };
         let problem = match read(path, level, &held.bytes) {
             Ok(says) => return Ok(Some(Sound { bytes: held.bytes, modified: held.modified, says })),

@@ -42,7 +42,11 @@ impl Room {
             used = used.saturating_add(blobs.size(&digest?).unwrap_or(0));
         }
         if used > limit {
-            tracing::warn!(storage.stored_bytes = used, storage.max_bytes = limit, "a hosted repository is above its limit");
+            tracing::warn!(
+                storage.stored_bytes = used,
+                storage.max_bytes = limit,
+                "a hosted repository is above its limit"
+            );
         }
         Ok(Self(Some(Arc::new(Limited { limit, used: Mutex::new(used) }))))
     }

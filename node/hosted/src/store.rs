@@ -159,12 +159,7 @@ impl Inner {
         }))
     }
 
-    fn checksum(
-        &self,
-        path: &RepoPath,
-        of: &RepoPath,
-        algorithm: ChecksumAlgorithm,
-    ) -> Result<Answer, HostedError> {
+    fn checksum(&self, path: &RepoPath, of: &RepoPath, algorithm: ChecksumAlgorithm) -> Result<Answer, HostedError> {
         let (text, modified, immutable) = if let Some(Kind::Document(level)) = kind(of) {
             let Some(found) = self.document_for_reader(of, &level)? else { return Ok(Answer::Absent) };
             (FileDigests::of(&found.bytes).checksum(algorithm), found.modified, false)

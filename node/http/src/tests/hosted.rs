@@ -29,7 +29,12 @@ fn basic(name: &str, secret: &str) -> String {
 fn face(readers: Option<Vec<Reader>>) -> Face {
     let (files, node, dir) =
         (Arc::new(TableFiles::default()), Arc::new(TableNode::default()), tempfile::tempdir().unwrap());
-    let config = HostedConfig { id: "releases".parse().unwrap(), accepts: Accepts::Releases, max_file: MAX, max_bytes: Some(LIMIT) };
+    let config = HostedConfig {
+        id: "releases".parse().unwrap(),
+        accepts: Accepts::Releases,
+        max_file: MAX,
+        max_bytes: Some(LIMIT),
+    };
     let repository = Hosted::open(config, &dir.path().join("releases"), Arc::new(|| 1_700_000_000)).unwrap();
     let paths: Vec<PathRule> = vec!["com.acme".parse().unwrap()];
     let writers = vec![Holder { name: "w".to_owned(), token: Token::new(WRITER).unwrap(), paths, removes: false }];
