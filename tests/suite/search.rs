@@ -168,6 +168,12 @@ fn what_was_served_is_found_as_the_service_would_tell_it() {
     let newest = &artifacts["response"]["docs"][0];
     assert_eq!((&newest["latestVersion"], &newest["versionCount"]), (&json!("2.0-beta1"), &json!(3)));
 
+    let xml = http::get(&format!("{}/solrsearch/select?q=a:lib-core&core=gav&rows=1&wt=xml", node.url())).expect(200);
+    assert_eq!(xml.header("content-type"), Some("application/xml; charset=UTF-8"));
+    let xml = xml.text();
+    assert!(xml.contains(r#"<result name="response" numFound="3" start="0"><doc>"#), "{xml}");
+    assert!(xml.contains(r#"<str name="id">org.acme:lib-core:2.0-beta1</str>"#), "{xml}");
+
     let sha1 = Sha1::of(b"lib 1.10");
     let by_file = select(&node, &format!("q=1:%22{sha1}%22&rows=20&wt=json"));
     assert_eq!(ids(&by_file), ["org.acme:lib-core:1.10"]);
@@ -181,7 +187,7 @@ fn what_was_served_is_found_as_the_service_would_tell_it() {
     ] {
         assert_eq!(ids(&select(&node, query)), expected, "{query}");
     }
-    for query in ["", "q=", "q=x:1", "q=lib*", "q=lib&wt=xml", "q=v:1.0", "q=lib&rows=-1", "q=%22"] {
+    for query in ["", "q=", "q=x:1", "q=lib*", "q=lib&wt=php", "q=v:1.0", "q=lib&rows=-1", "q=%22"] {
         let problem = http::get(&format!("{}/solrsearch/select?{query}", node.url())).expect(400);
         assert_eq!(problem.header("content-type"), Some("application/problem+json"), "{query}");
     }
