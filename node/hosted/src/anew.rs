@@ -53,7 +53,7 @@ impl Inner {
             Ok(says) => return Ok(Some(Sound { bytes: held.bytes, modified: held.modified, says })),
             Err(problem) => problem,
         };
-        let says = self.from_files(level)?;
+        let says = self.made_of_files(level)?;
         tracing::warn!(
             hosted.repository = %self.config.id, file.path = %path, error.message = problem,
             "a damaged document is made anew from the files that are here"
@@ -68,7 +68,7 @@ impl Inner {
     }
 
     /// What the files that are here tell.
-    fn from_files(&self, level: &MetadataLevel) -> Result<Metadata, HostedError> {
+    fn made_of_files(&self, level: &MetadataLevel) -> Result<Metadata, HostedError> {
         Ok(match level {
             MetadataLevel::Version(snapshot) => {
                 let here = self.tree.directly_in(&snapshot.dir())?;
