@@ -71,7 +71,13 @@ pub struct CollectionReport {
     pub left: u64,
     /// Their bytes.
     pub left_bytes: u64,
-    /// Of those, files that would have gone but belong to a release with a verdict.
+    /// Of those, files that have another name too, as in an exported folder.
+    #[serde(default)]
+    pub linked: u64,
+    /// Their bytes, which stay on the disk whatever is removed here.
+    #[serde(default)]
+    pub linked_bytes: u64,
+    /// Of what is left, files that would have gone but belong to a release with a verdict.
     pub vouched: u64,
     /// Private repositories, which lose nothing but bytes that no path has any more.
     #[serde(default)]

@@ -48,6 +48,13 @@ pub async fn run(global: &Global, args: &GcArgs) -> anyhow::Result<Exit> {
         ));
     }
     terminal::line(&format!("{} files, {} MiB left", report.left, mebibytes(report.left_bytes)));
+    if report.linked > 0 {
+        terminal::line(&format!(
+            "        {} of them, {} MiB, have another name too, as in an exported folder: removing them here frees nothing",
+            report.linked,
+            mebibytes(report.linked_bytes)
+        ));
+    }
     if report.vouched > 0 {
         let reason = "they are files of releases that the ledger has a verdict about";
         terminal::line(&format!("{} of them were old enough and stay: {reason}", report.vouched));
@@ -66,16 +73,17 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
     let ledger = ledger_of(data)?.map(|ledger| ledger.state());
     let named = ledger.as_ref().map_or_else(BTreeSet::new, |state| collect::named(state));
     let store = Store { blobs: &blobs, indexes: &indexes, in_use: None, stored_since: None, dry };
-    let (files, bytes) = store.measure()?;
+    let all = store.measure()?;
     let free = store.free()?;
     let mut total = store.superseded(&named, None)?;
     if strays {
         let of_ledger = ledger.as_ref().map(|state| strays::of_ledger(state, &blobs)).transpose()?.unwrap_or_default();
         let found = store.strays(&of_ledger, std::time::SystemTime::now())?;
         total.removed += found.removed;
+        total.linked += found.linked;
         total.gone = total.gone.and(found.gone);
     }
-    let room = Room { stored: bytes.saturating_sub(total.gone.stored), free: free.saturating_add(total.gone.disk) };
+    let room = Room { stored: all.bytes.saturating_sub(total.gone.stored), free: free.saturating_add(total.gone.disk) };
     let need = Need::of(&limits, room, crate::clock::now(), false);
     let mut gone = Gone::default();
     let mut after = None;
@@ -84,6 +92,7 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
         gone = gone.and(step.gone);
         after = step.after;
         total.removed += step.removed;
+        total.linked += step.linked;
         total.gone = total.gone.and(step.gone);
         total.vouched += step.vouched;
         if step.done {
@@ -94,8 +103,10 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
         removed: total.removed,
         removed_bytes: total.gone.stored,
         freed_bytes: total.gone.disk,
-        left: files.saturating_sub(total.removed),
-        left_bytes: bytes.saturating_sub(total.gone.stored),
+        left: all.files.saturating_sub(total.removed),
+        left_bytes: all.bytes.saturating_sub(total.gone.stored),
+        linked: all.linked.saturating_sub(total.linked),
+        linked_bytes: all.linked_bytes.saturating_sub(total.gone.stored.saturating_sub(total.gone.disk)),
         vouched: total.vouched,
         hosted: hosted(data, dry)?,
     })

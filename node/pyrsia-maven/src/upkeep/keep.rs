@@ -151,7 +151,7 @@ impl Keeper {
     /// Counts the bytes of all blobs.
     async fn count(&self) -> anyhow::Result<u64> {
         let written = self.gauge.written();
-        let stored = self.on_disk(|store, _| store.measure()).await?.1;
+        let stored = self.on_disk(|store, _| store.measure()).await?.bytes;
         self.gauge.count(stored, written);
         Ok(stored)
     }
