@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use pyrsia_api_types::{CollectionReport, HostedCollection};
+use pyrsia_api_types::{CollectionReport, HostedCollection, SetAsideReport};
 use pyrsia_blobs::BlobStore;
 use pyrsia_replica::{Replica, ReplicaHandle};
 use pyrsia_store::{IndexStore, LedgerStore};
@@ -59,6 +59,17 @@ pub async fn run(global: &Global, args: &GcArgs) -> anyhow::Result<Exit> {
         let reason = "they are files of releases that the ledger has a verdict about";
         terminal::line(&format!("{} of them were old enough and stay: {reason}", report.vouched));
     }
+    let aside = &report.set_aside;
+    if aside.removed + aside.left > 0 {
+        let (freed, rest) = (mebibytes(aside.removed_bytes), mebibytes(aside.left_bytes));
+        let here = format!("set aside as damaged: {} files, {freed} MiB {verb}", aside.removed);
+        terminal::line(&format!("{here}; {} files, {rest} MiB left", aside.left));
+    }
+    if aside.records_forgotten + aside.records_left > 0 {
+        let verb = if dry { "would be forgotten" } else { "forgotten" };
+        let here = format!("bytes that were not served: {} records {verb}", aside.records_forgotten);
+        terminal::line(&format!("{here}, {} left", aside.records_left));
+    }
     for HostedCollection { id, removed, removed_bytes, left, left_bytes } in &report.hosted {
         let (freed, rest) = (mebibytes(*removed_bytes), mebibytes(*left_bytes));
         let here = format!("hosted repository {id}: {removed} files, {freed} MiB that no path has any more {verb}");
@@ -99,6 +110,7 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
             break;
         }
     }
+    let aside = store.forget_set_aside(std::time::SystemTime::now())?;
     Ok(CollectionReport {
         removed: total.removed,
         removed_bytes: total.gone.stored,
@@ -108,6 +120,14 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
         linked: all.linked.saturating_sub(total.linked),
         linked_bytes: all.linked_bytes.saturating_sub(total.gone.stored.saturating_sub(total.gone.disk)),
         vouched: total.vouched,
+        set_aside: SetAsideReport {
+            removed: aside.files.removed,
+            removed_bytes: aside.files.removed_bytes,
+            left: aside.files.left,
+            left_bytes: aside.files.left_bytes,
+            records_forgotten: aside.records,
+            records_left: aside.records_left,
+        },
         hosted: hosted(data, dry)?,
     })
 }
