@@ -36,8 +36,9 @@ impl Inner {
         match &held {
             Some(held) if held.digests.sha256 == sha256 => {
                 if !(self.blobs.has(&sha256) && self.was_hashed(&sha256)) {
-                    // They were damaged or lost, or might be, and come back.
-                    self.store(path, sealed, room, &digests)?;
+                    // They were damaged or lost, or might be, and come back, into a full repository too: no other place has
+                    // them, and they had their room.
+                    sealed.commit()?;
                     self.remember(sha256);
                 }
                 if held.digests != digests {

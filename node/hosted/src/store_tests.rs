@@ -283,6 +283,10 @@ async fn a_repository_with_a_limit_counts_what_it_has_and_what_is_on_its_way() {
 
     let world = limited(world, Some(1_000));
     is_full(world.put(&jar(5), b"5").await);
+    let lost = world.hosted.inner.blobs.get(&Sha256::of(&[3; 500])).unwrap();
+    std::fs::write(lost, b"damaged").unwrap();
+    assert_eq!(world.put(&jar(3), &[3; 500]).await.unwrap(), Stored::Unchanged, "it comes back, full or not");
+    assert!(matches!(world.get(&jar(3)).await, Answer::File(_)));
     let path = |text: String| text.parse::<RepoPath>().unwrap();
     let Some(removed) = maven_layout::ArtifactRef::from_path(&path(jar(3))) else { panic!() };
     world.hosted.remove(&removed.coordinates, "ci").await.unwrap();
