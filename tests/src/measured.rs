@@ -137,7 +137,7 @@ fn missing(line: &Line) -> String {
 
 fn row(line: &Line, measured: &Measured) -> String {
     let own = &measured.own;
-    let times = measured.peer.as_ref().map(|peer| own.median() / peer.median());
+    let times = measured.peer.as_ref().map(|peer| times(own.median(), peer.median()));
     let (peer, to_the_peer) = match (&measured.peer, times) {
         (Some(peer), Some(times)) => (
             format!("{} ({} to {})", figure(peer.median()), figure(peer.quantile(0.0)), figure(peer.quantile(1.0))),
@@ -164,6 +164,11 @@ fn row(line: &Line, measured: &Measured) -> String {
         figure(own.quantile(1.0)),
         wish(line.target)
     )
+}
+
+/// One figure divided by another. Two that are too small to be told from nothing are the same.
+fn times(own: f64, peer: f64) -> f64 {
+    if own == 0.0 && peer == 0.0 { 1.0 } else { own / peer }
 }
 
 fn wish(target: Target) -> String {
@@ -245,6 +250,15 @@ mod tests {
         assert!(row_of(&worse, "blob").ends_with("| **missed** |"));
         let without_peer = document(&circumstances(), &[own("blob", 79.0, None)]);
         assert!(row_of(&without_peer, "blob").ends_with("| **missed** |"), "nothing to compare with is no success");
+        for (value, peer, end) in [
+            (0.0, 0.0, "| 1.00 times | <= 3 times | met |"),
+            (0.0, 1.0, "| 0.00 times | <= 3 times | met |"),
+            (1.0, 0.0, "| inf times | <= 3 times | **missed** |"),
+        ] {
+            let text = document(&circumstances(), &[own("repository-head-p99", value, Some(peer))]);
+            let row = row_of(&text, "repository-head-p99");
+            assert!(row.ends_with(end), "{row}");
+        }
     }
 
     #[test]

@@ -49,6 +49,9 @@ impl World {
             format!("[tls]\nlisten = \"127.0.0.1:0\"\n[[readers]]\nname = \"ci\"\ntoken_file = {:?}\n", file("ci"));
         for (id, accept) in [("releases", "releases"), ("snapshots", "snapshots"), ("private", "both")] {
             text += &format!("[[hosted]]\nid = \"{id}\"\naccept = \"{accept}\"\nmax_file = 4000000\n");
+            if id == "private" {
+                text += "max_bytes = 16000000\n";
+            }
             text += &holder("writers", "deployer", "com.example.*");
             text += &holder("writers", "narrow", "com/example/narrow");
             text += "may_remove = true\n";

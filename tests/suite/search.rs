@@ -1,9 +1,12 @@
 //! Searches, as tools ask Maven Central's service.
 
+use std::time::Duration;
+
 use pyrsia_digest::Sha1;
 use pyrsia_tests::http;
 use pyrsia_tests::node::Node;
 use pyrsia_tests::places;
+use pyrsia_tests::process;
 use pyrsia_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
@@ -83,6 +86,35 @@ fn classes_are_found_in_the_jars_that_are_here() {
 }
 
 #[test]
+fn a_class_that_many_have_is_told_page_by_page() {
+    const RELEASES: u64 = 230;
+    let upstream = Upstream::start();
+    let mut expected = Vec::new();
+    for number in 0..RELEASES {
+        let own = format!("org/acme/Own{number}.class");
+        let (artifact, version) = (format!("lib{:02}", number % 20), format!("1.{}", number / 20));
+        upstream.put_release("org.acme", &artifact, &version, jar(&["org/acme/Same.class", &own]));
+        expected.push((artifact, number / 20, version));
+    }
+    expected.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+    let node = Node::start("search-pages", &["--no-builder", "--upstream", &upstream.url()]);
+    for (artifact, _, version) in &expected {
+        node.artifact(&format!("org/acme/{artifact}/{version}/{artifact}-{version}.jar")).expect(200);
+    }
+    let all = process::until(Duration::from_secs(60), || {
+        (select(&node, "q=c:Same&rows=0")["response"]["numFound"] == RELEASES).then_some(())
+    });
+    assert!(all.is_some(), "{:#}", select(&node, "q=c:Same&rows=1"));
+    let expected: Vec<String> = expected.iter().map(|(artifact, _, of)| format!("org.acme:{artifact}:{of}")).collect();
+    let pages = [0, 100, 200].map(|start| ids(&select(&node, &format!("q=c:Same&rows=100&start={start}"))));
+    assert_eq!(pages.concat(), expected);
+    assert!(ids(&select(&node, "q=c:Same&start=230")).is_empty());
+    let narrow = select(&node, "q=c:Same+AND+a:lib07+AND+p:jar&rows=2&start=1");
+    assert_eq!(ids(&narrow), ["org.acme:lib07:1.10", "org.acme:lib07:1.9"]);
+    assert_eq!(narrow["response"]["numFound"], 12);
+}
+
+#[test]
 fn what_the_policy_withholds_is_not_told() {
     let upstream = Upstream::start();
     upstream.put_release("org.acme", "lib", "1.0", jar(&["org/acme/Main.class"]));
@@ -136,6 +168,12 @@ fn what_was_served_is_found_as_the_service_would_tell_it() {
     let newest = &artifacts["response"]["docs"][0];
     assert_eq!((&newest["latestVersion"], &newest["versionCount"]), (&json!("2.0-beta1"), &json!(3)));
 
+    let xml = http::get(&format!("{}/solrsearch/select?q=a:lib-core&core=gav&rows=1&wt=xml", node.url())).expect(200);
+    assert_eq!(xml.header("content-type"), Some("application/xml; charset=UTF-8"));
+    let xml = xml.text();
+    assert!(xml.contains(r#"<result name="response" numFound="3" start="0"><doc>"#), "{xml}");
+    assert!(xml.contains(r#"<str name="id">org.acme:lib-core:2.0-beta1</str>"#), "{xml}");
+
     let sha1 = Sha1::of(b"lib 1.10");
     let by_file = select(&node, &format!("q=1:%22{sha1}%22&rows=20&wt=json"));
     assert_eq!(ids(&by_file), ["org.acme:lib-core:1.10"]);
@@ -149,7 +187,7 @@ fn what_was_served_is_found_as_the_service_would_tell_it() {
     ] {
         assert_eq!(ids(&select(&node, query)), expected, "{query}");
     }
-    for query in ["", "q=", "q=x:1", "q=lib*", "q=lib&wt=xml", "q=v:1.0", "q=lib&rows=-1", "q=%22"] {
+    for query in ["", "q=", "q=x:1", "q=lib*", "q=lib&wt=php", "q=v:1.0", "q=lib&rows=-1", "q=%22"] {
         let problem = http::get(&format!("{}/solrsearch/select?{query}", node.url())).expect(400);
         assert_eq!(problem.header("content-type"), Some("application/problem+json"), "{query}");
     }

@@ -136,6 +136,15 @@ fn what_an_exported_folder_has_too_is_not_removed_for_room_on_the_disk() {
     let mut export = pyrsia_tests::node::program();
     export.arg("--data-dir").arg(&data).arg("export").arg(folder.path().join("out")).arg("--link");
     pyrsia_tests::process::run(&mut export, Duration::from_secs(60)).expect(0);
+    let gc = |more: &[&str]| {
+        let mut command = pyrsia_tests::node::program();
+        command.arg("--data-dir").arg(&data).args(["gc", "--max-gib", "1000"]).args(more);
+        pyrsia_tests::process::run(&mut command, Duration::from_secs(60)).expect(0)
+    };
+    let report = gc(&["--json"]).json();
+    assert!(report["linked"].as_u64() >= Some(1), "{report:#}");
+    assert!(report["linked_bytes"].as_u64() >= Some(SIZE as u64), "{report:#}");
+    assert!(gc(&[]).stdout.contains("have another name too"), "{}", gc(&[]).report());
     // Not exported, and as old as the other one.
     node.start_again();
     node.artifact(&jar("b")).expect(200);

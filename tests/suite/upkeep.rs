@@ -58,6 +58,17 @@ fn a_flipped_bit_is_found_moved_aside_and_fetched_again() {
     assert_eq!(found["missing"][0]["path"], B, "{found:#}");
     let moved_to = PathBuf::from(found["damaged"][0]["moved_to"].as_str().expect("a path"));
     assert_eq!(std::fs::read(moved_to).expect("kept for whoever wants to look"), bytes);
+    let aside = |more: &[&str]| typed(&data, "Making room", 1, &[&["--json"][..], more].concat()).expect(0).json();
+    let left = aside(&[])["set_aside"].clone();
+    assert_eq!((&left["removed"], &left["left"], &left["left_bytes"]), (&0.into(), &1.into(), &14.into()), "{left:#}");
+    // More than are kept, each put there later than the first one.
+    for number in 0..100 {
+        std::fs::write(data.join("blobs/corrupt").join(format!("{number:064x}")), b"x").expect("a written file");
+    }
+    let left = aside(&["--dry-run"])["set_aside"].clone();
+    assert_eq!((&left["removed"], &left["left"]), (&1.into(), &100.into()), "{left:#}");
+    let left = aside(&[])["set_aside"].clone();
+    assert_eq!((&left["removed"], &left["left"]), (&1.into(), &100.into()), "{left:#}");
 
     let again = fsck(&[]).expect(0);
     assert!(again.stdout.contains("2 paths"), "{}", again.report());

@@ -50,7 +50,7 @@ pub use status::{
 };
 pub use store::{
     CollectionReport, DamagedBlob, DamagedHosted, DamagedIndex, ExportReport, HostedCollection, HostedRemoval,
-    HostedReport, HostedVersion, HostedVersions, ImportGroup, ImportRefusal, ImportReport, MissingFile, StoreReport,
-    UnreadableBlob,
+    HostedReport, HostedVersion, HostedVersions, ImportGroup, ImportRefusal, ImportReport, MissingFile, SetAsideReport,
+    StoreReport, UnreadableBlob,
 };
 pub use verify::{FileReport, LogPosition, VerifyReport};

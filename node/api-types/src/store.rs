@@ -71,11 +71,37 @@ pub struct CollectionReport {
     pub left: u64,
     /// Their bytes.
     pub left_bytes: u64,
-    /// Of those, files that would have gone but belong to a release with a verdict.
+    /// Of those, files that have another name too, as in an exported folder.
+    #[serde(default)]
+    pub linked: u64,
+    /// Their bytes, which stay on the disk whatever is removed here.
+    #[serde(default)]
+    pub linked_bytes: u64,
+    /// Of what is left, files that would have gone but belong to a release with a verdict.
     pub vouched: u64,
+    /// What was set aside: damaged files, and records of bytes that were not served.
+    #[serde(default)]
+    pub set_aside: SetAsideReport,
     /// Private repositories, which lose nothing but bytes that no path has any more.
     #[serde(default)]
     pub hosted: Vec<HostedCollection>,
+}
+
+/// What became of what was set aside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetAsideReport {
+    /// Damaged files that were removed, or would be.
+    pub removed: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Damaged files that are left.
+    pub left: u64,
+    /// Their bytes.
+    pub left_bytes: u64,
+    /// Records of bytes that were not served which are forgotten, or would be.
+    pub records_forgotten: u64,
+    /// Records that are left.
+    pub records_left: u64,
 }
 
 /// What was removed from a private repository.

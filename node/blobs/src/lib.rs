@@ -12,7 +12,8 @@
 //! - storing the same bytes twice is no error and leaves one file. The new copy replaces the old one, so that storing
 //!   a blob again heals one that the disk has damaged;
 //! - [`BlobStore::read_verified`] and [`BlobStore::verify`] hash what they read; a blob that is not what its name says
-//!   is moved to `corrupt/` and reported, never returned.
+//!   is moved to `corrupt/` and reported, never returned. What lies there ends only where its owner says so
+//!   ([`BlobStore::forget_corrupt`]).
 //!
 //! What is not here: SQLite, repository paths, eviction policy, the network. The lock that keeps two nodes out of one
 //! data directory is the binary's.
@@ -21,12 +22,14 @@
 //! blocking threads without holding one while it waits for the network.
 
 mod async_writer;
+mod corrupt;
 mod error;
 mod expected;
 mod store;
 mod writer;
 
 pub use async_writer::{AsyncBlobWriter, AsyncSealedBlob};
+pub use corrupt::{Aside, CORRUPT_AGE_S, CORRUPT_FILES};
 pub use error::BlobError;
 pub use expected::{Expected, Mismatch};
 pub use store::{BlobStore, MAX_READ_BYTES};

@@ -302,7 +302,7 @@ pub(crate) fn fsync_folder(folder: &Path) -> Result<(), BlobError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(BlobError::io("fsync", folder))
 }
 
-fn names_in(folder: &Path) -> Result<Vec<PathBuf>, BlobError> {
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<PathBuf>, BlobError> {
     let read = || -> io::Result<Vec<PathBuf>> {
         let mut paths = fs::read_dir(folder)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
         paths.sort();

@@ -4,12 +4,15 @@ use std::sync::{MutexGuard, PoisonError};
 
 use maven_layout::{ChecksumAlgorithm, Coordinates, Metadata, MetadataLevel, RepoPath, metadata};
 use pyrsia_blobs::SealedBlob;
+use pyrsia_digest::FileDigests;
 
+use crate::anew::Sound;
 use crate::decide::{Kind, check_document, kind, owner};
 use crate::entry::Entry;
 use crate::error::{HostedError, Refused};
+use crate::room::Reserved;
 use crate::store::Inner;
-use crate::upload::Stored;
+use crate::upload::{Stored, full};
 
 impl Inner {
     /// The size of the file at a path, if there is one. Blocking.
@@ -23,6 +26,7 @@ impl Inner {
         path: &RepoPath,
         stays: bool,
         sealed: SealedBlob,
+        room: Reserved,
         writer: &str,
     ) -> Result<Stored, HostedError> {
         let digests = sealed.digests().all().ok_or(HostedError::Stopping)?;
@@ -32,7 +36,8 @@ impl Inner {
         match &held {
             Some(held) if held.digests.sha256 == sha256 => {
                 if !(self.blobs.has(&sha256) && self.was_hashed(&sha256)) {
-                    // They were damaged or lost, or might be, and come back.
+                    // They were damaged or lost, or might be, and come back, into a full repository too: no other place has
+                    // them, and they had their room.
                     sealed.commit()?;
                     self.remember(sha256);
                 }
@@ -49,7 +54,7 @@ impl Inner {
         }
         // Before the bytes: what is refused leaves none behind.
         self.tree.make_way(path)?;
-        sealed.commit()?;
+        self.store(path, sealed, room, &digests)?;
         let now = (self.clock)();
         let entry = Entry { digests, stored: now, writer: writer.to_owned() };
         if let Some(of) = owner(path) {
@@ -70,6 +75,21 @@ impl Inner {
         Ok(if replaces { Stored::Changed } else { Stored::New })
     }
 
+    /// Stores bytes, in the room that is kept for them. Those that are there already take none.
+    fn store(
+        &self,
+        path: &RepoPath,
+        sealed: SealedBlob,
+        mut room: Reserved,
+        digests: &FileDigests,
+    ) -> Result<(), HostedError> {
+        let more = if self.blobs.has(&digests.sha256) { 0 } else { digests.size };
+        room.at_least(more).map_err(|none| full(path, none))?;
+        sealed.commit()?;
+        room.keep(more);
+        Ok(())
+    }
+
     /// Merges a document into the one that is there. Blocking.
     pub(crate) fn merge(
         &self,
@@ -82,8 +102,10 @@ impl Inner {
         let mut theirs = metadata::parse(bytes).map_err(wrong)?;
         check_document(path, level, &theirs, self.config.accepts)?;
         let _changing = self.change();
-        let held = self.tree.document(path)?;
-        let ours = held.as_ref().map(|held| self.parsed(path, &held.bytes)).transpose()?;
+        let (held, ours) = match self.sound_document(path, level)? {
+            Some(Sound { bytes, says, .. }) => (Some(bytes), Some(says)),
+            None => (None, None),
+        };
         self.leave_out_what_is_gone(level, &mut theirs, ours.as_ref())?;
         let merged = match ours {
             Some(ours) => metadata::merge(ours, theirs).map_err(wrong)?,
@@ -94,7 +116,7 @@ impl Inner {
             return Err(Refused::TooLarge { path: path.clone(), limit: metadata::MAX_BYTES }.into());
         }
         match held {
-            Some(held) if held.bytes == merged.as_bytes() => Ok(Stored::Unchanged),
+            Some(held) if held == merged.as_bytes() => Ok(Stored::Unchanged),
             held => {
                 self.tree.replace(path, merged.as_bytes())?;
                 tracing::info!(
@@ -103,11 +125,6 @@ impl Inner {
                 Ok(if held.is_some() { Stored::Changed } else { Stored::New })
             }
         }
-    }
-
-    /// A document that is here.
-    pub(crate) fn parsed(&self, path: &RepoPath, bytes: &[u8]) -> Result<Metadata, HostedError> {
-        metadata::parse(bytes).map_err(|error| HostedError::Entry { path: path.clone(), detail: error.to_string() })
     }
 
     /// Takes what was removed here out of a document of somebody who read the one of before that, and adds to it.

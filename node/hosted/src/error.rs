@@ -53,6 +53,19 @@ pub enum Refused {
         /// Bytes that are taken.
         limit: u64,
     },
+    /// More than the repository takes altogether.
+    #[error(
+        "{path} does not fit: {used} of the {limit} bytes that this repository may have are in use, with what is being \
+         uploaded and what was removed or replaced and not collected yet"
+    )]
+    Full {
+        /// The path.
+        path: RepoPath,
+        /// Bytes of all files that are taken.
+        limit: u64,
+        /// Bytes in use, without this upload.
+        used: u64,
+    },
     /// Other bytes than the path has.
     #[error("{path} is here already, with other bytes ({}); what was published never changes", held.as_ref().map_or_else(|| "of another size".to_owned(), |held| format!("SHA-256 {held}")))]
     Immutable {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use maven_layout::{RepoPath, metadata};
+use maven_layout::RepoPath;
 use pyrsia_blobs::BlobStore;
 
+use crate::anew;
 use crate::decide::{Kind, kind};
 use crate::error::HostedError;
 use crate::tree::Tree;
@@ -62,9 +63,11 @@ fn size(blobs: &BlobStore, tree: &Tree, path: &RepoPath) -> Result<u64, String> 
             }
             Ok(found.size)
         }
-        Some(Kind::Document(_)) => {
+        Some(Kind::Document(level)) => {
             let document = tree.document(path).map_err(|error| error.to_string())?.ok_or_else(nothing)?;
-            metadata::parse(&document.bytes).map_err(|error| error.to_string())?;
+            anew::read(path, &level, &document.bytes).map_err(|problem| {
+                format!("{problem}; it is made anew from the files that are here when somebody asks for it")
+            })?;
             Ok(document.bytes.len() as u64)
         }
         Some(Kind::Checksum { .. }) | None => Err("no upload puts a file there".to_owned()),

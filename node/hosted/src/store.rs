@@ -15,6 +15,7 @@ use crate::error::HostedError;
 use crate::fresh::Fresh;
 use crate::gone::Gone;
 use crate::id::RepositoryId;
+use crate::room::Room;
 use crate::tree::{Tree, sync};
 use crate::upload::Upload;
 
@@ -33,6 +34,8 @@ pub struct HostedConfig {
     pub accepts: Accepts,
     /// Largest file, in bytes.
     pub max_file: u64,
+    /// Most bytes of all stored files together, of those too that were removed or replaced and not collected yet; none: no limit.
+    pub max_bytes: Option<u64>,
 }
 
 /// A hosted repository. Clones share it.
@@ -45,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) config: HostedConfig,
     pub(crate) blobs: BlobStore,
     pub(crate) tree: Tree,
+    /// How much more is taken.
+    pub(crate) room: Room,
     pub(crate) fresh: Fresh,
     /// What was taken away, see `gone`.
     pub(crate) gone: Gone,
@@ -63,10 +68,11 @@ impl Hosted {
     pub fn open(config: HostedConfig, root: &Path, clock: Clock) -> Result<Self, HostedError> {
         make_durably(root)?;
         let blobs = BlobStore::open(root.join("blobs"))?;
+        let room = Room::count(config.max_bytes, &blobs)?;
         let tree = Tree::open(root)?;
         let gone = Gone::open(root)?;
         let (fresh, changing, hashed) = Default::default();
-        Ok(Self { inner: Arc::new(Inner { config, blobs, tree, fresh, gone, changing, hashed, clock }) })
+        Ok(Self { inner: Arc::new(Inner { config, blobs, tree, room, fresh, gone, changing, hashed, clock }) })
     }
 
     /// Its name.
@@ -122,14 +128,14 @@ impl Inner {
         match kind(path) {
             None => Ok(Answer::Absent),
             Some(Kind::File { stays }) => self.file(path, stays),
-            Some(Kind::Document(_)) => Ok(match self.tree.document(path)? {
+            Some(Kind::Document(level)) => Ok(match self.document_for_reader(path, &level)? {
                 Some(found) => Answer::Generated(Generated {
                     provenance: Some(Provenance::Hosted),
                     ..Generated::new(path.clone(), found.bytes, found.modified)
                 }),
                 None => Answer::Absent,
             }),
-            Some(Kind::Checksum { of, of_document, algorithm }) => self.checksum(path, &of, of_document, algorithm),
+            Some(Kind::Checksum { of, algorithm, .. }) => self.checksum(path, &of, algorithm),
         }
     }
 
@@ -153,15 +159,9 @@ impl Inner {
         }))
     }
 
-    fn checksum(
-        &self,
-        path: &RepoPath,
-        of: &RepoPath,
-        of_document: bool,
-        algorithm: ChecksumAlgorithm,
-    ) -> Result<Answer, HostedError> {
-        let (text, modified, immutable) = if of_document {
-            let Some(found) = self.tree.document(of)? else { return Ok(Answer::Absent) };
+    fn checksum(&self, path: &RepoPath, of: &RepoPath, algorithm: ChecksumAlgorithm) -> Result<Answer, HostedError> {
+        let (text, modified, immutable) = if let Some(Kind::Document(level)) = kind(of) {
+            let Some(found) = self.document_for_reader(of, &level)? else { return Ok(Answer::Absent) };
             (FileDigests::of(&found.bytes).checksum(algorithm), found.modified, false)
         } else {
             let Some(entry) = self.entry_for_reader(of)? else { return Ok(Answer::Absent) };

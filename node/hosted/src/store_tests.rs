@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Refused;
-use crate::testing::{JAR, LIST, World, list, open, refusal, world};
+use crate::testing::{JAR, LIST, World, list, open, open_limited, refusal, world};
 use crate::upload::Stored;
 use std::sync::atomic::Ordering;
 
@@ -255,4 +255,45 @@ async fn an_upload_of_the_same_bytes_heals_what_the_disk_has_changed_unnoticed()
     assert_eq!(again.put(JAR, b"one").await.unwrap(), Stored::Unchanged);
     assert_eq!(again.text(&format!("{JAR}.sha1")).await, sha1);
     assert_eq!(crate::examine(again.folder.path()).unwrap().damaged, []);
+}
+
+#[tokio::test]
+async fn a_repository_with_a_limit_counts_what_it_has_and_what_is_on_its_way() {
+    let world = world();
+    let limited = |world: World, limit| World { hosted: open_limited(world.folder.path(), &world.now, limit), ..world };
+    let world = limited(world, Some(1_000));
+    let jar = |version: u32| format!("com/example/lib/{version}/lib-{version}.jar");
+    let is_full = |result| assert!(matches!(refusal(result), Refused::Full { limit: 1_000, .. }));
+    world.put(&jar(1), &[1; 400]).await.unwrap();
+    let path: RepoPath = jar(2).parse().unwrap();
+    let mut under_way = world.hosted.begin(&path, Some(500)).await.unwrap();
+    is_full(world.put(&jar(3), &[3; 101]).await);
+    let told = world.hosted.begin(&jar(3).parse().unwrap(), Some(101)).await.err().unwrap().to_string();
+    assert!(told.contains("900 of the 1000 bytes"), "{told}");
+    // The same bytes again need no room, under another path neither, and documents do not count.
+    assert_eq!(world.put(&jar(1), &[1; 400]).await.unwrap(), Stored::Unchanged);
+    assert_eq!(world.put(&jar(4), &[4; 100]).await.unwrap(), Stored::New);
+    assert_eq!(world.put(LIST, list(&["1", "4"]).as_bytes()).await.unwrap(), Stored::New);
+    under_way.write(Bytes::from(vec![2; 500])).await.unwrap();
+    let longer = under_way.write(Bytes::from_static(b"x")).await.unwrap_err();
+    assert!(matches!(longer, HostedError::Refused(Refused::Full { .. })), "{longer}");
+    drop(under_way);
+    assert_eq!(world.put(&jar(2), &[1; 400]).await.unwrap(), Stored::New, "bytes that are here");
+    assert_eq!(world.put(&jar(3), &[3; 500]).await.unwrap(), Stored::New, "what broke off is free again");
+
+    let world = limited(world, Some(1_000));
+    is_full(world.put(&jar(5), b"5").await);
+    let lost = world.hosted.inner.blobs.get(&Sha256::of(&[3; 500])).unwrap();
+    std::fs::write(lost, b"damaged").unwrap();
+    assert_eq!(world.put(&jar(3), &[3; 500]).await.unwrap(), Stored::Unchanged, "it comes back, full or not");
+    assert!(matches!(world.get(&jar(3)).await, Answer::File(_)));
+    let path = |text: String| text.parse::<RepoPath>().unwrap();
+    let Some(removed) = maven_layout::ArtifactRef::from_path(&path(jar(3))) else { panic!() };
+    world.hosted.remove(&removed.coordinates, "ci").await.unwrap();
+    is_full(world.put(&jar(5), b"5").await);
+    let folder = world.folder;
+    drop(world.hosted);
+    crate::collect(folder.path(), false).unwrap();
+    let world = World { hosted: open_limited(folder.path(), &world.now, Some(1_000)), now: world.now, folder };
+    assert_eq!(world.put(&jar(5), &[5; 500]).await.unwrap(), Stored::New);
 }

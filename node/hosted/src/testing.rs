@@ -30,7 +30,11 @@ pub(crate) fn world() -> World {
 }
 
 pub(crate) fn open(folder: &Path, now: &Arc<AtomicU64>) -> Hosted {
-    let config = HostedConfig { id: "all".parse().unwrap(), accepts: Accepts::Both, max_file: 1_000_000 };
+    open_limited(folder, now, None)
+}
+
+pub(crate) fn open_limited(folder: &Path, now: &Arc<AtomicU64>, max_bytes: Option<u64>) -> Hosted {
+    let config = HostedConfig { id: "all".parse().unwrap(), accepts: Accepts::Both, max_file: 1_000_000, max_bytes };
     let now = Arc::clone(now);
     Hosted::open(config, folder, Arc::new(move || now.load(Ordering::SeqCst))).unwrap()
 }

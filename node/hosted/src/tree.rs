@@ -62,7 +62,7 @@ impl Tree {
         serde_json::from_slice(&found.bytes).map(Some).map_err(damaged)
     }
 
-    /// A document.
+    /// A document, which may be damaged.
     pub(crate) fn document(&self, path: &RepoPath) -> Result<Option<Document>, HostedError> {
         self.read(path, metadata::MAX_BYTES)
     }
@@ -74,10 +74,8 @@ impl Tree {
             let modified = file.metadata()?.modified()?;
             let modified = modified.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
             let mut bytes = Vec::new();
+            // One more than is allowed: what is longer is damaged, and nobody can read it.
             file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > limit {
-                return Err(io::Error::other(format!("it has more than {limit} bytes")));
-            }
             Ok(Document { bytes, modified })
         };
         match read() {
@@ -158,6 +156,26 @@ impl Tree {
             let next = next.map_err(failed())?.path();
             if !next.is_dir() {
                 found.extend(self.path_of(&next));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The names of the folders directly in a folder, in order.
+    pub(crate) fn folders_in(&self, folder: &str) -> Result<Vec<String>, HostedError> {
+        let place = self.entries.join(folder);
+        let failed = || HostedError::io("list", &place);
+        let read = match fs::read_dir(&place) {
+            Ok(read) => read,
+            Err(error) if is_absence(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(failed()(error)),
+        };
+        let mut found = Vec::new();
+        for next in read {
+            let next = next.map_err(failed())?;
+            if next.path().is_dir() {
+                found.extend(next.file_name().into_string());
             }
         }
         found.sort();

@@ -8,6 +8,7 @@ use pyrsia_blobs::AsyncBlobWriter;
 
 use crate::decide::Kind;
 use crate::error::{HostedError, Refused};
+use crate::room::{NoRoom, Reserved};
 use crate::store::Inner;
 
 /// Largest `maven-metadata.xml` that is taken, in bytes.
@@ -37,8 +38,8 @@ pub struct Upload {
 }
 
 enum Arriving {
-    /// To the disk.
-    File(Box<AsyncBlobWriter>),
+    /// To the disk, into room that is kept for them; no room for what is here already, which is the same bytes or refused.
+    File { writer: Box<AsyncBlobWriter>, room: Option<Reserved> },
     /// To memory: these are few.
     Few(Vec<u8>),
 }
@@ -66,7 +67,11 @@ impl Upload {
             if stays && held.is_some_and(|held| length.is_some_and(|length| length != held)) {
                 return Err(Refused::Immutable { path, held: None }.into());
             }
-            Arriving::File(Box::new(inner.blobs.async_writer().await?))
+            let mut room = (!stays || held.is_none()).then(|| inner.room.none());
+            if let (Some(room), Some(length)) = (&mut room, length) {
+                room.at_least(length).map_err(|none| full(&path, none))?;
+            }
+            Arriving::File { writer: Box::new(inner.blobs.async_writer().await?), room }
         } else {
             Arriving::Few(Vec::new())
         };
@@ -83,7 +88,12 @@ impl Upload {
             return Err(Refused::TooLarge { path: self.path.clone(), limit: self.limit }.into());
         }
         match &mut self.bytes {
-            Arriving::File(writer) => writer.write(chunk).await?,
+            Arriving::File { writer, room } => {
+                if let Some(room) = room {
+                    room.at_least(self.size).map_err(|none| full(&self.path, none))?;
+                }
+                writer.write(chunk).await?;
+            }
             Arriving::Few(bytes) => bytes.extend_from_slice(&chunk),
         }
         Ok(())
@@ -98,11 +108,16 @@ impl Upload {
         let Self { inner, path, kind, bytes, .. } = self;
         let writer = writer.to_owned();
         let sealed = match bytes {
-            Arriving::File(file) => Ok(file.seal().await?.into_sealed()),
+            Arriving::File { writer, room } => {
+                let room = room.unwrap_or_else(|| inner.room.none());
+                Ok((writer.seal().await?.into_sealed(), room))
+            }
             Arriving::Few(bytes) => Err(bytes),
         };
         let work = move || match (sealed, kind) {
-            (Ok(sealed), kind) => inner.commit(&path, kind == Kind::File { stays: true }, sealed, &writer),
+            (Ok((sealed, room)), kind) => {
+                inner.commit(&path, kind == Kind::File { stays: true }, sealed, room, &writer)
+            }
             (Err(bytes), Kind::Checksum { of, of_document, algorithm }) => {
                 inner.compare(&path, &of, of_document, algorithm, &bytes, &writer)
             }
@@ -112,4 +127,9 @@ impl Upload {
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| HostedError::Stopping)?
     }
+}
+
+/// The upload is more than the repository takes altogether.
+pub(crate) fn full(path: &RepoPath, none: NoRoom) -> HostedError {
+    Refused::Full { path: path.clone(), limit: none.limit, used: none.used }.into()
 }

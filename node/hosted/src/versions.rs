@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use maven_layout::{ArtifactRef, Coordinates, Metadata, RepoPath, metadata};
 
-use crate::decide::owner;
+use crate::decide::{Kind, kind, owner};
 use crate::error::{HostedError, Refused};
 use crate::store::{Hosted, Inner};
 
@@ -140,12 +140,11 @@ impl Inner {
     ) -> Result<Vec<(RepoPath, Option<Metadata>)>, HostedError> {
         let mut changed = Vec::new();
         if let Some(path) = base.snapshot_metadata_path()
-            && let Some(held) = self.tree.document(&path)?
+            && self.tree.document(&path)?.is_some()
         {
             if whole || last {
                 changed.push((path, None));
-            } else {
-                let ours = self.parsed(&path, &held.bytes)?;
+            } else if let Some(ours) = self.says(&path)? {
                 let build = version.version.snapshot_build();
                 let told = ours.snapshot_versions.values().any(|file| file.value == version.version)
                     || (build.is_some() && ours.snapshot == build);
@@ -162,22 +161,27 @@ impl Inner {
         let path = base.metadata_path();
         // Without a list it is not known.
         let mut versions_left = true;
-        if let Some(held) = self.tree.document(&path)? {
-            let mut list = self.parsed(&path, &held.bytes)?;
-            if list.forget_version(&base.version) {
-                versions_left = !list.versions.is_empty();
-                changed.push((path, (!list.is_empty()).then_some(list)));
-            }
+        if let Some(mut list) = self.says(&path)?
+            && list.forget_version(&base.version)
+        {
+            versions_left = !list.versions.is_empty();
+            changed.push((path, (!list.is_empty()).then_some(list)));
         }
         // The prefix of a plugin goes with its last version.
         let of_group = base.group.metadata_path();
-        if !versions_left && let Some(held) = self.tree.document(&of_group)? {
-            let mut plugins = self.parsed(&of_group, &held.bytes)?;
-            if plugins.forget_plugins_of(&base.artifact) {
-                changed.push((of_group, (!plugins.is_empty()).then_some(plugins)));
-            }
+        if !versions_left
+            && let Some(mut plugins) = self.says(&of_group)?
+            && plugins.forget_plugins_of(&base.artifact)
+        {
+            changed.push((of_group, (!plugins.is_empty()).then_some(plugins)));
         }
         Ok(changed)
+    }
+
+    /// What the document at a path says, if there is one.
+    fn says(&self, path: &RepoPath) -> Result<Option<Metadata>, HostedError> {
+        let Some(Kind::Document(level)) = kind(path) else { return Ok(None) };
+        Ok(self.sound_document(path, &level)?.map(|sound| sound.says))
     }
 }
 

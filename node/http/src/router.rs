@@ -59,7 +59,8 @@ const PACKET: u64 = 1024;
 impl Predicate for Texts {
     fn should_compress<B: HttpBody>(&self, response: &Response<B>) -> bool {
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let is_text = kind.starts_with("text/") || kind.split(';').next().is_some_and(|kind| kind.ends_with("json"));
+        let is_text = kind.starts_with("text/")
+            || kind.split(';').next().is_some_and(|kind| kind.ends_with("json") || kind.ends_with("/xml"));
         is_text && response.body().size_hint().lower() > PACKET && !response.headers().contains_key(header::ETAG)
     }
 }

@@ -190,6 +190,9 @@ pub struct HostedConfig {
     /// Largest file, in bytes.
     #[serde(default = "default_max_file")]
     pub max_file: u64,
+    /// Bytes of all stored files together; none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
     /// Who may upload.
     #[serde(default)]
     pub writers: Vec<HolderConfig>,

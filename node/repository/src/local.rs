@@ -229,10 +229,17 @@ impl Local {
     pub(crate) async fn quarantine(&self, record: QuarantineRecord) -> Result<(), RepositoryError> {
         let path = record.path.clone();
         let (sha256, origin, reason) = (record.sha256, record.origin.clone(), record.reason.clone());
-        if self.run(&path, move |index| index.record_quarantine(record)).await? {
+        let recorded = self.run(&path, move |index| index.record_quarantine(record)).await?;
+        if recorded.new {
             tracing::error!(
                 file.path = %path, file.sha256 = %sha256, origin.id = origin, file.reason = reason,
                 "bytes set aside: they are not those of this path"
+            );
+        }
+        if recorded.forgotten > 0 {
+            tracing::warn!(
+                quarantine.forgotten = recorded.forgotten,
+                "records of bytes that were set aside are forgotten, those that were seen first"
             );
         }
         Ok(())

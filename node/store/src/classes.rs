@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use maven_layout::RepoPath;
 use pyrsia_digest::Sha256;
 use rusqlite::Connection;
 
 use crate::database::{Database, Schema, WholeCheck};
 use crate::error::{Fault, StoreError};
+use crate::index_rows::parsed;
 use crate::values::{bound, collect, first, int, sha256, uint};
 
 const CLASSES: Schema = Schema {
@@ -15,7 +17,7 @@ const CLASSES: Schema = Schema {
     application_id: 0x5059_434c, // "PYCL"
     // Derived: a power cut may cost the last JARs, never the database.
     synchronous: "NORMAL",
-    migrations: &[VERSION_1],
+    migrations: &[VERSION_1, VERSION_2],
     whole_check: WholeCheck::UpTo(64 << 20),
 };
 
@@ -44,10 +46,22 @@ CREATE TABLE progress (
 INSERT INTO progress VALUES (1, 0, 0);
 ";
 
+/// Where native JARs lie: the index knows of them only once somebody has asked for them, and in the ledger they would have to be
+/// looked for among all verdicts.
+const VERSION_2: &str = "
+CREATE TABLE places (
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    path   TEXT NOT NULL,
+    PRIMARY KEY (sha256, path)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Classes that are kept: beyond this the JARs that were looked into first go.
 const MOST_CLASSES: u64 = 5_000_000;
 /// JARs that one search tells.
-const MAX_JARS: i64 = 200;
+const MAX_JARS: i64 = 2_000;
+/// Places of one JAR that are told.
+const MAX_PLACES: i64 = 100;
 
 /// A class: its package (`org.acme`, empty without one) and its name in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,8 +155,8 @@ impl ClassStore {
         })
     }
 
-    /// The JARs with a class of this name, in any letter case; of a package, if one is named. At most 200, those that were looked
-    /// into last first.
+    /// The JARs with a class of this name, in any letter case; of a package, if one is named. At most 2,000, those that were
+    /// looked into last first.
     ///
     /// # Errors
     /// Errors of SQLite.
@@ -155,6 +169,32 @@ impl ClassStore {
                  GROUP BY jars.id ORDER BY jars.id DESC LIMIT ?3",
             )?;
             collect(query.query((name, package, MAX_JARS))?, |row| sha256(row, 0))
+        })
+    }
+
+    /// Notes where JARs lie of which the index may not know.
+    ///
+    /// # Errors
+    /// Errors of SQLite; then none of them is noted.
+    pub fn put_places(&self, places: Vec<(Sha256, RepoPath)>) -> Result<(), StoreError> {
+        self.db.write(move |db| {
+            let mut place = db.prepare_cached("INSERT OR IGNORE INTO places (sha256, path) VALUES (?1, ?2)")?;
+            for (jar, path) in &places {
+                place.execute((jar.as_bytes(), path.as_str()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Where a JAR was noted to lie, at most 100 paths. What was noted is never taken back: whoever asks knows whether it still
+    /// holds.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn places_of(&self, jar: &Sha256) -> Result<Vec<RepoPath>, StoreError> {
+        self.db.read(|db| {
+            let mut query = db.prepare_cached("SELECT path FROM places WHERE sha256 = ?1 ORDER BY path LIMIT ?2")?;
+            collect(query.query((jar.as_bytes(), MAX_PLACES))?, |row| parsed(row, 0))
         })
     }
 
@@ -219,6 +259,19 @@ mod tests {
         store.set_seen(7).unwrap();
         drop(store);
         assert_eq!(ClassStore::open(dir.path()).unwrap().seen().unwrap(), 7);
+    }
+
+    #[test]
+    fn where_a_jar_lies_is_noted_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ClassStore::open(dir.path()).unwrap();
+        let (one, two) = (Sha256::of(b"one"), Sha256::of(b"two"));
+        let [a, b]: [RepoPath; 2] = ["a/b/1/b-1.jar", "a/b/2/b-2.jar"].map(|path| path.parse().unwrap());
+        store.put_places(vec![(one, b.clone()), (one, a.clone()), (two, b.clone())]).unwrap();
+        store.put_places(vec![(one, a.clone())]).unwrap();
+        assert_eq!(store.places_of(&one).unwrap(), [a, b.clone()]);
+        assert_eq!(store.places_of(&two).unwrap(), [b]);
+        assert!(store.places_of(&Sha256::of(b"three")).unwrap().is_empty());
     }
 
     #[test]

@@ -9,20 +9,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use maven_layout::{ArtifactId, GroupId, RepoPath, Version};
 use pyrsia_digest::{FileDigests, Sha256};
+use rusqlite::Connection;
 
 use crate::database::Database;
-use crate::error::StoreError;
+use crate::error::{Fault, StoreError};
 use crate::index_rows::{
     FILE_COLUMNS, INDEX, complete, file, insert, parsed, record, recount, supersede, write_touches,
 };
-use crate::index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};
+use crate::index_types::{FileRecord, LastUse, Pinned, QuarantineRecord, Quarantined};
 use crate::ledger::MAX_ROWS;
-use crate::values::{bound, collect, first, int, sha256, uint};
+use crate::values::{bound, collect, first, int, optional_uint, sha256, uint};
 
 /// Paths whose last use is remembered in memory before it is written in one transaction.
 const TOUCHES: usize = 256;
 /// Paths remembered as absent: beyond this the ones that end first are forgotten.
 const MAX_ABSENT: i64 = 200_000;
+/// Records of bytes that are not served: beyond this those that were seen first are forgotten.
+const MAX_QUARANTINE: i64 = 10_000;
+/// How long such a record is kept, in seconds.
+const QUARANTINE_AGE_S: u64 = 365 * 86_400;
 /// After so many of them it is looked whether there are too many.
 const COUNT_ABSENT: u64 = 1_000;
 
@@ -321,11 +326,12 @@ impl IndexStore {
         })
     }
 
-    /// Records bytes that are not served; true if they were not recorded before.
+    /// Records bytes that are not served. Of more than 10,000 records those of the first sight make room, and so do those that
+    /// are older than a year.
     ///
     /// # Errors
     /// Errors of SQLite.
-    pub fn record_quarantine(&self, record: QuarantineRecord) -> Result<bool, StoreError> {
+    pub fn record_quarantine(&self, record: QuarantineRecord) -> Result<Quarantined, StoreError> {
         self.inner.db.write(move |db| {
             let changed = db
                 .prepare_cached(
@@ -340,7 +346,34 @@ impl IndexStore {
                     &record.reason,
                     int(record.seen_at)?,
                 ))?;
-            Ok(changed > 0)
+            let forgotten = if changed > 0 { forget_quarantine(db, record.seen_at)? } else { 0 };
+            Ok(Quarantined { new: changed > 0, forgotten })
+        })
+    }
+
+    /// Forgets the records that are too many or too old at this time, seconds since 1970; with `dry` it only counts. Gives how
+    /// many go, and how many are left.
+    ///
+    /// # Errors
+    /// Errors of SQLite.
+    pub fn forget_quarantined(&self, now: u64, dry: bool) -> Result<(u64, u64), StoreError> {
+        let count = move |db: &Connection| -> Result<(u64, u64), Fault> {
+            let mut query = db.prepare_cached("SELECT count(*), sum(seen_at < ?1) FROM quarantine")?;
+            let limit = bound(now.saturating_sub(QUARANTINE_AGE_S));
+            let (all, old) =
+                first(query.query([limit])?, |row| Ok((uint(row, 0)?, optional_uint(row, 1)?)))?.unwrap_or_default();
+            let going = old.unwrap_or_default().max(all.saturating_sub(MAX_QUARANTINE.unsigned_abs()));
+            Ok((going, all - going))
+        };
+        if dry {
+            return self.inner.db.read(count);
+        }
+        self.inner.db.write(move |db| {
+            let counted = count(db)?;
+            if counted.0 > 0 {
+                forget_quarantine(db, now)?;
+            }
+            Ok(counted)
         })
     }
 
@@ -374,6 +407,21 @@ impl IndexStore {
     fn touched(&self) -> std::sync::MutexGuard<'_, HashMap<RepoPath, u64>> {
         self.inner.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Forgets what is too old at this time and then, of what is too much, what was seen first; how many records.
+fn forget_quarantine(db: &Connection, now: u64) -> Result<u64, Fault> {
+    let old = db
+        .prepare_cached("DELETE FROM quarantine WHERE seen_at < ?1")?
+        .execute([bound(now.saturating_sub(QUARANTINE_AGE_S))])?;
+    let many = db
+        .prepare_cached(
+            "DELETE FROM quarantine WHERE (path, sha256) IN
+             (SELECT path, sha256 FROM quarantine ORDER BY seen_at, path, sha256
+              LIMIT max(0, (SELECT count(*) FROM quarantine) - ?1))",
+        )?
+        .execute([MAX_QUARANTINE])?;
+    Ok((old + many) as u64)
 }
 
 impl Drop for Inner {

@@ -166,6 +166,7 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
     let digests = &record.digests;
     let others = digests.others.as_ref();
     supersede(db, &record.path, Some(&digests.sha256))?;
+    let is_other = release.is_some() && has_others(db, &record.path, &digests.sha256)?;
     db.prepare_cached(
         // Not `OR REPLACE`, which fires no trigger for the row that it removes.
         "INSERT INTO files (path, group_id, artifact_id, version, size, md5, sha1, sha256, sha512, blake3,
@@ -195,8 +196,19 @@ pub(crate) fn insert(db: &Connection, record: &FileRecord) -> Result<(), Fault> 
         int(record.first_seen)?,
         int(record.last_use)?,
     ))?;
+    if is_other {
+        // Other bytes of a release or snapshot came now, whatever the path had before: who looks at what came sees them.
+        db.prepare_cached("UPDATE files SET rowid = (SELECT max(rowid) + 1 FROM files) WHERE path = ?1")?
+            .execute([record.path.as_str()])?;
+    }
     db.prepare_cached("DELETE FROM absent WHERE path = ?1")?.execute([record.path.as_str()])?;
     Ok(())
+}
+
+/// Whether a path has bytes, and not these.
+fn has_others(db: &Connection, path: &RepoPath, sha256: &Sha256) -> Result<bool, Fault> {
+    let mut query = db.prepare_cached("SELECT 1 FROM files WHERE path = ?1 AND sha256 <> ?2")?;
+    Ok(query.exists((path.as_str(), sha256.as_bytes()))?)
 }
 
 /// Notes that a path loses the bytes that it has, unless they are these.

@@ -132,12 +132,51 @@ fn quarantine_keeps_the_first_sight() {
         reason: "changed upstream".to_owned(),
         seen_at,
     };
-    assert!(store.record_quarantine(evil(10)).unwrap());
-    assert!(!store.record_quarantine(evil(20)).unwrap());
-    assert!(store.record_quarantine(QuarantineRecord { sha256: Sha256::of(b"worse"), ..evil(15) }).unwrap());
+    let worse = QuarantineRecord { sha256: Sha256::of(b"worse"), ..evil(15) };
+    for (record, new) in [(evil(10), true), (evil(20), false), (worse, true)] {
+        assert_eq!(store.record_quarantine(record).unwrap(), Quarantined { new, forgotten: 0 });
+    }
     let seen: Vec<_> = store.quarantined().unwrap().iter().map(|q| q.seen_at).collect();
     assert_eq!(seen, [15, 10]);
     assert_eq!(store.quarantined().unwrap()[1], evil(10));
+}
+
+#[test]
+fn quarantine_ends_and_what_was_seen_first_goes_first() {
+    const YEAR: u64 = 365 * 86_400;
+    let (dir, store) = store();
+    let evil = |number: u64| QuarantineRecord {
+        path: path(JAR),
+        sha256: Sha256::of(&number.to_le_bytes()),
+        size: 4,
+        origin: "upstream".to_owned(),
+        reason: "changed upstream".to_owned(),
+        seen_at: number,
+    };
+    // As an earlier version left them, that forgot none.
+    let other = rusqlite::Connection::open(dir.path().join("index.db")).unwrap();
+    other.execute_batch("BEGIN").unwrap();
+    for number in 0..10_003u64 {
+        let record = evil(number);
+        other
+            .execute(
+                "INSERT INTO quarantine VALUES (?1, ?2, 4, 'upstream', 'changed', ?3)",
+                (record.path.as_str(), record.sha256.as_bytes(), number as i64),
+            )
+            .unwrap();
+    }
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(store.forget_quarantined(10_003, true).unwrap(), (3, 10_000));
+    assert_eq!(store.record_quarantine(evil(10_003)).unwrap(), Quarantined { new: true, forgotten: 4 });
+    assert_eq!(store.quarantined().unwrap()[0], evil(10_003));
+    assert_eq!(store.forget_quarantined(10_003, false).unwrap(), (0, 10_000));
+    // Those of 4 to 9,999 are older than a year then.
+    assert_eq!(store.forget_quarantined(10_000 + YEAR, false).unwrap(), (9_996, 4));
+    assert_eq!(store.quarantined().unwrap().len(), 4);
+    let late = evil(20_000 + YEAR);
+    assert_eq!(store.record_quarantine(late.clone()).unwrap(), Quarantined { new: true, forgotten: 4 });
+    assert_eq!(store.quarantined().unwrap(), [late]);
+    assert_eq!(store.forget_quarantined(0, true).unwrap(), (0, 1));
 }
 
 #[test]

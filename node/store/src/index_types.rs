@@ -46,6 +46,15 @@ pub enum Pinned {
     Other(FileRecord),
 }
 
+/// What [`crate::IndexStore::record_quarantine`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantined {
+    /// It was not recorded before.
+    pub new: bool,
+    /// Records that were forgotten for it, those of the first sight first.
+    pub forgotten: u64,
+}
+
 /// Bytes that an origin delivered in place of those already known for a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineRecord {

@@ -43,7 +43,7 @@ mod values;
 pub use classes::{ClassName, ClassStore};
 pub use error::StoreError;
 pub use index::IndexStore;
-pub use index_types::{FileRecord, LastUse, Pinned, QuarantineRecord};
+pub use index_types::{FileRecord, LastUse, Pinned, QuarantineRecord, Quarantined};
 pub use index_walk::Walk;
 pub use ledger::{LedgerStore, MAX_ROWS};
 pub use ledger_types::{Appended, BlockRecord, Head, KeyedBytes, LeafRecord, StoredBlock};

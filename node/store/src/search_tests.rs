@@ -74,6 +74,35 @@ fn what_came_is_told_in_its_order_and_bytes_have_paths() {
 }
 
 #[test]
+fn a_snapshot_that_is_replaced_comes_again_and_the_same_bytes_do_not() {
+    let (_dir, store) = filled();
+    let place = "org/acme/lib-web/3-SNAPSHOT/lib-web-3-SNAPSHOT.jar";
+    store.put_file(record(place, b"first")).unwrap();
+    store.put_file(record("org/acme/later/1/later-1.jar", b"later")).unwrap();
+    let (seen, _) = store.came_after(0, 100).unwrap();
+    let before = store.totals().unwrap();
+    store.put_file(record(place, b"first")).unwrap();
+    store.put_file(record("org/acme/lib-core/maven-metadata.xml", b"another document")).unwrap();
+    assert_eq!(store.came_after(seen, 100).unwrap(), (seen, Vec::new()));
+    for bytes in [&b"second"[..], b"third"] {
+        store.put_file(record(place, bytes)).unwrap();
+    }
+    let (newest, came) = store.came_after(seen, 100).unwrap();
+    assert_eq!(came, [(place.parse().unwrap(), FileDigests::of(b"third").sha256)], "as it is now, once");
+    assert!(newest > seen);
+    assert_eq!(store.came_after(newest, 100).unwrap(), (newest, Vec::new()));
+    // It is the same file for everybody else.
+    assert_eq!(store.file(&place.parse().unwrap()).unwrap(), Some(record(place, b"third")));
+    assert_eq!(store.totals().unwrap().0, before.0);
+    assert_eq!(found(&store, &filter("org.acme", "lib-web", &[])), ["org.acme:lib-web"]);
+    assert!(!store.examine().unwrap(), "every count is right");
+    assert!(store.paths_of(&FileDigests::of(b"first").sha256).unwrap().is_empty());
+    // What came later is behind it.
+    store.put_file(record("org/acme/last/1/last-1.jar", b"last")).unwrap();
+    assert_eq!(store.came_after(newest, 100).unwrap().1.len(), 1);
+}
+
+#[test]
 fn artifacts_are_found_by_name_and_by_words() {
     let (_dir, store) = filled();
     let all = ["com.example:lib-core", "org.acme:lib-core", "org.acme:lib-web", "org.acme.deep:tool"];

@@ -197,7 +197,7 @@ pub const LINES: [Line; 52] = [
     Line {
         id: "repository-random",
         unit: "requests/s",
-        meaning: "GET of 10,000 files of 4 KiB out of 20,000, each about once a second, by a node that \
+        meaning: "GET of 10,000 files of 4 KiB, picked at random out of 200,000, each about once a second, by a node that \
                   has just been started: none of them is in its memory at first.",
         peer: Some(NGINX),
         target: Target::PeerTimesAtLeast(0.8),

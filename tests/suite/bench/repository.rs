@@ -19,8 +19,14 @@ const ROUNDS: usize = 5;
 /// Seconds of one measurement.
 const SECONDS: u32 = 3;
 /// Files beside those that are asked for one at a time, and how many of them are asked for.
-const MANY: usize = 20_000;
+const MANY: usize = 200_000;
 const PICKED: usize = 10_000;
+/// Of these so many in one folder: folders take more room on a disk than the files.
+const IN_FOLDER: usize = 100;
+/// The folder of all of them.
+const GROUP: &str = "org/many";
+/// Time in which they must have been brought in: each file is written and made durable.
+const IMPORT: Duration = Duration::from_secs(3600);
 /// Largest sum of the files of the machine's own repository.
 const MIX_BYTES: u64 = 200 << 20;
 
@@ -49,6 +55,7 @@ pub fn repository() -> Vec<Measured> {
     let upstream = format!("{}/maven2/", upstream.url());
     let mut node = Node::start("bench-repository", &["--no-builder", "--upstream", &upstream]);
     let idle = resident(&node);
+    import(&mut node, &files.join("maven2"));
     fill(&node, &files);
     let mut all = Vec::new();
     for case in &cases {
@@ -115,12 +122,15 @@ fn make_files(root: &Path) -> Vec<Case> {
     let (mid, large) = ("org/acme/one/1.0/one-1.0.jar", "org/acme/large/1.0/large-1.0.jar");
     put(mid, &noise(2, 1 << 20));
     put(large, &noise(3, 50 << 20));
-    let many: Vec<String> = (0..MANY).map(|n| format!("org/acme/m{}/a{n}/1.0/a{n}-1.0.pom", n % 97)).collect();
-    for (number, path) in many.iter().enumerate() {
-        put(path, &noise(number + 10, 4096));
+    // Neither POMs nor JARs, into which a node looks by itself while others are measured.
+    let many = |n: usize| {
+        let (artifact, file) = (n / IN_FOLDER, n % IN_FOLDER);
+        format!("{GROUP}/a{artifact}/1.0/a{artifact}-1.0-f{file}.txt")
+    };
+    for number in 0..MANY {
+        put(&many(number), &noise(number + 10, 4096));
     }
-    // A fixed walk that visits them in no order of theirs.
-    let picked = (0..PICKED).map(|n| many[n * 7919 % MANY].clone()).collect();
+    let picked = picked(MANY, PICKED).into_iter().map(many).collect();
     let case = |rate, p99, method, paths| Case { rate, p99, method, paths, cold: false };
     let absent = "org/acme/one/1.0/one-1.0-none.jar".to_owned();
     vec![
@@ -133,6 +143,34 @@ fn make_files(root: &Path) -> Vec<Case> {
         case("repository-mix", "repository-mix-p99", "GET", mix(root)),
         Case { cold: true, ..case("repository-random", "repository-random-p99", "GET", picked) },
     ]
+}
+
+/// So many of the numbers below `all`, each once, in no order of theirs, and the same ones in every run.
+fn picked(all: usize, wanted: usize) -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..all).collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    for at in 0..wanted {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let left = (all - at) as u64;
+        numbers.swap(at, at + (state % left) as usize);
+    }
+    numbers.truncate(wanted);
+    numbers
+}
+
+#[test]
+fn what_is_picked_are_different_files_from_everywhere() {
+    let numbers = picked(MANY, PICKED);
+    let different: std::collections::BTreeSet<usize> = numbers.iter().copied().collect();
+    assert_eq!((numbers.len(), different.len()), (PICKED, PICKED));
+    for tenth in 0..10 {
+        let begin = tenth * MANY / 10;
+        let of = different.range(begin..begin + MANY / 10).count();
+        assert!((PICKED / 20..PICKED / 5).contains(&of), "{of} of the tenth {tenth}");
+    }
+    assert_eq!(numbers, picked(MANY, PICKED));
 }
 
 /// The repository that Debian's Java packages install, as far as it fits.
@@ -175,14 +213,24 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Asks the node once for every file.
+/// Brings the files into the node, which is stopped meanwhile: asking for so many of them one by one takes longer.
+fn import(node: &mut Node, files: &Path) {
+    assert_eq!(node.stop(), 0);
+    let mut command = pyrsia_tests::node::program();
+    command.arg("--data-dir").arg(node.data()).arg("import").arg(files).args(["--trust", "--json"]);
+    let report = run(&mut command, IMPORT).expect(0).json();
+    assert!(report["taken"]["files"].as_u64() >= Some(MANY as u64), "{report:#}");
+    node.start_again();
+}
+
+/// Asks the node once for every other file: an import takes files of releases alone.
 fn fill(node: &Node, files: &Path) {
     let mut all = Vec::new();
     collect(files, &mut all);
     let paths: Vec<String> = all
         .iter()
         .map(|file| format!("/{}", file.strip_prefix(files).expect("below it").display()))
-        .filter(|path| !path.ends_with(".sha1"))
+        .filter(|path| !path.ends_with(".sha1") && !path.starts_with(&format!("/maven2/{GROUP}/")))
         .collect();
     let authority = node.url().trim_start_matches("http://");
     std::thread::scope(|scope| {

@@ -145,6 +145,55 @@ fn a_full_disk_takes_nothing_says_so_and_keeps_what_is_there() {
     drop((world, disk));
 }
 
+#[test]
+fn a_repository_with_a_limit_is_full_after_a_restart_too() {
+    let mut world = World::quiet("hosted-limit");
+    let jar = |number: u8| format!("private/com/example/lib/{number}/lib-{number}.jar");
+    for number in 0..4 {
+        world.put("deployer", &jar(number), &vec![number; 3_999_999]).expect(201);
+    }
+    for _ in 0..2 {
+        let refused = world.put("deployer", &jar(4), &[4; 5]).expect(507).json();
+        assert_eq!(refused["type"], "/problems/repository-full", "{refused:#}");
+        world.put("deployer", &jar(0), &vec![0; 3_999_999]).expect(200);
+        // A client that waits to be asked is not asked.
+        let head = format!(
+            "PUT /hosted/{} HTTP/1.1\r\nHost: HOST\r\nAuthorization: {}\r\nContent-Length: 5\r\n\
+             Expect: 100-continue\r\nConnection: close\r\n\r\n",
+            jar(4),
+            world.basic("deployer")
+        );
+        let mut answer = String::new();
+        world.open(&head, b"").read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
+        assert_eq!(world.node.stop(), 0);
+        world.node.start_again();
+    }
+    world.put("deployer", &jar(4), &[4; 4]).expect(201);
+    world.nothing_is_left("private");
+}
+
+#[test]
+fn a_list_that_the_disk_has_damaged_is_named_and_made_anew() {
+    let mut world = World::quiet("hosted-damaged-list");
+    let list = "releases/com/example/lib/maven-metadata.xml";
+    world.put("deployer", JAR, b"bytes").expect(201);
+    world.put("deployer", list, super::list("lib", &["1.0".to_owned()]).as_bytes()).expect(201);
+    assert_eq!(world.node.stop(), 0);
+    let entry = world.node.data().join("hosted/releases/entries/com/example/lib/maven-metadata.xml");
+    std::fs::write(&entry, vec![0; 300]).expect("a damaged document");
+    let found = fsck(&world).expect(1).json();
+    let releases = found["hosted"].as_array().and_then(|all| all.iter().find(|hosted| hosted["id"] == "releases"));
+    let damaged = &releases.expect("the repository")["damaged"];
+    assert_eq!(damaged[0]["path"], "com/example/lib/maven-metadata.xml", "{found:#}");
+    assert!(damaged[0]["error"].as_str().is_some_and(|error| error.contains("made anew")), "{found:#}");
+    world.node.start_again();
+    assert!(world.get(list).expect(200).text().contains("<version>1.0</version>"));
+    world.put("deployer", list, super::list("lib", &["2.0".to_owned()]).as_bytes()).expect(200);
+    assert_eq!(world.node.stop(), 0);
+    fsck(&world).expect(0);
+}
+
 fn fsck(world: &World) -> Finished {
     let mut command = node::program();
     command.arg("--data-dir").arg(world.node.data()).args(["fsck", "--json"]);

@@ -15,7 +15,10 @@ const NO_SSH: &str = "this program has no SSH: use https, http, git or file";
 ///
 /// Gives the addresses that were looked at, so that no other is connected to: a name server may answer differently the
 /// second time. None for what is not https.
-pub(crate) async fn check(address: &CloneAddress, private_allowed: bool) -> Result<Option<Way>, SourceError> {
+///
+/// # Errors
+/// [`SourceError::Refused`]; [`SourceError::Clone`] if the host cannot be looked up.
+pub async fn check(address: &CloneAddress, private_allowed: bool) -> Result<Option<Way>, SourceError> {
     let refuse = |problem: String| SourceError::Refused { repository: address.url.clone(), problem };
     if address.mirrored && !address.url.starts_with("https://") {
         return match address.url.split_once("://") {

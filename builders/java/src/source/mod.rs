@@ -39,12 +39,14 @@ use build_spec::{
 use maven_layout::CanonicalRepository;
 use tokio::runtime::Handle;
 
+pub use address::check as check_address;
 pub use archive::repository_of_archive;
 pub use listing::{Listing, read_files};
 pub use message::commit_with_message;
 pub use mirror::{CloneAddress, clone_address};
 pub use remote::RemoteTag;
 pub(crate) use remote::tags;
+pub use tunnel::Way;
 
 use crate::config::{JavaBuilderConfig, bytes};
 

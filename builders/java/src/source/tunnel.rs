@@ -26,11 +26,13 @@ const CONNECT: Duration = Duration::from_secs(20);
 
 /// A server, by name and by the addresses that may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Way {
+pub struct Way {
     /// As in the address: a name, or an IP address, in brackets if it is one of version 6.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Those that were looked at.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// The listener; dropping it closes everything.

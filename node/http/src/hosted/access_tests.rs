@@ -39,7 +39,7 @@ struct World {
 
 impl World {
     fn repository(&self, readers: Option<Vec<Holder>>) -> HostedRepository {
-        let config = HostedConfig { id: "r".parse().unwrap(), accepts: Accepts::Both, max_file: 1 };
+        let config = HostedConfig { id: "r".parse().unwrap(), accepts: Accepts::Both, max_file: 1, max_bytes: None };
         let repository = Hosted::open(config, self.folder.path(), std::sync::Arc::new(|| 0)).unwrap();
         HostedRepository { repository, writers: vec![holder("w", &["com.acme"]), holder("v", &["*"])], readers }
     }

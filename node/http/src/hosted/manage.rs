@@ -34,13 +34,25 @@ pub(super) async fn list(hosted: &HostedRepository, access: &Access<'_>) -> Answ
     answer(&HostedVersions { id: hosted.repository.id().to_string(), versions })
 }
 
-/// `DELETE /hosted/ID/GROUP/ARTIFACT/VERSION/`.
-pub(super) async fn remove(hosted: &HostedRepository, access: &Access<'_>, encoded: &str) -> Answered {
+/// A removal that was asked for by somebody who may.
+pub(super) struct Removal<'a> {
+    version: Coordinates,
+    by: &'a str,
+}
+
+/// What `DELETE /hosted/ID/GROUP/ARTIFACT/VERSION/` would remove, if whoever asks may.
+pub(super) fn removal<'a>(access: &Access<'a>, encoded: &str) -> Result<Removal<'a>, Box<Problem>> {
     let path = RepoPath::from_url_path(encoded.strip_suffix('/').unwrap_or(encoded));
     let path = path.map_err(|error| Box::new(problems::bad_path(error.to_string())))?;
     let version = version_at(&path).ok_or_else(|| Box::new(problems::no_version(&path)))?;
     let by = access.remove(&version.pom_path()).map_err(|denied| Box::new(problems::not_removing(&denied)))?;
-    let removed = hosted.repository.remove(&version, by).await;
+    Ok(Removal { version, by })
+}
+
+/// Carries it out.
+pub(super) async fn remove(hosted: &HostedRepository, removal: &Removal<'_>) -> Answered {
+    let Removal { version, by } = removal;
+    let removed = hosted.repository.remove(version, by).await;
     let removed = removed.map_err(|error| Box::new(problems::not_managed(&error)))?;
     answer(&HostedRemoval {
         id: hosted.repository.id().to_string(),

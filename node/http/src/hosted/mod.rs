@@ -124,11 +124,13 @@ impl HostedFace {
         encoded: &str,
         head: bool,
     ) -> Result<Response, Box<pyrsia_api_types::Problem>> {
+        // Before anything is waited for: who may not remove is told so at once, and holds up nobody who may.
+        let removal = if encoded.is_empty() { None } else { Some(manage::removal(access, encoded)?) };
         let Ok(Ok(_turn)) = tokio::time::timeout(TURN, self.managing.acquire()).await else {
             return Err(Box::new(problems::busy()));
         };
-        if !encoded.is_empty() {
-            return manage::remove(hosted, access, encoded).await;
+        if let Some(removal) = removal {
+            return manage::remove(hosted, &removal).await;
         }
         let mut response = manage::list(hosted, access).await?;
         if head {
@@ -235,5 +237,43 @@ async fn read(hosted: &HostedRepository, path: &RepoPath, parts: &Parts) -> Resp
         Ok(Answer::Absent) => absent(path, hosted, head),
         Ok(Answer::Withheld(withheld)) => problem_response(&withheld_problem(&withheld).instance(url), head),
         Err(error) => problem_response(&repository_problem(&error).instance(url), head),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Token;
+    use pyrsia_hosted::{Accepts, HostedConfig};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_not_remove_is_told_so_without_waiting_for_those_who_do() {
+        let secret = "s".repeat(32);
+        let folder = tempfile::tempdir().unwrap();
+        let config = HostedConfig {
+            id: "releases".parse().unwrap(),
+            accepts: Accepts::Releases,
+            max_file: 1_000,
+            max_bytes: None,
+        };
+        let repository = Hosted::open(config, folder.path(), Arc::new(|| 0)).unwrap();
+        let face = HostedFace::new(vec![HostedRepository { repository, writers: Vec::new(), readers: None }]);
+        let guard = GuardConfig { hosts: vec![], token: Token::new(&secret).unwrap(), readers: None };
+        let turn = face.managing.acquire().await.unwrap();
+        let known = format!("Bearer {secret}");
+        for (shown, path, status, waited) in [
+            (None, "com/acme/lib/1.0/", 401, false),
+            (Some(&known), "com/acme/", 400, false),
+            (Some(&known), "com/acme/lib/1.0/", 503, true),
+        ] {
+            let mut request = Request::delete(format!("/hosted/releases/{path}"));
+            if let Some(shown) = shown {
+                request = request.header(header::AUTHORIZATION, shown);
+            }
+            let begun = tokio::time::Instant::now();
+            let answer = face.answer(request.body(Body::empty()).unwrap(), &guard).await;
+            assert_eq!((answer.status().as_u16(), begun.elapsed() >= TURN), (status, waited), "{shown:?} {path}");
+        }
+        drop(turn);
     }
 }

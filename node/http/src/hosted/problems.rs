@@ -179,6 +179,13 @@ fn refusal(refused: &Refused) -> Problem {
         Refused::TooLarge { .. } => {
             ("too-large", 413, "This file is larger than the repository takes.", "Its operator sets `max_file`.")
         }
+        // Not 413: the file is not too large, and fits when there is room again. It is what a full disk is answered with.
+        Refused::Full { .. } => (
+            "repository-full",
+            507,
+            "This repository is full: its limit leaves no room for the file.",
+            "Its operator removes versions (`hosted remove`) and runs `pyrsia-maven gc`, or raises `max_bytes`.",
+        ),
         Refused::Immutable { .. } => (
             "immutable",
             409,

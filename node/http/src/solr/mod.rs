@@ -4,12 +4,14 @@
 //! What is found is what this node has or its ledger names, not what upstream has.
 
 mod query;
+mod xml;
 
 use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::header;
 use axum::response::IntoResponse as _;
 use maven_layout::Coordinates;
 use pyrsia_api_types::Problem;
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Answered, harden, invalid};
 use crate::problem::ApiError;
 use crate::router::Shared;
+use crate::view::ViewError;
 
 pub use query::{ClassQuery, QueryError, SearchQuery};
 
@@ -121,10 +124,14 @@ struct Spelling {
 pub(crate) async fn select(State(shared): State<Shared>, asked: Result<Query<Asked>, QueryRejection>) -> Answered {
     let begun = Instant::now();
     let Query(asked) = asked.map_err(|rejection| invalid(rejection.body_text()))?;
-    if asked.wt.as_deref().is_some_and(|wt| wt != "json") {
-        let problem = Problem::new("invalid", 400, "Searches are answered in JSON only.").next("Ask with wt=json.");
-        return Err(ApiError::new(problem));
-    }
+    let form = match asked.wt.as_deref() {
+        None | Some("json") => "json",
+        Some("xml") => "xml",
+        Some(_) => {
+            let problem = Problem::new("invalid", 400, "Searches are answered in JSON and in XML.");
+            return Err(ApiError::new(problem.next("Ask with wt=json or wt=xml.")));
+        }
+    };
     let text = asked.q.unwrap_or_default();
     let query: SearchQuery = text.parse().map_err(|error: QueryError| {
         let problem = Problem::new("invalid", 400, "The search is not understood.").detail(error.to_string());
@@ -139,7 +146,7 @@ pub(crate) async fn select(State(shared): State<Shared>, asked: Result<Query<Ask
         core: asked.core.unwrap_or_default(),
         rows: rows.to_string(),
         start: start.to_string(),
-        wt: "json",
+        wt: form,
         version: "2.2",
     };
     let docs = page.found.into_iter().map(|found| document(found, by_release)).collect();
@@ -152,7 +159,12 @@ pub(crate) async fn select(State(shared): State<Shared>, asked: Result<Query<Ask
         response: Response { num_found: page.total, start, docs },
         spellcheck: Spelling { suggestions: [] },
     };
-    let mut response = Json(answer).into_response();
+    let mut response = if form == "xml" {
+        let text = xml::write(&answer).map_err(|error| ViewError::Internal { detail: error.to_string() })?;
+        ([(header::CONTENT_TYPE, "application/xml; charset=UTF-8")], text).into_response()
+    } else {
+        Json(answer).into_response()
+    };
     harden(&mut response);
     Ok(response)
 }

@@ -188,3 +188,17 @@ async fn events_come_with_their_place() {
     let events: BuildEvents = serde_json::from_slice(&events.body).unwrap();
     assert_eq!((events.next, events.events[0].sequence), (1, 1));
 }
+
+#[tokio::test]
+async fn searches_are_answered_in_the_form_that_is_asked_for() {
+    let face = Face::new();
+    let (json, xml) = (face.get("/solrsearch/select?q=lib").await, face.get("/solrsearch/select?q=lib&wt=xml").await);
+    assert_eq!(json.header("content-type"), Some("application/json"));
+    assert_eq!(xml.header("content-type"), Some("application/xml; charset=UTF-8"));
+    assert_eq!((xml.status, xml.header("x-content-type-options")), (StatusCode::OK, Some("nosniff")));
+    assert!(xml.text().contains(r#"numFound="9" start="0"><doc><str name="id">org.acme:lib</str>"#), "{}", xml.text());
+    for form in ["php", "XML", ""] {
+        let problem = face.get(&format!("/solrsearch/select?q=lib&wt={form}")).await.problem();
+        assert_eq!((problem.status, problem.kind.as_str()), (400, "/problems/invalid"), "{form}");
+    }
+}

@@ -18,6 +18,8 @@ use crate::testing::{Answered, Face, SECRET, TableFiles, TableNode, TableServed}
 const JAR: &str = "/hosted/releases/com/acme/lib/1.0/lib-1.0.jar";
 const WRITER: &str = "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww";
 const MAX: u64 = 3_000_000;
+/// Of the repository.
+const LIMIT: u64 = 20_000_000;
 
 fn basic(name: &str, secret: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{name}:{secret}")))
@@ -27,7 +29,12 @@ fn basic(name: &str, secret: &str) -> String {
 fn face(readers: Option<Vec<Reader>>) -> Face {
     let (files, node, dir) =
         (Arc::new(TableFiles::default()), Arc::new(TableNode::default()), tempfile::tempdir().unwrap());
-    let config = HostedConfig { id: "releases".parse().unwrap(), accepts: Accepts::Releases, max_file: MAX };
+    let config = HostedConfig {
+        id: "releases".parse().unwrap(),
+        accepts: Accepts::Releases,
+        max_file: MAX,
+        max_bytes: Some(LIMIT),
+    };
     let repository = Hosted::open(config, &dir.path().join("releases"), Arc::new(|| 1_700_000_000)).unwrap();
     let paths: Vec<PathRule> = vec!["com.acme".parse().unwrap()];
     let writers = vec![Holder { name: "w".to_owned(), token: Token::new(WRITER).unwrap(), paths, removes: false }];
@@ -147,6 +154,22 @@ async fn refusals_say_why() {
     let elsewhere = put(&face, "/maven2/com/acme/lib/1.0/lib-1.0.jar", "x").await;
     assert_eq!(elsewhere.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(elsewhere.problem().next.unwrap().contains("pyrsia-maven build"));
+}
+
+#[tokio::test]
+async fn a_full_repository_says_so_and_takes_what_it_has() {
+    let face = face(None);
+    let jar = |number: u64| format!("/hosted/releases/com/acme/lib/{number}/lib-{number}.jar");
+    let bytes = |number: u64| vec![number as u8; MAX as usize];
+    for number in 0..LIMIT / MAX {
+        assert_eq!(put(&face, &jar(number), bytes(number)).await.status, StatusCode::CREATED);
+    }
+    let full = put(&face, &jar(9), bytes(9)).await.problem();
+    assert_eq!((full.status, full.kind.as_str()), (507, "/problems/repository-full"), "{full:?}");
+    assert!(full.detail.unwrap().contains("18000000 of the 20000000 bytes"));
+    assert_eq!(face.get(&jar(9)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(put(&face, &jar(0), bytes(0)).await.status, StatusCode::OK);
+    assert_eq!(put(&face, &jar(9), vec![9; (LIMIT % MAX) as usize]).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use maven_layout::metadata;
 use pyrsia_api_types::{
     DamagedBlob, DamagedHosted, DamagedIndex, HostedReport, MissingFile, StoreReport, UnreadableBlob,
 };
@@ -75,7 +76,8 @@ fn tell(hosted: &HostedReport) {
     }
     let mebibytes = bytes / (1024 * 1024);
     terminal::line(&format!("hosted repository {id}: {files} files, {mebibytes} MiB, {} damaged", damaged.len()));
-    if !damaged.is_empty() {
+    // The node makes documents anew by itself.
+    if damaged.iter().any(|file| !file.path.ends_with(metadata::FILE_NAME)) {
         terminal::line("No other place has them: upload the same files again, or restore them from a backup.");
     }
 }

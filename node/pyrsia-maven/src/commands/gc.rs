@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use pyrsia_api_types::{CollectionReport, HostedCollection};
+use pyrsia_api_types::{CollectionReport, HostedCollection, SetAsideReport};
 use pyrsia_blobs::BlobStore;
 use pyrsia_replica::{Replica, ReplicaHandle};
 use pyrsia_store::{IndexStore, LedgerStore};
@@ -48,9 +48,27 @@ pub async fn run(global: &Global, args: &GcArgs) -> anyhow::Result<Exit> {
         ));
     }
     terminal::line(&format!("{} files, {} MiB left", report.left, mebibytes(report.left_bytes)));
+    if report.linked > 0 {
+        terminal::line(&format!(
+            "        {} of them, {} MiB, have another name too, as in an exported folder: removing them here frees nothing",
+            report.linked,
+            mebibytes(report.linked_bytes)
+        ));
+    }
     if report.vouched > 0 {
         let reason = "they are files of releases that the ledger has a verdict about";
         terminal::line(&format!("{} of them were old enough and stay: {reason}", report.vouched));
+    }
+    let aside = &report.set_aside;
+    if aside.removed + aside.left > 0 {
+        let (freed, rest) = (mebibytes(aside.removed_bytes), mebibytes(aside.left_bytes));
+        let here = format!("set aside as damaged: {} files, {freed} MiB {verb}", aside.removed);
+        terminal::line(&format!("{here}; {} files, {rest} MiB left", aside.left));
+    }
+    if aside.records_forgotten + aside.records_left > 0 {
+        let verb = if dry { "would be forgotten" } else { "forgotten" };
+        let here = format!("bytes that were not served: {} records {verb}", aside.records_forgotten);
+        terminal::line(&format!("{here}, {} left", aside.records_left));
     }
     for HostedCollection { id, removed, removed_bytes, left, left_bytes } in &report.hosted {
         let (freed, rest) = (mebibytes(*removed_bytes), mebibytes(*left_bytes));
@@ -66,16 +84,17 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
     let ledger = ledger_of(data)?.map(|ledger| ledger.state());
     let named = ledger.as_ref().map_or_else(BTreeSet::new, |state| collect::named(state));
     let store = Store { blobs: &blobs, indexes: &indexes, in_use: None, stored_since: None, dry };
-    let (files, bytes) = store.measure()?;
+    let all = store.measure()?;
     let free = store.free()?;
     let mut total = store.superseded(&named, None)?;
     if strays {
         let of_ledger = ledger.as_ref().map(|state| strays::of_ledger(state, &blobs)).transpose()?.unwrap_or_default();
         let found = store.strays(&of_ledger, std::time::SystemTime::now())?;
         total.removed += found.removed;
+        total.linked += found.linked;
         total.gone = total.gone.and(found.gone);
     }
-    let room = Room { stored: bytes.saturating_sub(total.gone.stored), free: free.saturating_add(total.gone.disk) };
+    let room = Room { stored: all.bytes.saturating_sub(total.gone.stored), free: free.saturating_add(total.gone.disk) };
     let need = Need::of(&limits, room, crate::clock::now(), false);
     let mut gone = Gone::default();
     let mut after = None;
@@ -84,19 +103,31 @@ fn collect(data: &DataDir, limits: Limits, strays: bool, dry: bool) -> anyhow::R
         gone = gone.and(step.gone);
         after = step.after;
         total.removed += step.removed;
+        total.linked += step.linked;
         total.gone = total.gone.and(step.gone);
         total.vouched += step.vouched;
         if step.done {
             break;
         }
     }
+    let aside = store.forget_set_aside(std::time::SystemTime::now())?;
     Ok(CollectionReport {
         removed: total.removed,
         removed_bytes: total.gone.stored,
         freed_bytes: total.gone.disk,
-        left: files.saturating_sub(total.removed),
-        left_bytes: bytes.saturating_sub(total.gone.stored),
+        left: all.files.saturating_sub(total.removed),
+        left_bytes: all.bytes.saturating_sub(total.gone.stored),
+        linked: all.linked.saturating_sub(total.linked),
+        linked_bytes: all.linked_bytes.saturating_sub(total.gone.stored.saturating_sub(total.gone.disk)),
         vouched: total.vouched,
+        set_aside: SetAsideReport {
+            removed: aside.files.removed,
+            removed_bytes: aside.files.removed_bytes,
+            left: aside.files.left,
+            left_bytes: aside.files.left_bytes,
+            records_forgotten: aside.records,
+            records_left: aside.records_left,
+        },
         hosted: hosted(data, dry)?,
     })
 }

@@ -32,8 +32,8 @@ pub fn open(hosted: &[config::HostedConfig], data: &DataDir) -> anyhow::Result<V
 pub fn open_one(config: &config::HostedConfig, data: &DataDir) -> anyhow::Result<Hosted> {
     let id: RepositoryId = config.id.parse().context("[[hosted]]")?;
     let root = data.join(FOLDER).join(id.as_str());
-    let (accepts, max_file) = (config.accept, config.max_file);
-    Ok(Hosted::open(HostedConfig { id, accepts, max_file }, &root, clock())?)
+    let (accepts, max_file, max_bytes) = (config.accept, config.max_file, config.max_bytes);
+    Ok(Hosted::open(HostedConfig { id, accepts, max_file, max_bytes }, &root, clock())?)
 }
 
 fn one(config: &config::HostedConfig, data: &DataDir) -> anyhow::Result<HostedRepository> {

@@ -1,14 +1,13 @@
 //! Searches: what the index has files of, and of an artifact that is named, what the ledger knows. Nothing is told that would
 //! not be handed out.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use maven_layout::{ArtifactId, ArtifactRef, Coordinates, GroupId, RepoPath, Version};
-use pyrsia_digest::Sha256;
 use pyrsia_http::{ClassQuery, FoundRelease, SearchPage, SearchQuery};
 use pyrsia_ledger::State;
 use pyrsia_repository::{Fate, Policies, explain};
-use pyrsia_store::{ArtifactFilter, ClassStore, IndexStore, StoreError};
+use pyrsia_store::{ArtifactFilter, COUNTED, ClassStore, IndexStore, StoreError};
 
 /// Artifacts that one search looks into.
 const ARTIFACTS: u64 = 500;
@@ -41,7 +40,7 @@ impl Search<'_> {
     /// The part of the results after `skip`, at most `max`. Blocking.
     pub fn page(&self, query: &SearchQuery, by_release: bool, skip: u64, max: u64) -> Result<SearchPage, StoreError> {
         if query.class.is_some() || query.sha1.is_some() {
-            return Ok(part(self.of_files(query)?, skip, max));
+            return self.of_files(query, skip, max);
         }
         let words = query.words.clone();
         let filter = ArtifactFilter { group: query.group.clone(), artifact: query.artifact.clone(), words };
@@ -84,52 +83,73 @@ impl Search<'_> {
     }
 
     /// The releases that have a file with a class or a SHA-1, by artifact, the newest first.
-    fn of_files(&self, query: &SearchQuery) -> Result<Vec<FoundRelease>, StoreError> {
-        let mut releases: Option<BTreeSet<Coordinates>> = None;
-        if let Some(sha1) = &query.sha1 {
-            releases = Some(self.served(self.index.by_sha1(sha1)?.into_iter().map(|file| file.path)));
+    fn of_files(&self, query: &SearchQuery, skip: u64, max: u64) -> Result<SearchPage, StoreError> {
+        let of_sha1 = match &query.sha1 {
+            Some(sha1) => {
+                let paths = self.index.by_sha1(sha1)?.into_iter().map(|file| file.path);
+                Some(self.served(paths).filter(|of| names(query, of)).collect::<BTreeSet<_>>())
+            }
+            None => None,
+        };
+        let releases = match (&query.class, of_sha1) {
+            (Some(class), Some(of_sha1)) => self.with_class(class, |of| of_sha1.contains(of))?,
+            (Some(class), None) => self.with_class(class, |of| names(query, of))?,
+            (None, of_sha1) => of_sha1.unwrap_or_default(),
+        };
+        let mut releases: Vec<Coordinates> = releases.into_iter().collect();
+        releases.sort_by(|a, b| {
+            (&a.group, &a.artifact).cmp(&(&b.group, &b.artifact)).then_with(|| b.version.cmp(&a.version))
+        });
+        if query.packaging.is_some() || query.classifier.is_some() {
+            // Which ones fit is known only when all files of each are.
+            let described = self.described(&releases)?;
+            return Ok(part(described.into_iter().filter(|release| fits(query, release)).collect(), skip, max));
         }
-        if let Some(class) = &query.class {
-            let with_class = self.with_class(class)?;
-            releases = Some(match releases {
-                Some(releases) => releases.intersection(&with_class).cloned().collect(),
-                None => with_class,
-            });
-        }
+        let total = releases.len() as u64;
+        let begin = number(skip).min(releases.len());
+        let end = begin.saturating_add(number(max)).min(releases.len());
+        Ok(SearchPage { total, found: self.described(&releases[begin..end])? })
+    }
+
+    /// What is known of releases, of which those of one artifact stand together.
+    fn described(&self, releases: &[Coordinates]) -> Result<Vec<FoundRelease>, StoreError> {
         let mut found = Vec::new();
-        let mut artifacts: BTreeMap<(GroupId, ArtifactId), BTreeSet<Version>> = BTreeMap::new();
-        for of in releases.into_iter().flatten().filter(|of| names(query, of)) {
-            artifacts.entry((of.group, of.artifact)).or_default().insert(of.version);
-        }
-        for ((group, artifact), versions) in &artifacts {
+        for of_artifact in releases.chunk_by(|a, b| (&a.group, &a.artifact) == (&b.group, &b.artifact)) {
+            let Some(Coordinates { group, artifact, .. }) = of_artifact.first() else { continue };
             let known = self.releases_of(group, artifact)?;
             let count = known.len() as u64;
-            let with_file = versions.iter().rev().filter_map(|version| known.get_key_value(version));
-            let releases = with_file.map(|(version, known)| release(group, artifact, version, known, count));
-            found.extend(releases.filter(|release| fits(query, release)));
+            let told = of_artifact.iter().filter_map(|of| known.get_key_value(&of.version));
+            found.extend(told.map(|(version, known)| release(group, artifact, version, known, count)));
         }
         Ok(found)
     }
 
-    fn with_class(&self, class: &ClassQuery) -> Result<BTreeSet<Coordinates>, StoreError> {
-        let jars = self.classes.jars_with(&class.name, class.package.as_deref())?;
-        let mut paths: Vec<RepoPath> = Vec::new();
-        for jar in &jars {
-            paths.extend(self.index.paths_of(jar)?);
+    /// The releases that are wanted of those with a class, until there are as many as are counted.
+    fn with_class(
+        &self,
+        class: &ClassQuery,
+        wanted: impl Fn(&Coordinates) -> bool,
+    ) -> Result<BTreeSet<Coordinates>, StoreError> {
+        let mut found = BTreeSet::new();
+        for jar in self.classes.jars_with(&class.name, class.package.as_deref())? {
+            let mut paths = self.index.paths_of(&jar)?;
+            // A native file is in the index only once somebody has asked for it.
+            let native = self.classes.places_of(&jar)?.into_iter();
+            paths.extend(
+                native.filter(|path| self.state.file_verdict(path).is_some_and(|file| file.sha256 == Some(jar))),
+            );
+            found.extend(self.served(paths).filter(&wanted));
+            if found.len() as u64 >= COUNTED {
+                break;
+            }
         }
-        // A native file is in the index only once somebody has asked for it.
-        let jars: HashSet<Sha256> = jars.into_iter().collect();
-        for verdict in self.state.verdicts().filter(|_| !jars.is_empty()) {
-            let named = verdict.files.iter().filter(|file| file.sha256.is_some_and(|sha256| jars.contains(&sha256)));
-            paths.extend(named.filter_map(|file| path_of(&verdict.coordinates, &file.name)));
-        }
-        Ok(self.served(paths))
+        Ok(found)
     }
 
     /// The releases of those of the files that would be handed out.
-    fn served(&self, paths: impl IntoIterator<Item = RepoPath>) -> BTreeSet<Coordinates> {
+    fn served(&self, paths: impl IntoIterator<Item = RepoPath>) -> impl Iterator<Item = Coordinates> {
         let served = paths.into_iter().filter(|path| self.is_served(path));
-        served.filter_map(|path| ArtifactRef::from_path(&path)).map(|file| file.coordinates).collect()
+        served.filter_map(|path| ArtifactRef::from_path(&path)).map(|file| file.coordinates)
     }
 
     fn is_served(&self, path: &RepoPath) -> bool {
@@ -183,8 +203,11 @@ fn path_of(of: &Coordinates, name: &str) -> Option<RepoPath> {
     format!("{}/{name}", of.dir()).parse().ok()
 }
 
+fn number(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 fn part(found: Vec<FoundRelease>, skip: u64, max: u64) -> SearchPage {
-    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let total = found.len() as u64;
     SearchPage { total, found: found.into_iter().skip(number(skip)).take(number(max)).collect() }
 }
@@ -213,6 +236,7 @@ fn names(query: &SearchQuery, of: &Coordinates) -> bool {
         |word: &String| name.split(|c: char| !c.is_alphanumeric()).any(|part| part.starts_with(word.as_str()));
     query.group.as_ref().is_none_or(|group| *group == of.group)
         && query.artifact.as_ref().is_none_or(|artifact| *artifact == of.artifact)
+        && query.version.as_ref().is_none_or(|version| *version == of.version)
         && query.words.iter().all(beginning)
 }
 

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use build_spec::SourceDistribution;
-use java_builder::source::{clone_address, repository_of_archive};
+use java_builder::source::{CloneAddress, clone_address, repository_of_archive};
 use maven_layout::CanonicalRepository;
 use pyrsia_digest::Sha256;
-use tokio::io::AsyncWriteExt as _;
 
 use super::Chosen;
+use super::download::download;
 use crate::cli::SourceArgs;
 use crate::compose::java_config;
 use crate::context::Context;
@@ -84,19 +84,11 @@ async fn fetch(context: &Context, url: &str, address: &CanonicalRepository, into
         ensure!(size <= most, "it is larger than {} MiB", java.clone_mib);
         tokio::fs::copy(path, into).await.with_context(|| format!("cannot read {path}"))?;
     } else {
-        let client =
-            reqwest::Client::builder().https_only(true).timeout(Duration::from_secs(java.clone_seconds)).build()?;
-        let mut answer = client.get(url).send().await?.error_for_status()?;
-        let mut file = tokio::fs::File::create(into).await?;
-        let mut written = 0;
-        while let Some(chunk) = answer.chunk().await? {
-            written += chunk.len() as u64;
-            if written > most {
-                bail!("it is larger than {} MiB", java.clone_mib);
-            }
-            file.write_all(&chunk).await?;
-        }
-        file.flush().await?;
+        let from = CloneAddress { url: url.to_owned(), mirrored: mapped.mirrored };
+        // Everything together: names are looked up and connections made on the way as well.
+        let limit = Duration::from_secs(java.clone_seconds);
+        let downloaded = tokio::time::timeout(limit, download(from, config.private_sources, most, into)).await;
+        downloaded.with_context(|| format!("it did not come within {} s", java.clone_seconds))??;
     }
     let into = into.to_owned();
     tokio::task::spawn_blocking(move || crate::commands::local_files::digests(&into)).await?.map(|all| all.sha256)

@@ -6,6 +6,7 @@
 
 mod archive;
 mod collection;
+mod download;
 mod listing;
 
 use std::path::Path;

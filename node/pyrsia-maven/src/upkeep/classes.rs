@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use jar_compare::{Directory, Limits};
+use maven_layout::RepoPath;
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::State;
@@ -28,6 +29,9 @@ const MAX_DIRECTORY: u64 = 16 << 20;
 /// Native JARs that are remembered as looked into; beyond it the memory begins anew.
 const REMEMBERED: usize = 100_000;
 
+/// A native JAR, and where it lies.
+type NativeJar = (Sha256, RepoPath);
+
 /// Looks into JARs.
 #[derive(Clone)]
 pub struct Cataloguer {
@@ -44,13 +48,13 @@ pub struct Cataloguer {
 impl Cataloguer {
     /// Looks into every JAR that is here or comes, for ever.
     pub async fn run(self) {
-        let (mut looked, mut size) = (HashSet::new(), None);
+        let (mut looked, mut size) = (HashSet::<NativeJar>::new(), None);
         loop {
             let state = self.replica.state();
             let native = (size != Some(state.log_size())).then(|| state.clone());
             let here = self.clone();
             let known = std::mem::take(&mut looked);
-            let step = move || -> anyhow::Result<(bool, HashSet<Sha256>)> {
+            let step = move || -> anyhow::Result<(bool, HashSet<NativeJar>)> {
                 let mut known = known;
                 if let Some(state) = native {
                     here.native(&state, &mut known)?;
@@ -87,18 +91,25 @@ impl Cataloguer {
     }
 
     /// Looks at the native files that are here. Blocking.
-    fn native(&self, state: &State, looked: &mut HashSet<Sha256>) -> anyhow::Result<()> {
+    fn native(&self, state: &State, looked: &mut HashSet<NativeJar>) -> anyhow::Result<()> {
+        let mut places = Vec::new();
         for verdict in state.verdicts().filter(|verdict| state.is_native(&verdict.coordinates.group)) {
-            let jars = verdict.files.iter().filter(|file| holds_classes(&file.name)).filter_map(|file| file.sha256);
-            for jar in jars {
-                if !looked.contains(&jar) && self.blobs.has(&jar) {
+            for file in verdict.files.iter().filter(|file| holds_classes(&file.name)) {
+                let path = format!("{}/{}", verdict.coordinates.dir(), file.name).parse();
+                let (Some(jar), Ok(path)) = (file.sha256, path) else { continue };
+                let found = (jar, path);
+                if !looked.contains(&found) && self.blobs.has(&jar) {
                     self.look_into(&jar)?;
                     if looked.len() >= REMEMBERED {
                         looked.clear();
                     }
-                    looked.insert(jar);
+                    places.push(found.clone());
+                    looked.insert(found);
                 }
             }
+        }
+        if !places.is_empty() {
+            self.classes.put_places(places)?;
         }
         Ok(())
     }

@@ -41,10 +41,25 @@ pub struct Collected {
     pub kept: u64,
     /// Those of them that stay because a standing verdict names them.
     pub vouched: u64,
+    /// Those of the removed that have another name, as in an exported folder.
+    pub linked: u64,
     /// There is nothing further to look at.
     pub done: bool,
     /// Behind which last use and digest the next step goes on.
     pub after: Option<(u64, Sha256)>,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// All blobs.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those of them that have another name, as in an exported folder.
+    pub linked: u64,
+    /// Their bytes, which removing them would not free.
+    pub linked_bytes: u64,
 }
 
 /// What standing verdicts rest on: their files, the manifest of inputs, and the provenance of each build. This node may be
@@ -63,16 +78,19 @@ pub fn named(state: &State) -> BTreeSet<Sha256> {
 }
 
 impl Store<'_> {
-    /// Number and bytes of all blobs.
-    pub fn measure(&self) -> anyhow::Result<(u64, u64)> {
-        let (mut files, mut bytes) = (0u64, 0u64);
+    /// Counts all blobs.
+    pub fn measure(&self) -> anyhow::Result<Measured> {
+        let mut found = Measured::default();
         for digest in self.blobs.digests()? {
-            if let Some(size) = self.blobs.size(&digest?) {
-                files += 1;
-                bytes = bytes.saturating_add(size);
+            let Some(file) = self.blobs.metadata(&digest?) else { continue };
+            found.files += 1;
+            found.bytes = found.bytes.saturating_add(file.len());
+            if is_linked(&file) {
+                found.linked += 1;
+                found.linked_bytes = found.linked_bytes.saturating_add(file.len());
             }
         }
-        Ok((files, bytes))
+        Ok(found)
     }
 
     /// Bytes that are free on the disk.
@@ -160,6 +178,7 @@ impl Store<'_> {
             self.blobs.remove(sha256)?;
         }
         collected.removed += 1;
+        collected.linked += u64::from(is_linked(file));
         let disk = if is_linked(file) { 0 } else { file.len() };
         collected.gone = collected.gone.and(Gone { stored: file.len(), disk });
         Ok(())
@@ -288,7 +307,8 @@ mod tests {
         let late = place.put(0, "late", 40);
         let unknown = place.blobs.put_bytes(b"a record of a build").unwrap().digests.sha256;
         let store = place.store();
-        assert_eq!(store.measure().unwrap(), (6, 5 * 10 + 19));
+        let all = Measured { files: 6, bytes: 5 * 10 + 19, linked: 0, linked_bytes: 0 };
+        assert_eq!(store.measure().unwrap(), all);
         let named = BTreeSet::from([kept]);
         let step = store.step(&ROOM, &need(20), NONE, None, &named).unwrap();
         assert_eq!((step.removed, step.gone.stored, step.kept, step.done), (2, 20, 1, true));
@@ -358,6 +378,8 @@ mod tests {
         let place = Place::new();
         let [linked, alone] = ["linked", "alone"].map(|name| place.put(0, name, 10));
         std::fs::hard_link(place.blobs.get(&linked).unwrap(), place._dir.path().join("exported")).unwrap();
+        let all = place.store().measure().unwrap();
+        assert_eq!((all.files, all.linked, all.linked_bytes), (2, 1, 10));
         let disk = Need { disk: Amount { wanted: 1 << 40, least: 1 }, ..Need::default() };
         let step = place.store().step(&ROOM, &disk, NONE, None, &BTreeSet::new()).unwrap();
         assert_eq!((step.removed, step.kept, step.gone), (1, 1, Gone { stored: 10, disk: 10 }));
@@ -365,5 +387,6 @@ mod tests {
         assert!(place.blobs.has(&linked) && !place.blobs.has(&alone));
         let step = place.store().step(&ROOM, &need(5), NONE, None, &BTreeSet::new()).unwrap();
         assert_eq!((step.removed, step.gone), (1, Gone { stored: 10, disk: 0 }), "the store is smaller all the same");
+        assert_eq!(step.linked, 1);
     }
 }

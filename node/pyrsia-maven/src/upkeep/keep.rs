@@ -11,7 +11,7 @@ use super::gauge::Gauge;
 use super::limits::{Limits, Need, Room};
 use crate::config::StoreConfig;
 
-/// How often files are looked at that are too old, while nothing else gives a reason to.
+/// How often files are looked at that are too old, or were set aside, while nothing else gives a reason to.
 const AGE: Duration = Duration::from_secs(3600);
 /// Until it is tried again to keep within limits that were not to be kept to: each time all files are looked at.
 const REST: Duration = Duration::from_secs(600);
@@ -51,10 +51,22 @@ impl Keeper {
     pub async fn run(self) {
         let limits = self.config.limits();
         if limits.max_bytes.is_some() {
-            return self.keep(&limits).await;
+            tokio::join!(self.forget_now_and_then(), self.keep(&limits));
+            return;
         }
         // Nothing here depends on how much there is, but people ask.
-        tokio::join!(self.count_now_and_then(), self.keep(&limits));
+        tokio::join!(self.forget_now_and_then(), self.count_now_and_then(), self.keep(&limits));
+    }
+
+    /// Whatever the limits are: what was set aside ends.
+    async fn forget_now_and_then(&self) {
+        loop {
+            let forgotten = self.on_disk(|store, _| store.forget_set_aside(std::time::SystemTime::now())).await;
+            if let Err(error) = forgotten {
+                tracing::warn!(error.message = format!("{error:#}"), "what was set aside could not be looked through");
+            }
+            tokio::time::sleep(AGE).await;
+        }
     }
 
     async fn count_now_and_then(&self) {
@@ -151,7 +163,7 @@ impl Keeper {
     /// Counts the bytes of all blobs.
     async fn count(&self) -> anyhow::Result<u64> {
         let written = self.gauge.written();
-        let stored = self.on_disk(|store, _| store.measure()).await?.1;
+        let stored = self.on_disk(|store, _| store.measure()).await?.bytes;
         self.gauge.count(stored, written);
         Ok(stored)
     }
