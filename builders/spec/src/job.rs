@@ -291,6 +291,12 @@ pub enum BuildLimit {
     /// Disk (tmpfs) space.
     #[error("disk")]
     Disk,
+    /// Processes and threads.
+    #[error("processes")]
+    Processes,
+    /// Length of the log.
+    #[error("log")]
+    Log,
     /// Output size or count.
     #[error("outputs")]
     Outputs,
@@ -316,6 +322,10 @@ pub enum BuildError {
     /// The tool ended well but a requested release has no main artifact or POM (exit code 20).
     #[error("the build made no {0}")]
     NoOutput(String),
+    /// The build did something to the sandbox or to what comes out of it, so that there is nothing to judge: no fault of
+    /// this machine, so trying again does not help; not attestable (exit code 20).
+    #[error("the build interfered with its own outputs: {0}")]
+    Interfered(String),
     /// A replay asked for something that is not in the manifest (exit code 21).
     #[error("the build asked for an undeclared input: {repository} {path}")]
     Undeclared {

@@ -108,6 +108,7 @@ pub fn record_failure(error: &BuildError, failed: FailedBuild) -> RecordFailure 
         BuildError::Specification(_) | BuildError::Unsupported(_) => RecordFailure::SpecificationUnavailable,
         BuildError::CommandFailed { .. }
         | BuildError::NoOutput(_)
+        | BuildError::Interfered(_)
         | BuildError::InputIsOutput(_)
         | BuildError::Manifest(_)
         | BuildError::Limit(_)
@@ -122,6 +123,7 @@ pub fn failure_kind(error: &BuildError) -> board::FailureKind {
         BuildError::ToolFailed(_)
         | BuildError::CommandFailed { .. }
         | BuildError::NoOutput(_)
+        | BuildError::Interfered(_)
         | BuildError::InputIsOutput(_) => board::FailureKind::Build,
         BuildError::Undeclared { .. }
         | BuildError::NeedsNetwork(_)

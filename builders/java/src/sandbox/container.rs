@@ -16,6 +16,10 @@ use crate::sandbox::script::{CONTROL, Feed, SOCKET};
 
 /// RAM disk for the tool and the builder's own files, MiB.
 const CONTROL_MIB: u64 = 256;
+/// Exit code of what the kernel killed, as shells and the engine count.
+pub(crate) const KILLED: i64 = 137;
+/// When a container is removed whose build was dropped, milliseconds after the try before.
+const REMOVAL_PAUSES: [u64; 6] = [0, 100, 500, 2_000, 10_000, 60_000];
 
 /// What the engine is told.
 pub(crate) fn body(
@@ -27,8 +31,10 @@ pub(crate) fn body(
 ) -> Result<ContainerCreateBody, BuildError> {
     let (job, profile) = (plan.job, &plan.job.profile);
     let user = format!("{0}:{0}", profile.uid);
-    let disk =
-        |mib: u64, mode: &str| format!("rw,exec,nosuid,nodev,size={mib}m,mode={mode},uid={0},gid={0}", profile.uid);
+    // To a RAM disk and to the engine 0 is no limit at all.
+    let disk = |mib: u64, mode: &str| {
+        format!("rw,exec,nosuid,nodev,size={}m,mode={mode},uid={1},gid={1}", mib.max(1), profile.uid)
+    };
     let usual = disk(limits.disk_mib, "0755");
     let tmpfs = HashMap::from([
         (CONTROL.to_owned(), disk(CONTROL_MIB, "0755")),
@@ -47,7 +53,9 @@ pub(crate) fn body(
         binds.push(format!("{host}:{inside}:{mode}"));
     }
     // What lies on RAM disks is charged to the container's memory.
-    let memory = i64::try_from(bytes(limits.memory_mib.saturating_add(limits.disk_mib))).unwrap_or(i64::MAX);
+    let memory = limits.memory_mib.max(1).saturating_add(limits.disk_mib.max(1));
+    let memory = i64::try_from(bytes(memory)).unwrap_or(i64::MAX);
+    let percent = i64::try_from(limits.cpu_percent.clamp(1, 100)).unwrap_or(1);
     let host_config = HostConfig {
         network_mode: Some("none".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -58,8 +66,8 @@ pub(crate) fn body(
         binds: Some(binds),
         memory: Some(memory),
         memory_swap: Some(memory),
-        nano_cpus: Some(i64::from(profile.processors) * 1_000_000_000),
-        pids_limit: Some(limits.pids),
+        nano_cpus: Some(i64::from(profile.processors) * percent * 10_000_000),
+        pids_limit: Some(i64::try_from(limits.pids.max(1)).unwrap_or(i64::MAX)),
         init: Some(true),
         ipc_mode: Some("private".to_owned()),
         // The log is read as it is written; the engine must not keep a second, unbounded one.
@@ -133,6 +141,7 @@ impl Container {
 
     /// How it ended; called when its streams have closed, which may be a moment earlier.
     pub(crate) async fn state(&self) -> Result<Ended, BuildError> {
+        let mut asked_again = false;
         for _ in 0..100 {
             let inspected = self
                 .engine
@@ -141,12 +150,14 @@ impl Container {
                 .await
                 .map_err(failed("inspect a container"))?;
             let state = inspected.state.unwrap_or_default();
-            if state.running != Some(true) {
-                return Ok(Ended {
-                    exit_code: state.exit_code.unwrap_or(-1),
-                    out_of_memory: state.oom_killed.unwrap_or(false),
-                });
+            let ended =
+                Ended { exit_code: state.exit_code.unwrap_or(-1), out_of_memory: state.oom_killed.unwrap_or(false) };
+            // That memory was the reason reaches the engine on a way of its own, perhaps a moment later.
+            let may_change = ended.exit_code == KILLED && !ended.out_of_memory && !asked_again;
+            if state.running != Some(true) && !may_change {
+                return Ok(ended);
             }
+            asked_again = state.running != Some(true);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Err(BuildError::Engine("a container goes on although its streams are closed".to_owned()))
@@ -168,14 +179,14 @@ impl Drop for Container {
         // Without a runtime the process is ending; the next one sweeps.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                for pause in [100, 500, 2000] {
+                for pause in REMOVAL_PAUSES {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                     match engine.remove_container(&name).await {
                         Ok(Removed::Yes) => return,
                         // It may be about to appear, if its making was cancelled.
                         Ok(Removed::NotThere) => {}
                         Err(error) => tracing::warn!(container = %name, error = %error.line(), "not removed yet"),
                     }
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
             });
         }

@@ -14,6 +14,9 @@ pub(crate) const CONTROL: &str = "/run/pyrsia";
 /// Where the far end's socket is mounted.
 pub(crate) const SOCKET: &str = "/run/pyrsia.sock";
 
+/// Exit code of the script when the build has left it nothing that it could collect.
+pub(crate) const NOT_COLLECTED: i64 = 71;
+
 const SCRIPT: &str = include_str!("build.sh");
 
 /// What goes in over stdin, in this order, and the script that expects it.
@@ -51,6 +54,7 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
         ("socket", SOCKET.to_owned()),
         ("port", profile.port.to_string()),
         ("repository", profile.local_repository.clone()),
+        ("home", profile.home.clone()),
         ("workdir", specification.workdir.clone()),
         ("umask", format!("{:04o}", specification.umask_bits()?)),
         ("newline", newline(specification.newline).to_owned()),
