@@ -367,7 +367,42 @@ pub enum BuildError {
     Engine(String),
 }
 
+impl BuildLimit {
+    /// The word in documents: `limit-` and what was too little.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Time => "limit-time",
+            Self::Memory => "limit-memory",
+            Self::Disk => "limit-disk",
+            Self::Processes => "limit-processes",
+            Self::Log => "limit-log",
+            Self::Outputs => "limit-outputs",
+        }
+    }
+}
+
 impl BuildError {
+    /// A word for the kind of it, which scripts may rely on.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::ToolFailed(_) => "tool-failed",
+            Self::CommandFailed { .. } => "command-failed",
+            Self::NoOutput(_) => "no-output",
+            Self::Interfered(_) => "interfered",
+            Self::Undeclared { .. } => "undeclared",
+            Self::NeedsNetwork(_) => "needs-network",
+            Self::UpstreamFailed(_) => "upstream-failed",
+            Self::InputsUnavailable(_) => "inputs-unavailable",
+            Self::Snapshot(_) => "snapshot",
+            Self::InputIsOutput(_) => "input-is-output",
+            Self::Unsupported(_) => "unsupported",
+            Self::Specification(_) => "specification",
+            Self::Manifest(_) => "manifest",
+            Self::Limit(limit) => limit.word(),
+            Self::Engine(_) => "engine",
+        }
+    }
+
     /// Whether every builder would find the same, so that it may be attested as the round's result.
     pub fn is_attestable(&self) -> bool {
         matches!(self, Self::ToolFailed(_))
