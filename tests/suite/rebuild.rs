@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use pyrsia_digest::Sha256;
 use pyrsia_tests::node::{self, BUILD, Node};
+use pyrsia_tests::process::until;
 use pyrsia_tests::sources::{Sources, replace_in};
 use pyrsia_tests::upstream::{Behaviour, Upstream};
 use pyrsia_tests::{clients, engine, places, process, verifier};
 
-use crate::fixture::{LIB, LIB_JAR, build, grant, keys, rebuild, rebuild_of, shared};
+use crate::fixture::{LIB, LIB_JAR, build, grant, keys, rebuild, rebuild_command, rebuild_data, rebuild_of, shared};
 
 #[test]
 fn a_rebuild_needs_no_node_and_makes_the_same_bytes() {
@@ -239,4 +242,34 @@ fn a_build_sees_no_network_and_not_its_own_release() {
         interfaces.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
     assert_eq!(names, ["lo"], "{interfaces}");
     assert!(!unpacked.path().join("copied.jar").exists(), "the build got a file of its own release");
+}
+
+#[test]
+fn a_rebuild_that_is_asked_to_end_leaves_nothing_behind() {
+    let sources = edited("endless", |tree| with_ant(tree, "<echo message=\"it goes on\"/><sleep hours=\"1\"/>"));
+    let (out, runtime) = (places::scratch("endless"), engine::RuntimeFolder::default());
+    let address = Sources::address("greeting-lib");
+    let configuration = runtime.configuration();
+    let arguments =
+        ["--no-reference", "--tag", "v1.0.0", "--source", &address, "--config", &configuration.to_string_lossy()];
+    let (mut command, _one) = rebuild_command(&sources, LIB, out.path(), &arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let log = out.path().join("build.log");
+    let said = |text: &str| std::fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
+    // While git works, perhaps, while the container is made, and in the midst of the build.
+    for moment in ["cloning", "files, tree", "it goes on"] {
+        let mut child = command.spawn().expect("a started rebuild");
+        until(BUILD, || (said(moment) || !process::is_running(child.id())).then_some(()));
+        assert!(said(moment) && process::is_running(child.id()), "it did not get to {moment}");
+        process::terminate(child.id());
+        assert_eq!(process::wait(&mut child, Duration::from_secs(60)), 1, "at {moment}");
+        assert_eq!(runtime.containers(), Vec::<String>::new(), "at {moment}");
+        let work: Vec<_> = std::fs::read_dir(rebuild_data().join("rebuild"))
+            .expect("the cache")
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with("work-"))
+            .collect();
+        assert_eq!(work, Vec::<String>::new(), "at {moment}");
+        std::fs::remove_file(&log).expect("the log goes");
+    }
 }

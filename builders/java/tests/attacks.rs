@@ -350,7 +350,7 @@ const ONLY: [(&str, &[&str]); 9] = [
             "stdout", "tty", "urandom", "zero",
         ],
     ),
-    ("processes", &["docker-init", "catatonit", "sh", "bash", "socat", "cat", "sort", "tr"]),
+    ("processes", &["docker-init", "catatonit", "sh", "bash", "socat", "sleep", "cat", "sort", "tr"]),
 ];
 const ENVIRONMENT: &[&str] = &[
     "HOME",

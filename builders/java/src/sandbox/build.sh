@@ -50,6 +50,9 @@ exit "\$code"
 END
 chmod 755 "$control/bin/mvn"
 
+# A sandbox whose node was killed has nobody who watches its time.
+{ sleep "$seconds"; kill -KILL -1; } < /dev/null > /dev/null 2>&1 3>&- &
+
 # The one way out. A connection to it says that it is ready.
 socat -b 65536 "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=64" \
     "UNIX-CONNECT:$socket" < /dev/null > /dev/null 2>&1 3>&- &

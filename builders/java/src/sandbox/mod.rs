@@ -59,7 +59,7 @@ pub(crate) async fn run(
     let files = runtime.run_files(&job.profile).map_err(local("the runtime folder cannot be used"))?;
     let far_end = FarEnd::start(&files.socket(), Arc::clone(&plan.answers))
         .map_err(local("the socket of the build cannot be made"))?;
-    let feed = script::feed(&plan).await?;
+    let feed = script::feed(&plan, limits.build_seconds).await?;
     let body = container::body(&plan, limits, runtime.owner(), &files, &feed)?;
     let mut lines = LogLines::new(log, plan.phase, bytes(limits.log_mib));
 
