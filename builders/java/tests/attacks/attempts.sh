@@ -55,7 +55,7 @@ attempt mount mount -t tmpfs none /tmp
 attempt mount-of-host mount --bind / /tmp
 attempt new-namespaces unshare -Ur true
 attempt namespace-of-process-1 nsenter -t 1 -m -n true
-attempt change-root chroot /tmp true
+attempt change-root /usr/sbin/chroot /tmp true
 attempt give-file-to-root bash -c 'echo x > /tmp/own && chown 0 /tmp/own'
 attempt become-root su -c true
 attempt set-clock date -s 2000-01-01
