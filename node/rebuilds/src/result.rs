@@ -153,6 +153,7 @@ pub fn entry_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use build_spec::BuildLimit;
     use pyrsia_digest::FileDigests;
 
     fn file(name: &str, bytes: &[u8]) -> AssessedFile {
@@ -182,5 +183,19 @@ mod tests {
         let text = entry_text(&"é\n".repeat(1000));
         assert!(text.len() <= MAX_TEXT_BYTES);
         assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn neither_a_limit_nor_what_a_build_did_to_its_outputs_is_a_result() {
+        let failed = || FailedBuild { kind: FailureKind::ToolExit, canonical_scm: None, mirrored_source: false };
+        let interfered = BuildError::Interfered("they cannot be collected".to_owned());
+        assert_eq!(failure_kind(&interfered), board::FailureKind::Build);
+        assert_eq!(record_failure(&interfered, failed()), RecordFailure::Engine);
+        for limit in [BuildLimit::Time, BuildLimit::Memory, BuildLimit::Disk, BuildLimit::Processes, BuildLimit::Log] {
+            let error = BuildError::Limit(limit);
+            assert_eq!(failure_kind(&error), board::FailureKind::Internal);
+            assert_eq!(record_failure(&error, failed()), RecordFailure::Engine);
+            assert!(!error.is_attestable() && error.word().starts_with("limit-"));
+        }
     }
 }
