@@ -52,10 +52,7 @@ pub(crate) fn body(
         })?;
         binds.push(format!("{host}:{inside}:{mode}"));
     }
-    // What lies on RAM disks is charged to the container's memory.
-    let memory = limits.memory_mib.max(1).saturating_add(limits.disk_mib.max(1));
-    let memory = i64::try_from(bytes(memory)).unwrap_or(i64::MAX);
-    let percent = i64::try_from(limits.cpu_percent.clamp(1, 100)).unwrap_or(1);
+    let held = HeldTo::of(limits, profile.processors);
     let host_config = HostConfig {
         network_mode: Some("none".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -64,10 +61,10 @@ pub(crate) fn body(
         privileged: Some(false),
         tmpfs: Some(tmpfs),
         binds: Some(binds),
-        memory: Some(memory),
-        memory_swap: Some(memory),
-        nano_cpus: Some(i64::from(profile.processors) * percent * 10_000_000),
-        pids_limit: Some(i64::try_from(limits.pids.max(1)).unwrap_or(i64::MAX)),
+        memory: Some(held.memory),
+        memory_swap: Some(held.memory),
+        nano_cpus: Some(held.nano_cpus),
+        pids_limit: Some(held.pids),
         init: Some(true),
         ipc_mode: Some("private".to_owned()),
         // The log is read as it is written; the engine must not keep a second, unbounded one.
@@ -99,6 +96,28 @@ pub(crate) fn body(
         host_config: Some(host_config),
         ..ContainerCreateBody::default()
     })
+}
+
+/// The limits as the engine has them, where 0 and less is no limit at all.
+#[derive(Debug, PartialEq, Eq)]
+struct HeldTo {
+    /// Bytes. What lies on RAM disks is charged to the container's memory.
+    memory: i64,
+    /// Billionths of a processor.
+    nano_cpus: i64,
+    pids: i64,
+}
+
+impl HeldTo {
+    fn of(limits: &Limits, processors: u32) -> Self {
+        let positive = |value: u64| i64::try_from(value).unwrap_or(i64::MAX).max(1);
+        let percent = positive(limits.cpu_percent.clamp(1, 100));
+        Self {
+            memory: positive(bytes(limits.memory_mib.max(1).saturating_add(limits.disk_mib.max(1)))),
+            nano_cpus: i64::from(processors.max(1)) * percent * 10_000_000,
+            pids: positive(limits.pids),
+        }
+    }
 }
 
 /// How a container ended.
@@ -195,4 +214,21 @@ impl Drop for Container {
 
 fn failed(action: &'static str) -> impl FnOnce(bollard::errors::Error) -> BuildError {
     move |error| BuildError::Engine(EngineError::call(action)(error).line())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_means_that_there_is_no_limit() {
+        let usual = HeldTo::of(&Limits::default(), 1);
+        assert_eq!(usual, HeldTo { memory: 6144 << 20, nano_cpus: 1_000_000_000, pids: 2048 });
+        let half = Limits { cpu_percent: 50, memory_mib: 100, disk_mib: 28, pids: 9, ..Limits::default() };
+        assert_eq!(HeldTo::of(&half, 2), HeldTo { memory: 128 << 20, nano_cpus: 1_000_000_000, pids: 9 });
+        let none = Limits { cpu_percent: 0, memory_mib: 0, disk_mib: 0, pids: 0, ..Limits::default() };
+        assert_eq!(HeldTo::of(&none, 0), HeldTo { memory: 2 << 20, nano_cpus: 10_000_000, pids: 1 });
+        let all = Limits { cpu_percent: u64::MAX, memory_mib: u64::MAX, pids: u64::MAX, ..Limits::default() };
+        assert_eq!(HeldTo::of(&all, 1), HeldTo { memory: i64::MAX, nano_cpus: 1_000_000_000, pids: i64::MAX });
+    }
 }

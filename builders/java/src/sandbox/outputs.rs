@@ -18,6 +18,8 @@ const MAX_NOTE: u64 = 4096;
 const MAX_REACTOR_NOTE: u64 = 4 * 1024 * 1024;
 /// Files of one release; more than any build makes on purpose.
 const MAX_RELEASE_FILES: usize = 256;
+/// A POM that is looked into, bytes.
+const MAX_POM: u64 = 8 * 1024 * 1024;
 /// A path in the tar, and its last part; what the layout has is far shorter.
 const MAX_PATH: u64 = 4096;
 const MAX_NAME: usize = 255;
@@ -188,10 +190,10 @@ fn complete(coordinates: &Coordinates, files: &[BuiltFile]) -> Result<(), BuildE
     let own = || files.iter().filter(|file| file.coordinates == *coordinates);
     let missing = |what: &str| Err(BuildError::NoOutput(format!("{what} of {coordinates}")));
     let Some(pom) = own().find(|file| file.name == format!("{main}pom")) else { return missing("POM") };
-    let only_pom = std::fs::read(&pom.path)
-        .ok()
-        .and_then(|bytes| Pom::parse(&bytes).ok())
-        .is_some_and(|pom| pom.effective_packaging() == "pom");
+    // One that is larger than any POM is none that says so.
+    let bytes = (pom.digests.size <= MAX_POM).then(|| std::fs::read(&pom.path).ok()).flatten();
+    let only_pom =
+        bytes.and_then(|bytes| Pom::parse(&bytes).ok()).is_some_and(|pom| pom.effective_packaging() == "pom");
     let has_main = own().any(|file| file.name.starts_with(&main) && file.name != pom.name);
     if only_pom || has_main { Ok(()) } else { missing("main artifact") }
 }

@@ -74,14 +74,10 @@ async fn until_asked(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyh
         done = attempt(global, args, &mut session, way) => Some(done),
         () = asked.wait() => None,
     };
-    if let Some(done) = done {
-        return done;
+    match done {
+        Some(done) => done,
+        None => session.ended_early(&mut asked).await,
     }
-    tokio::select! {
-        () = session.settle() => {}
-        () = asked.wait() => {}
-    }
-    Err(CommandError::new(Exit::Failed, "ended before there was a result, as it was asked to").into())
 }
 
 async fn attempt(global: &Global, args: &RebuildArgs, session: &mut Session, way: &mut Way) -> anyhow::Result<Exit> {

@@ -9,10 +9,12 @@ use build_spec::{Builder as _, Inputs};
 use java_builder::{ImageReference, JavaBuilder};
 use tempfile::TempDir;
 
+use crate::asked::Asked;
 use crate::cli::{Global, SourceArgs, SourceMirror};
 use crate::compose::{self, LocalRepository};
 use crate::context::Context;
 use crate::data_dir::{DataDir, DataDirLock};
+use crate::exit::{CommandError, Exit};
 use crate::inputs::{NoInputs, RepositoryInputs};
 use crate::specs::{self, Chosen};
 use crate::upstream::NONE;
@@ -70,9 +72,22 @@ impl Session {
         Ok(Self { context, cache, work, builder, local, inputs, _lock: lock })
     }
 
-    /// Waits, for a while, until nothing works for this call any more whose future was dropped: containers, and the threads
-    /// that speak with git and write into the work folder.
-    pub async fn settle(&self) {
+    /// The end of a call whose work was dropped because the process was asked to end: waits until nothing of it is left,
+    /// unless it is asked again.
+    ///
+    /// # Errors
+    /// Always, with what the command says.
+    pub async fn ended_early<T>(&self, asked: &mut Asked) -> anyhow::Result<T> {
+        tokio::select! {
+            () = self.settle() => {}
+            () = asked.wait() => {}
+        }
+        Err(CommandError::new(Exit::Failed, "ended before there was a result, as it was asked to").into())
+    }
+
+    /// Waits, for a while, until nothing works any more for a future that was dropped: containers, and the threads that speak
+    /// with git and write into the work folder.
+    async fn settle(&self) {
         self.builder.settle().await;
         for _ in 0..SETTLE_TRIES {
             if !names(self.work.path()).any(|name| name.starts_with(CLONE)) {
