@@ -158,6 +158,7 @@ fn a_build_that_fails_is_20() {
     let out = places::scratch("broken");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(20);
     assert_eq!(done.json()["verdict"], "failed");
+    assert_eq!(done.json()["failure_kind"], "tool-failed");
     assert!(done.output().contains("Greeting.java"), "what the compiler said is shown: {}", done.report());
 }
 
@@ -175,6 +176,20 @@ fn an_undeclared_input_is_21_and_has_a_name() {
     let out = places::scratch("undeclared");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(21);
     assert!(done.output().contains("org/example/undeclared/"), "{}", done.report());
+    assert_eq!(done.json()["failure_kind"], "undeclared");
+}
+
+#[test]
+fn a_limit_is_1_and_has_a_name() {
+    let sources = edited("limited", |_| {});
+    let out = places::scratch("limited");
+    let config = out.path().join("config.toml");
+    // Too little for the plugins of the build.
+    std::fs::write(&config, "[builder.java.limits]\ndisk_mib = 2\n").expect("a written configuration");
+    let done = rebuild(&sources, out.path(), &["--no-reference", "--config", &config.to_string_lossy()]).expect(1);
+    let report = done.json();
+    assert_eq!(report["failure_kind"], "limit-disk", "{}", done.report());
+    assert_eq!(report["failure"], "the build ran into its limit of disk");
 }
 
 /// The Maven of the library's specification.
@@ -196,6 +211,7 @@ fn an_upstream_that_fails_is_1_and_says_to_try_again() {
     let done = process::run(&mut command, BUILD).expect(1);
     let failure = done.json()["failure"].as_str().unwrap_or_default().to_owned();
     assert!(failure.contains("upstream failed") && failure.contains("try again"), "{}", done.report());
+    assert_eq!(done.json()["failure_kind"], "upstream-failed");
     assert!(!done.output().contains("inputs-unavailable"), "{}", done.report());
     // A file that is not there is another matter.
     upstream.behave(&distribution, Behaviour::Status { code: 404, retry_after: None, times: usize::MAX });
@@ -215,7 +231,8 @@ fn without_an_established_source_it_is_22() {
     let not_it = rebuild_of(&sources, (other, "greeting-lib", "v1.0.0"), folder, &["--no-reference"]).expect(22);
     assert!(not_it.output().contains("1.0.0") && not_it.output().contains("1.0.1"), "{}", not_it.report());
     sources.remove("greeting-lib");
-    rebuild(&sources, folder, &["--no-reference"]).expect(22);
+    let gone = rebuild(&sources, folder, &["--no-reference"]).expect(22);
+    assert_eq!(gone.json()["failure_kind"], serde_json::Value::Null, "it was no build");
 }
 
 #[test]
