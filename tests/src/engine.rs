@@ -60,9 +60,10 @@ pub fn containers_of(runtime: &Path) -> Vec<String> {
     name_of(runtime).map(|name| list(&name, true)).unwrap_or_default()
 }
 
-/// The beginning of the names of containers of nodes with this runtime folder, if it is there.
+/// The beginning of the names of containers of nodes with this runtime folder. It need not be there any more: who leaves it
+/// last takes it away.
 fn name_of(runtime: &Path) -> Option<String> {
-    let runtime = runtime.canonicalize().ok()?;
+    let runtime = runtime.parent()?.canonicalize().ok()?.join(runtime.file_name()?);
     let digest = Sha256::of(runtime.as_os_str().as_bytes()).to_string();
     Some(format!("pyrsia-{}-", &digest[..12]))
 }

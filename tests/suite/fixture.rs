@@ -1,8 +1,9 @@
 //! What the chain's tests share: a node that has published the library, and `rebuild` beside it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use pyrsia_tests::node::{self, BUILD, Node};
 use pyrsia_tests::process::{self, Finished};
@@ -101,15 +102,29 @@ pub fn rebuild_of(
 
 /// `rebuild` of a release with these arguments, with the same data folder.
 pub fn rebuild_with(sources: &Sources, release: &str, out: &Path, more: &[&str]) -> Finished {
-    // One rebuild at a time holds the folder.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    engine::require();
-    let data = places::run_folder().join("rebuild-data");
-    let mut command = node::program();
-    command.arg("--data-dir").arg(data).args(["rebuild", release]);
-    command.args(["--source-mirror", &sources.mirror(), "--json", "--out"]).arg(out).args(more);
+    let (mut command, _one) = rebuild_command(sources, release, out, more);
     process::run(&mut command, BUILD)
+}
+
+/// The same, not run yet: one at a time holds the folder.
+pub fn rebuild_command(
+    sources: &Sources,
+    release: &str,
+    out: &Path,
+    more: &[&str],
+) -> (Command, MutexGuard<'static, ()>) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    engine::require();
+    let mut command = node::program();
+    command.arg("--data-dir").arg(rebuild_data()).args(["rebuild", release]);
+    command.args(["--source-mirror", &sources.mirror(), "--json", "--out"]).arg(out).args(more);
+    (command, one)
+}
+
+/// The data folder of those commands.
+pub fn rebuild_data() -> PathBuf {
+    places::run_folder().join("rebuild-data")
 }
 
 /// The names in a JSON object.

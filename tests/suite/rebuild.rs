@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use pyrsia_digest::Sha256;
 use pyrsia_tests::node::{self, BUILD, Node};
+use pyrsia_tests::process::until;
 use pyrsia_tests::sources::{Sources, replace_in};
 use pyrsia_tests::upstream::{Behaviour, Upstream};
 use pyrsia_tests::{clients, engine, places, process, verifier};
 
-use crate::fixture::{LIB, LIB_JAR, build, grant, keys, rebuild, rebuild_of, shared};
+use crate::fixture::{LIB, LIB_JAR, build, grant, keys, rebuild, rebuild_command, rebuild_data, rebuild_of, shared};
 
 #[test]
 fn a_rebuild_needs_no_node_and_makes_the_same_bytes() {
@@ -155,6 +158,7 @@ fn a_build_that_fails_is_20() {
     let out = places::scratch("broken");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(20);
     assert_eq!(done.json()["verdict"], "failed");
+    assert_eq!(done.json()["failure_kind"], "tool-failed");
     assert!(done.output().contains("Greeting.java"), "what the compiler said is shown: {}", done.report());
 }
 
@@ -172,6 +176,20 @@ fn an_undeclared_input_is_21_and_has_a_name() {
     let out = places::scratch("undeclared");
     let done = rebuild(&sources, out.path(), &["--no-reference"]).expect(21);
     assert!(done.output().contains("org/example/undeclared/"), "{}", done.report());
+    assert_eq!(done.json()["failure_kind"], "undeclared");
+}
+
+#[test]
+fn a_limit_is_1_and_has_a_name() {
+    let sources = edited("limited", |_| {});
+    let out = places::scratch("limited");
+    let config = out.path().join("config.toml");
+    // Too little for the plugins of the build.
+    std::fs::write(&config, "[builder.java.limits]\ndisk_mib = 2\n").expect("a written configuration");
+    let done = rebuild(&sources, out.path(), &["--no-reference", "--config", &config.to_string_lossy()]).expect(1);
+    let report = done.json();
+    assert_eq!(report["failure_kind"], "limit-disk", "{}", done.report());
+    assert_eq!(report["failure"], "the build ran into its limit of disk");
 }
 
 /// The Maven of the library's specification.
@@ -193,6 +211,7 @@ fn an_upstream_that_fails_is_1_and_says_to_try_again() {
     let done = process::run(&mut command, BUILD).expect(1);
     let failure = done.json()["failure"].as_str().unwrap_or_default().to_owned();
     assert!(failure.contains("upstream failed") && failure.contains("try again"), "{}", done.report());
+    assert_eq!(done.json()["failure_kind"], "upstream-failed");
     assert!(!done.output().contains("inputs-unavailable"), "{}", done.report());
     // A file that is not there is another matter.
     upstream.behave(&distribution, Behaviour::Status { code: 404, retry_after: None, times: usize::MAX });
@@ -212,7 +231,8 @@ fn without_an_established_source_it_is_22() {
     let not_it = rebuild_of(&sources, (other, "greeting-lib", "v1.0.0"), folder, &["--no-reference"]).expect(22);
     assert!(not_it.output().contains("1.0.0") && not_it.output().contains("1.0.1"), "{}", not_it.report());
     sources.remove("greeting-lib");
-    rebuild(&sources, folder, &["--no-reference"]).expect(22);
+    let gone = rebuild(&sources, folder, &["--no-reference"]).expect(22);
+    assert_eq!(gone.json()["failure_kind"], serde_json::Value::Null, "it was no build");
 }
 
 #[test]
@@ -239,4 +259,34 @@ fn a_build_sees_no_network_and_not_its_own_release() {
         interfaces.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
     assert_eq!(names, ["lo"], "{interfaces}");
     assert!(!unpacked.path().join("copied.jar").exists(), "the build got a file of its own release");
+}
+
+#[test]
+fn a_rebuild_that_is_asked_to_end_leaves_nothing_behind() {
+    let sources = edited("endless", |tree| with_ant(tree, "<echo message=\"it goes on\"/><sleep hours=\"1\"/>"));
+    let (out, runtime) = (places::scratch("endless"), engine::RuntimeFolder::default());
+    let address = Sources::address("greeting-lib");
+    let configuration = runtime.configuration();
+    let arguments =
+        ["--no-reference", "--tag", "v1.0.0", "--source", &address, "--config", &configuration.to_string_lossy()];
+    let (mut command, _one) = rebuild_command(&sources, LIB, out.path(), &arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let log = out.path().join("build.log");
+    let said = |text: &str| std::fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
+    // While git works, perhaps, while the container is made, and in the midst of the build.
+    for moment in ["cloning", "files, tree", "it goes on"] {
+        let mut child = command.spawn().expect("a started rebuild");
+        until(BUILD, || (said(moment) || !process::is_running(child.id())).then_some(()));
+        assert!(said(moment) && process::is_running(child.id()), "it did not get to {moment}");
+        process::terminate(child.id());
+        assert_eq!(process::wait(&mut child, Duration::from_secs(60)), 1, "at {moment}");
+        assert_eq!(runtime.containers(), Vec::<String>::new(), "at {moment}");
+        let work: Vec<_> = std::fs::read_dir(rebuild_data().join("rebuild"))
+            .expect("the cache")
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with("work-"))
+            .collect();
+        assert_eq!(work, Vec::<String>::new(), "at {moment}");
+        std::fs::remove_file(&log).expect("the log goes");
+    }
 }

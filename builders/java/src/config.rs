@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Settings of a [`JavaBuilder`](crate::JavaBuilder); every field has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +60,18 @@ pub struct SourceMirror {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Memory of a build's processes, MiB. What lies on its RAM disks comes on top.
+    /// Memory of a build's processes, MiB, at least 1. What lies on its RAM disks comes on top.
+    #[serde(deserialize_with = "at_least_one")]
     pub memory_mib: u64,
-    /// Each RAM disk of a build (work folder, local repository, home, `/tmp`), MiB.
+    /// Each RAM disk of a build (work folder, local repository, home, `/tmp`), MiB, at least 1.
+    #[serde(deserialize_with = "at_least_one")]
     pub disk_mib: u64,
-    /// Processes and threads.
-    pub pids: i64,
+    /// Processes and threads, at least 1.
+    #[serde(deserialize_with = "at_least_one")]
+    pub pids: u64,
+    /// Time on each processor that the sandbox profile shows, percent, 1 to 100.
+    #[serde(deserialize_with = "percent")]
+    pub cpu_percent: u64,
     /// Wall-clock time of one build, seconds.
     pub build_seconds: u64,
     /// Wall-clock time of these clones, seconds.
@@ -78,7 +84,7 @@ pub struct Limits {
     pub source_files: u64,
     /// Everything that a build may be given while its inputs are recorded, MiB.
     pub input_mib: u64,
-    /// Log of one build, MiB; the rest is dropped.
+    /// Log of one build, MiB.
     pub log_mib: u64,
     /// All outputs of one build, MiB.
     pub output_mib: u64,
@@ -92,6 +98,7 @@ impl Default for Limits {
             memory_mib: 3072,
             disk_mib: 3072,
             pids: 2048,
+            cpu_percent: 100,
             build_seconds: 45 * 60,
             clone_seconds: 10 * 60,
             clone_mib: 8192,
@@ -115,6 +122,22 @@ impl Limits {
     }
 }
 
+/// To an engine 0 means that there is no limit, and nobody who writes it wants that.
+fn at_least_one<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    match u64::deserialize(input)? {
+        0 => Err(serde::de::Error::custom("0 would mean no limit; the least is 1")),
+        value => Ok(value),
+    }
+}
+
+fn percent<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    let value = u64::deserialize(input)?;
+    if (1..=100).contains(&value) {
+        return Ok(value);
+    }
+    Err(serde::de::Error::custom("a percentage is between 1 and 100"))
+}
+
 /// MiB as bytes.
 pub(crate) fn bytes(mib: u64) -> u64 {
     mib.saturating_mul(1024 * 1024)
@@ -131,5 +154,15 @@ mod tests {
         assert!(serde_json::from_str::<JavaBuilderConfig>(r#"{"runtime-dir": "/x"}"#).is_err());
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<JavaBuilderConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn what_an_engine_would_take_for_no_limit_is_refused() {
+        for field in ["memory_mib", "disk_mib", "pids", "cpu_percent"] {
+            let with = |value: &str| serde_json::from_str::<Limits>(&format!("{{\"{field}\": {value}}}"));
+            assert!(with("0").is_err() && with("-1").is_err(), "{field}");
+            assert!(with("1").is_ok(), "{field}");
+        }
+        assert!(serde_json::from_str::<Limits>(r#"{"cpu_percent": 101}"#).is_err());
     }
 }

@@ -15,13 +15,26 @@ const MAX_LINE: usize = 4096;
 pub(crate) struct Hints {
     /// A write failed for want of space.
     pub(crate) disk_full: bool,
+    /// A JVM had not enough memory. How much it takes for itself follows from the limit, so this says as little about the
+    /// source as the limit does.
+    pub(crate) out_of_memory: bool,
+    /// No further process or thread could be started.
+    pub(crate) out_of_processes: bool,
     /// The first host of the network that the build could not find.
     pub(crate) unknown_host: Option<String>,
 }
 
 impl Hints {
     fn look_at(&mut self, line: &str) {
-        self.disk_full |= line.contains("No space left on device");
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| line.contains(phrase));
+        self.disk_full |= says(&["No space left on device"]);
+        let no_thread = says(&["unable to create native thread", "unable to create new native thread"]);
+        self.out_of_processes |= no_thread || says(&["fork: Resource temporarily", "Cannot fork"]);
+        self.out_of_memory |= !no_thread
+            && says(&[
+                "java.lang.OutOfMemoryError",
+                "insufficient memory for the Java Runtime Environment to continue",
+            ]);
         if self.unknown_host.is_none() {
             self.unknown_host = unknown_host(line);
         }
@@ -42,18 +55,27 @@ pub(crate) struct LogLines {
     phase: Phase,
     partial: Vec<u8>,
     tail: VecDeque<String>,
+    /// Bytes that the build may still write.
     left: u64,
+    is_over: bool,
     hints: Hints,
 }
 
 impl LogLines {
-    /// At most `limit` bytes reach the sink; the tail is kept whatever the limit.
+    /// Takes at most `limit` bytes.
     pub(crate) fn new(sink: Arc<dyn BuildLog>, phase: Phase, limit: u64) -> Self {
-        Self { sink, phase, partial: Vec::new(), tail: VecDeque::new(), left: limit, hints: Hints::default() }
+        let (partial, tail) = (Vec::new(), VecDeque::new());
+        Self { sink, phase, partial, tail, left: limit, is_over: false, hints: Hints::default() }
     }
 
+    /// Takes what the build wrote. Every byte counts, also those of which no line is made.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        for byte in bytes {
+        if self.is_over {
+            return;
+        }
+        let fits = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        self.left -= fits as u64;
+        for byte in &bytes[..fits] {
             if *byte == b'\n' || self.partial.len() >= MAX_LINE {
                 self.flush();
             }
@@ -61,6 +83,16 @@ impl LogLines {
                 self.partial.push(*byte);
             }
         }
+        if fits < bytes.len() {
+            self.flush();
+            self.is_over = true;
+            self.sink.line(self.phase, "(the log is longer than its limit)");
+        }
+    }
+
+    /// Whether the build wrote more than it may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// Ends the last line.
@@ -89,16 +121,6 @@ impl LogLines {
             self.tail.pop_front();
         }
         self.tail.push_back(line.to_owned());
-        if self.left == 0 {
-            return;
-        }
-        let cost = line.len() as u64 + 1;
-        if cost > self.left {
-            self.left = 0;
-            self.sink.line(self.phase, "(the log is longer than its limit; the rest is dropped)");
-            return;
-        }
-        self.left -= cost;
         self.sink.line(self.phase, line);
     }
 }
@@ -125,15 +147,49 @@ mod tests {
     #[test]
     fn lines_are_cut_cleaned_and_bounded() {
         let kept = Arc::new(Kept::default());
-        let mut lines = LogLines::new(kept.clone(), Phase::Record, 13);
+        let mut lines = LogLines::new(kept.clone(), Phase::Record, 19);
         lines.feed(b"on");
         lines.feed(b"e\r\n\x1b[31mtwo\n");
         lines.feed(b"three");
+        assert!(!lines.is_over());
         assert_eq!(lines.tail(), ["one", "[31mtwo", "three"]);
+        lines.feed(b"x");
+        lines.feed(b"nothing of this\n");
+        assert!(lines.is_over());
         let seen = kept.0.lock().unwrap().clone();
-        assert_eq!(seen[..2], ["one", "[31mtwo"]);
-        assert_eq!(seen.len(), 3);
-        assert!(seen[2].contains("limit"));
+        assert_eq!(seen[..3], ["one", "[31mtwo", "three"]);
+        assert!(seen.len() == 4 && seen[3].contains("limit"), "{seen:?}");
+    }
+
+    #[test]
+    fn what_makes_no_line_counts_too() {
+        for piece in [&b"\n"[..], b"\x01\x02", b"\xff", b"x"] {
+            let mut lines = LogLines::new(Arc::new(build_spec::NoLog), Phase::Record, 10_000);
+            let fed = (0..20_000).take_while(|_| {
+                lines.feed(piece);
+                !lines.is_over()
+            });
+            assert_eq!(fed.count(), 10_000 / piece.len(), "{piece:?}");
+        }
+    }
+
+    #[test]
+    fn what_ran_short_is_known_by_the_words_of_tools() {
+        let of = |line: &str| {
+            let mut hints = Hints::default();
+            hints.look_at(line);
+            (hints.disk_full, hints.out_of_memory, hints.out_of_processes)
+        };
+        assert_eq!(of("tar: x: Cannot write: No space left on device"), (true, false, false));
+        assert_eq!(
+            of("Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space"),
+            (false, true, false)
+        );
+        let thread = "java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory";
+        assert_eq!(of(thread), (false, false, true));
+        assert_eq!(of("attack.sh: fork: Resource temporarily unavailable"), (false, false, true));
+        assert_eq!(of("sh: 0: Cannot fork"), (false, false, true));
+        assert_eq!(of("BUILD FAILURE"), (false, false, false));
     }
 
     #[test]

@@ -291,6 +291,12 @@ pub enum BuildLimit {
     /// Disk (tmpfs) space.
     #[error("disk")]
     Disk,
+    /// Processes and threads.
+    #[error("processes")]
+    Processes,
+    /// Length of the log.
+    #[error("log")]
+    Log,
     /// Output size or count.
     #[error("outputs")]
     Outputs,
@@ -316,6 +322,10 @@ pub enum BuildError {
     /// The tool ended well but a requested release has no main artifact or POM (exit code 20).
     #[error("the build made no {0}")]
     NoOutput(String),
+    /// The build did something to the sandbox or to what comes out of it, so that there is nothing to judge: no fault of
+    /// this machine, so trying again does not help; not attestable (exit code 20).
+    #[error("the build interfered with its own outputs: {0}")]
+    Interfered(String),
     /// A replay asked for something that is not in the manifest (exit code 21).
     #[error("the build asked for an undeclared input: {repository} {path}")]
     Undeclared {
@@ -357,7 +367,42 @@ pub enum BuildError {
     Engine(String),
 }
 
+impl BuildLimit {
+    /// The word in documents: `limit-` and what was too little.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Time => "limit-time",
+            Self::Memory => "limit-memory",
+            Self::Disk => "limit-disk",
+            Self::Processes => "limit-processes",
+            Self::Log => "limit-log",
+            Self::Outputs => "limit-outputs",
+        }
+    }
+}
+
 impl BuildError {
+    /// A word for the kind of it, which scripts may rely on.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::ToolFailed(_) => "tool-failed",
+            Self::CommandFailed { .. } => "command-failed",
+            Self::NoOutput(_) => "no-output",
+            Self::Interfered(_) => "interfered",
+            Self::Undeclared { .. } => "undeclared",
+            Self::NeedsNetwork(_) => "needs-network",
+            Self::UpstreamFailed(_) => "upstream-failed",
+            Self::InputsUnavailable(_) => "inputs-unavailable",
+            Self::Snapshot(_) => "snapshot",
+            Self::InputIsOutput(_) => "input-is-output",
+            Self::Unsupported(_) => "unsupported",
+            Self::Specification(_) => "specification",
+            Self::Manifest(_) => "manifest",
+            Self::Limit(limit) => limit.word(),
+            Self::Engine(_) => "engine",
+        }
+    }
+
     /// Whether every builder would find the same, so that it may be attested as the round's result.
     pub fn is_attestable(&self) -> bool {
         matches!(self, Self::ToolFailed(_))

@@ -53,6 +53,10 @@ pub struct RebuildReport {
     /// Why there is no result.
     #[serde(default)]
     pub failure: Option<String>,
+    /// The kind of that in a word, where it was the build that gave none: `tool-failed`, `limit-memory`, `interfered` and the
+    /// others that docs/REBUILD.md lists.
+    #[serde(default)]
+    pub failure_kind: Option<String>,
     /// How the source was found, where it was not named.
     #[serde(default)]
     pub inferred: Option<InferredSource>,
@@ -187,6 +191,7 @@ mod tests {
             provenance: None,
             warnings: vec![],
             failure: None,
+            failure_kind: None,
             inferred: None,
             attempts: Vec::new(),
         };
@@ -198,7 +203,8 @@ mod tests {
         };
         assert_eq!(
             keys(&value),
-            "attempts failure gav image_digest inferred manifest outputs provenance source spec timings verdict warnings"
+            "attempts failure failure_kind gav image_digest inferred manifest outputs provenance source spec timings verdict \
+             warnings"
         );
         assert_eq!(keys(&value["manifest"]), "bytes count root");
         assert_eq!(keys(&value["outputs"][0]), "explanation name normalisers outcome sha256 sha512 size");

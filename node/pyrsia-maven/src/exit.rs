@@ -101,12 +101,20 @@ pub struct CommandError {
     pub exit: Exit,
     /// The message.
     pub message: String,
+    /// The kind of what happened in a word, where a document has a place for it.
+    pub kind: Option<&'static str>,
 }
 
 impl CommandError {
     /// An error with a code other than 1.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), kind: None }
+    }
+
+    /// The same, of a kind that documents name.
+    #[must_use]
+    pub fn of_kind(self, kind: &'static str) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 }
 

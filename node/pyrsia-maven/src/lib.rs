@@ -10,6 +10,7 @@
 //!
 //! What is not here: any rule of the ledger, of the repository or of a build.
 
+mod asked;
 pub mod builders;
 mod cli;
 mod client;

@@ -108,6 +108,7 @@ pub fn record_failure(error: &BuildError, failed: FailedBuild) -> RecordFailure 
         BuildError::Specification(_) | BuildError::Unsupported(_) => RecordFailure::SpecificationUnavailable,
         BuildError::CommandFailed { .. }
         | BuildError::NoOutput(_)
+        | BuildError::Interfered(_)
         | BuildError::InputIsOutput(_)
         | BuildError::Manifest(_)
         | BuildError::Limit(_)
@@ -122,6 +123,7 @@ pub fn failure_kind(error: &BuildError) -> board::FailureKind {
         BuildError::ToolFailed(_)
         | BuildError::CommandFailed { .. }
         | BuildError::NoOutput(_)
+        | BuildError::Interfered(_)
         | BuildError::InputIsOutput(_) => board::FailureKind::Build,
         BuildError::Undeclared { .. }
         | BuildError::NeedsNetwork(_)
@@ -151,6 +153,7 @@ pub fn entry_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use build_spec::BuildLimit;
     use pyrsia_digest::FileDigests;
 
     fn file(name: &str, bytes: &[u8]) -> AssessedFile {
@@ -180,5 +183,19 @@ mod tests {
         let text = entry_text(&"é\n".repeat(1000));
         assert!(text.len() <= MAX_TEXT_BYTES);
         assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn neither_a_limit_nor_what_a_build_did_to_its_outputs_is_a_result() {
+        let failed = || FailedBuild { kind: FailureKind::ToolExit, canonical_scm: None, mirrored_source: false };
+        let interfered = BuildError::Interfered("they cannot be collected".to_owned());
+        assert_eq!(failure_kind(&interfered), board::FailureKind::Build);
+        assert_eq!(record_failure(&interfered, failed()), RecordFailure::Engine);
+        for limit in [BuildLimit::Time, BuildLimit::Memory, BuildLimit::Disk, BuildLimit::Processes, BuildLimit::Log] {
+            let error = BuildError::Limit(limit);
+            assert_eq!(failure_kind(&error), board::FailureKind::Internal);
+            assert_eq!(record_failure(&error, failed()), RecordFailure::Engine);
+            assert!(!error.is_attestable() && error.word().starts_with("limit-"));
+        }
     }
 }

@@ -284,3 +284,24 @@ async fn many_connections_get_one_answer() {
     }
     assert_eq!(inputs.calls.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn a_request_that_does_not_end_is_cut_off() {
+    let inputs = Fake::new(&[("central", POM, b"<project/>")]);
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let far_end = FarEnd::start(&socket, recorder(&inputs)).unwrap();
+    let many = [&b"X-Many: "[..], &[b'x'; 4000], b"\r\n"].concat();
+    let requests: [(&[u8], &[u8]); 2] = [(b"GET /x HTTP/1.1\r\n", &many), (b"GET /", &[b'x'; 4000])];
+    for (beginning, piece) in requests {
+        let mut stream = UnixStream::connect(&socket).await.unwrap();
+        stream.write_all(beginning).await.unwrap();
+        let mut sent = 0;
+        while stream.write_all(piece).await.is_ok() {
+            sent += piece.len();
+            assert!(sent < 64 * 1024 * 1024, "{sent} bytes of one request were taken");
+        }
+    }
+    assert!(far_end.reason().is_none());
+    assert_eq!(ask(&socket, &[("GET", POM)]).await[0].0, 200, "others are answered as before");
+}

@@ -50,6 +50,9 @@ exit "\$code"
 END
 chmod 755 "$control/bin/mvn"
 
+# A sandbox whose node was killed has nobody who watches its time.
+{ sleep "$seconds"; kill -KILL -1; } < /dev/null > /dev/null 2>&1 3>&- &
+
 # The one way out. A connection to it says that it is ready.
 socat -b 65536 "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=64" \
     "UNIX-CONNECT:$socket" < /dev/null > /dev/null 2>&1 3>&- &
@@ -62,6 +65,8 @@ done
 [ "$ready" -lt 100 ] || { echo "the forwarder does not listen"; exit 70; }
 
 cd "$workdir"
+# From here on the build may do what it likes to this sandbox: if the rest does not come to its end, the code says so.
+trap 'exit 71' EXIT
 code=0
 if [ -s "$control/commands.sh" ]; then
     PATH=$control/bin:$PATH bash "$control/commands.sh" < /dev/null 3>&- || code=$?
@@ -69,7 +74,21 @@ else
     "$control/bin/mvn" "$@" < /dev/null 3>&- || code=$?
 fi
 
-# What the build put into the local repository for the wanted releases, and how full the RAM disks are.
+# Whatever the build has left running ends now, before anything is looked at. What has ended counts until init has taken note
+# of it, and after a fork bomb nothing could be started before that.
+kill -KILL -1 2> /dev/null || :
+for file in /sys/fs/cgroup/pids.current /sys/fs/cgroup/pids/pids.current; do
+    tries=0
+    while [ -r "$file" ] && read -r count < "$file" && [ "$count" -gt 8 ] && [ "$tries" -lt 1000000 ]; do
+        tries=$((tries + 1))
+    done
+done
+
+# How full the RAM disks are. That of this script may be full too, and it needs a little for what it writes down.
+free=$(df -Pk "$workdir" "$repository" "$home" /tmp "$control" | while read -r _ _ _ free _; do echo "$free"; done)
+rm -rf "$control/tool" || :
+
+# What the build put into the local repository for the wanted releases.
 umask 022
 cd "$control/out"
 echo "$code" > status
@@ -77,7 +96,12 @@ echo "$code" > status
 for note in step ended; do
     if [ -f "$control/$note" ]; then cat "$control/$note" > "$note"; else : > "$note"; fi
 done
-df -Pk "$workdir" "$repository" /tmp | while read -r _ _ _ free _; do echo "$free"; done > free
+echo "$free" > free
+# Which of its limits the kernel held the build to.
+{
+    sed -n 's/^oom_kill [1-9].*/memory/p' /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control
+    sed -n 's/^max [1-9].*/processes/p' /sys/fs/cgroup/pids.events /sys/fs/cgroup/pids/pids.events
+} > limits 2> /dev/null || :
 : > byproducts
 : > reactor
 : > files
@@ -100,6 +124,7 @@ if [ "$code" -eq 0 ]; then
         fi
     done | LC_ALL=C sort > files
 fi
-exec tar -c --format=gnu --no-recursion --owner=0 --group=0 --numeric-owner -C "$control/out" status step ended \
-    free byproducts reactor \
+tar -c --format=gnu --no-recursion --hard-dereference --owner=0 --group=0 --numeric-owner -C "$control/out" \
+    status step ended free limits byproducts reactor \
     -C "$repository" --verbatim-files-from -T files >&3
+trap - EXIT

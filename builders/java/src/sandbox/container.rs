@@ -16,6 +16,10 @@ use crate::sandbox::script::{CONTROL, Feed, SOCKET};
 
 /// RAM disk for the tool and the builder's own files, MiB.
 const CONTROL_MIB: u64 = 256;
+/// Exit code of what the kernel killed, as shells and the engine count.
+pub(crate) const KILLED: i64 = 137;
+/// When a container is removed whose build was dropped, milliseconds after the try before.
+const REMOVAL_PAUSES: [u64; 6] = [0, 100, 500, 2_000, 10_000, 60_000];
 
 /// What the engine is told.
 pub(crate) fn body(
@@ -27,8 +31,10 @@ pub(crate) fn body(
 ) -> Result<ContainerCreateBody, BuildError> {
     let (job, profile) = (plan.job, &plan.job.profile);
     let user = format!("{0}:{0}", profile.uid);
-    let disk =
-        |mib: u64, mode: &str| format!("rw,exec,nosuid,nodev,size={mib}m,mode={mode},uid={0},gid={0}", profile.uid);
+    // To a RAM disk and to the engine 0 is no limit at all.
+    let disk = |mib: u64, mode: &str| {
+        format!("rw,exec,nosuid,nodev,size={}m,mode={mode},uid={1},gid={1}", mib.max(1), profile.uid)
+    };
     let usual = disk(limits.disk_mib, "0755");
     let tmpfs = HashMap::from([
         (CONTROL.to_owned(), disk(CONTROL_MIB, "0755")),
@@ -46,8 +52,7 @@ pub(crate) fn body(
         })?;
         binds.push(format!("{host}:{inside}:{mode}"));
     }
-    // What lies on RAM disks is charged to the container's memory.
-    let memory = i64::try_from(bytes(limits.memory_mib.saturating_add(limits.disk_mib))).unwrap_or(i64::MAX);
+    let held = HeldTo::of(limits, profile.processors);
     let host_config = HostConfig {
         network_mode: Some("none".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -56,10 +61,10 @@ pub(crate) fn body(
         privileged: Some(false),
         tmpfs: Some(tmpfs),
         binds: Some(binds),
-        memory: Some(memory),
-        memory_swap: Some(memory),
-        nano_cpus: Some(i64::from(profile.processors) * 1_000_000_000),
-        pids_limit: Some(limits.pids),
+        memory: Some(held.memory),
+        memory_swap: Some(held.memory),
+        nano_cpus: Some(held.nano_cpus),
+        pids_limit: Some(held.pids),
         init: Some(true),
         ipc_mode: Some("private".to_owned()),
         // The log is read as it is written; the engine must not keep a second, unbounded one.
@@ -91,6 +96,28 @@ pub(crate) fn body(
         host_config: Some(host_config),
         ..ContainerCreateBody::default()
     })
+}
+
+/// The limits as the engine has them, where 0 and less is no limit at all.
+#[derive(Debug, PartialEq, Eq)]
+struct HeldTo {
+    /// Bytes. What lies on RAM disks is charged to the container's memory.
+    memory: i64,
+    /// Billionths of a processor.
+    nano_cpus: i64,
+    pids: i64,
+}
+
+impl HeldTo {
+    fn of(limits: &Limits, processors: u32) -> Self {
+        let positive = |value: u64| i64::try_from(value).unwrap_or(i64::MAX).max(1);
+        let percent = positive(limits.cpu_percent.clamp(1, 100));
+        Self {
+            memory: positive(bytes(limits.memory_mib.max(1).saturating_add(limits.disk_mib.max(1)))),
+            nano_cpus: i64::from(processors.max(1)) * percent * 10_000_000,
+            pids: positive(limits.pids),
+        }
+    }
 }
 
 /// How a container ended.
@@ -133,6 +160,7 @@ impl Container {
 
     /// How it ended; called when its streams have closed, which may be a moment earlier.
     pub(crate) async fn state(&self) -> Result<Ended, BuildError> {
+        let mut asked_again = false;
         for _ in 0..100 {
             let inspected = self
                 .engine
@@ -141,12 +169,14 @@ impl Container {
                 .await
                 .map_err(failed("inspect a container"))?;
             let state = inspected.state.unwrap_or_default();
-            if state.running != Some(true) {
-                return Ok(Ended {
-                    exit_code: state.exit_code.unwrap_or(-1),
-                    out_of_memory: state.oom_killed.unwrap_or(false),
-                });
+            let ended =
+                Ended { exit_code: state.exit_code.unwrap_or(-1), out_of_memory: state.oom_killed.unwrap_or(false) };
+            // That memory was the reason reaches the engine on a way of its own, perhaps a moment later.
+            let may_change = ended.exit_code == KILLED && !ended.out_of_memory && !asked_again;
+            if state.running != Some(true) && !may_change {
+                return Ok(ended);
             }
+            asked_again = state.running != Some(true);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Err(BuildError::Engine("a container goes on although its streams are closed".to_owned()))
@@ -168,14 +198,14 @@ impl Drop for Container {
         // Without a runtime the process is ending; the next one sweeps.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                for pause in [100, 500, 2000] {
+                for pause in REMOVAL_PAUSES {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                     match engine.remove_container(&name).await {
                         Ok(Removed::Yes) => return,
                         // It may be about to appear, if its making was cancelled.
                         Ok(Removed::NotThere) => {}
                         Err(error) => tracing::warn!(container = %name, error = %error.line(), "not removed yet"),
                     }
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
             });
         }
@@ -184,4 +214,21 @@ impl Drop for Container {
 
 fn failed(action: &'static str) -> impl FnOnce(bollard::errors::Error) -> BuildError {
     move |error| BuildError::Engine(EngineError::call(action)(error).line())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_means_that_there_is_no_limit() {
+        let usual = HeldTo::of(&Limits::default(), 1);
+        assert_eq!(usual, HeldTo { memory: 6144 << 20, nano_cpus: 1_000_000_000, pids: 2048 });
+        let half = Limits { cpu_percent: 50, memory_mib: 100, disk_mib: 28, pids: 9, ..Limits::default() };
+        assert_eq!(HeldTo::of(&half, 2), HeldTo { memory: 128 << 20, nano_cpus: 1_000_000_000, pids: 9 });
+        let none = Limits { cpu_percent: 0, memory_mib: 0, disk_mib: 0, pids: 0, ..Limits::default() };
+        assert_eq!(HeldTo::of(&none, 0), HeldTo { memory: 2 << 20, nano_cpus: 10_000_000, pids: 1 });
+        let all = Limits { cpu_percent: u64::MAX, memory_mib: u64::MAX, pids: u64::MAX, ..Limits::default() };
+        assert_eq!(HeldTo::of(&all, 1), HeldTo { memory: i64::MAX, nano_cpus: 1_000_000_000, pids: i64::MAX });
+    }
 }

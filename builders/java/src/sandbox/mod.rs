@@ -27,7 +27,7 @@ use crate::config::{Limits, bytes};
 use crate::engine::Engine;
 use crate::far_end::{Answers, FarEnd};
 use crate::images::Room;
-use crate::log::LogLines;
+use crate::log::{Hints, LogLines};
 
 pub(crate) use runtime::Runtime;
 pub(crate) use script::check;
@@ -59,7 +59,7 @@ pub(crate) async fn run(
     let files = runtime.run_files(&job.profile).map_err(local("the runtime folder cannot be used"))?;
     let far_end = FarEnd::start(&files.socket(), Arc::clone(&plan.answers))
         .map_err(local("the socket of the build cannot be made"))?;
-    let feed = script::feed(&plan).await?;
+    let feed = script::feed(&plan, limits.build_seconds).await?;
     let body = container::body(&plan, limits, runtime.owner(), &files, &feed)?;
     let mut lines = LogLines::new(log, plan.phase, bytes(limits.log_mib));
 
@@ -93,17 +93,54 @@ pub(crate) async fn run(
     if state.out_of_memory {
         return Err(BuildError::Limit(BuildLimit::Memory));
     }
+    let hints = lines.hints();
     if state.exit_code != 0 {
         let last = lines.tail().pop().unwrap_or_default();
-        return Err(BuildError::Engine(format!("the sandbox ended with exit code {}: {last}", state.exit_code)));
+        return Err(not_collected(state.exit_code, &last, &hints));
     }
     let coordinates = job.coordinates.clone();
     let (max_bytes, max_files) = (bytes(limits.output_mib), limits.output_files);
     let tail = lines.tail();
-    let hints = lines.hints();
-    tokio::task::spawn_blocking(move || {
-        outputs::collect(scratch, &archive, &coordinates, max_bytes, max_files, tail, &hints)
-    })
-    .await
-    .map_err(|error| BuildError::Engine(error.to_string()))?
+    let collecting = tokio::task::spawn_blocking(move || {
+        let built = outputs::collect(scratch.path(), &archive, &coordinates, max_bytes, max_files, tail, &hints)?;
+        // Kept by who takes it: if nobody waits any more, the folder goes with the result.
+        Ok::<_, BuildError>((built, scratch))
+    });
+    let (built, scratch) = collecting.await.map_err(|error| BuildError::Engine(error.to_string()))??;
+    let _ = scratch.keep();
+    Ok(built)
+}
+
+/// Why the sandbox's own script did not come to its end.
+fn not_collected(exit_code: i64, last: &str, hints: &Hints) -> BuildError {
+    if let Some(limit) = outputs::ran_short(false, hints) {
+        return BuildError::Limit(limit);
+    }
+    match exit_code {
+        // Before the build began nobody could have interfered.
+        script::NOT_COLLECTED => BuildError::Interfered(format!("they cannot be collected: {last}")),
+        // An engine that is stopped asks first, so this was the build itself, or somebody who meant it.
+        container::KILLED => BuildError::Interfered("its sandbox was killed".to_owned()),
+        code => BuildError::Engine(format!("the sandbox ended with exit code {code}: {last}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_sandbox_ended_is_told_apart() {
+        let plain = Hints::default();
+        let full = Hints { disk_full: true, ..Hints::default() };
+        assert!(matches!(not_collected(script::NOT_COLLECTED, "", &plain), BuildError::Interfered(_)));
+        assert!(matches!(not_collected(script::NOT_COLLECTED, "", &full), BuildError::Limit(BuildLimit::Disk)));
+        // What comes in may be too large for the disks, before the build begins.
+        assert!(matches!(not_collected(2, "", &full), BuildError::Limit(BuildLimit::Disk)));
+        assert!(matches!(not_collected(container::KILLED, "", &plain), BuildError::Interfered(_)));
+        for code in [1, 2, 70, 143] {
+            let error = not_collected(code, "why", &plain);
+            assert!(matches!(&error, BuildError::Engine(text) if text.contains("why")), "{code}: {error}");
+        }
+    }
 }

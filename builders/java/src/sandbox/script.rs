@@ -14,6 +14,11 @@ pub(crate) const CONTROL: &str = "/run/pyrsia";
 /// Where the far end's socket is mounted.
 pub(crate) const SOCKET: &str = "/run/pyrsia.sock";
 
+/// How long after the end of its time a sandbox ends by itself, seconds: nobody has ended it, so its node is gone.
+const ORPHANED: u64 = 60;
+/// Exit code of the script when the build has left it nothing that it could collect.
+pub(crate) const NOT_COLLECTED: i64 = 71;
+
 const SCRIPT: &str = include_str!("build.sh");
 
 /// What goes in over stdin, in this order, and the script that expects it.
@@ -30,8 +35,8 @@ pub(crate) struct Feed {
     pub(crate) environment: Vec<String>,
 }
 
-/// Prepares all of it.
-pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
+/// Prepares all of it, for a build that may take so many seconds.
+pub(crate) async fn feed(plan: &Plan<'_>, seconds: u64) -> Result<Feed, BuildError> {
     let (job, profile) = (plan.job, &plan.job.profile);
     let specification = &job.specification;
     let options = jvm_options(profile, specification, &format!("{CONTROL}/java.args"));
@@ -50,7 +55,9 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
         ("control", CONTROL.to_owned()),
         ("socket", SOCKET.to_owned()),
         ("port", profile.port.to_string()),
+        ("seconds", seconds.saturating_add(ORPHANED).to_string()),
         ("repository", profile.local_repository.clone()),
+        ("home", profile.home.clone()),
         ("workdir", specification.workdir.clone()),
         ("umask", format!("{:04o}", specification.umask_bits()?)),
         ("newline", newline(specification.newline).to_owned()),

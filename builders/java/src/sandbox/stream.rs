@@ -30,7 +30,12 @@ pub(crate) async fn exchange(
         let mut left = limit;
         while let Some(part) = output.next().await {
             match part.map_err(|error| BuildError::Engine(format!("a container's stream broke: {error}")))? {
-                LogOutput::StdErr { message } => lines.feed(&message),
+                LogOutput::StdErr { message } => {
+                    lines.feed(&message);
+                    if lines.is_over() {
+                        return Err(BuildError::Limit(BuildLimit::Log));
+                    }
+                }
                 LogOutput::StdOut { message } => {
                     left = left.checked_sub(message.len() as u64).ok_or(BuildError::Limit(BuildLimit::Outputs))?;
                     out.write_all(&message).await.map_err(local("outputs cannot be written"))?;

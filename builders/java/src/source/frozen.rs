@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use build_spec::{SandboxProfile, SourceError};
 use pyrsia_digest::Sha256;
 use sha2::Digest as _;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::source::tree::{Entry, Kind, MAX_FILE, MAX_PATH, Module, size};
 use crate::source::{Budget, tree_error};
@@ -32,9 +32,9 @@ pub(crate) enum MadeContent {
     File(PathBuf),
 }
 
-/// A tar on disk, kept.
+/// A tar on disk, which goes with this unless somebody keeps it.
 pub(crate) struct Frozen {
-    pub(crate) path: PathBuf,
+    pub(crate) path: TempPath,
     pub(crate) digest: Sha256,
 }
 
@@ -55,11 +55,9 @@ pub(crate) fn write_tar(
     mut file: NamedTempFile,
     budget: &Budget,
 ) -> Result<Frozen, SourceError> {
-    let local = |error: io::Error| SourceError::Local(format!("the source cannot be written: {error}"));
     let mtime = u64::try_from(commit_time).map_err(|_| tree_error(commit, "its commit is older than 1970"))?;
     let digest = write_entries(content, mtime, commit, file.as_file_mut(), budget)?;
-    let path = file.into_temp_path().keep().map_err(|error| local(error.error))?;
-    Ok(Frozen { path, digest })
+    Ok(Frozen { path: file.into_temp_path(), digest })
 }
 
 enum Item<'a> {

@@ -172,7 +172,12 @@ pub(crate) async fn resolve(
     let work = tokio::task::spawn_blocking(move || resolving.run());
     let limit = limits.clone_time() + limits.clone_time() / 4;
     let source = match tokio::time::timeout(limit, work).await {
-        Ok(Ok(source)) => source,
+        // Kept only now: the thread may be done when nobody waits any more.
+        Ok(Ok(Ok((source, archive)))) => match archive.keep() {
+            Ok(_) => Ok(source),
+            Err(error) => Err(SourceError::Local(format!("the source cannot be kept: {}", error.error))),
+        },
+        Ok(Ok(Err(error))) => Err(error),
         Ok(Err(join)) => Err(SourceError::Local(format!("the clone's thread failed: {join}"))),
         Err(_) => Err(SourceError::Local("the clone takes longer than the limit allows".to_owned())),
     };
@@ -225,7 +230,8 @@ struct Resolving {
 }
 
 impl Resolving {
-    fn run(&self) -> Result<Source, SourceError> {
+    /// The source, and its archive, which goes unless it is kept.
+    fn run(&self) -> Result<(Source, tempfile::TempPath), SourceError> {
         let (request, budget, log) = (&self.request, &self.budget, self.log.as_ref());
         let temp_dir = self.config.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
         let local = |error: std::io::Error| SourceError::Local(format!("{}: {error}", temp_dir.display()));
@@ -309,7 +315,7 @@ impl Resolving {
         evidence.extend(described.evidence(request.tag.as_deref()));
         evidence.extend(pointers);
         evidence.extend(reactor.evidence);
-        Ok(Source {
+        let source = Source {
             repository: request.repository.clone(),
             mirrored: modules.iter().any(|module| module.mirrored),
             tag: request.tag.clone(),
@@ -321,12 +327,13 @@ impl Resolving {
             checkout,
             commit_time: described.commit_time,
             tree: frozen.digest,
-            archive: frozen.path,
+            archive: frozen.path.to_path_buf(),
             reactor: reactor.releases,
             declared_scm: reactor.declared_scm,
             specification,
             evidence,
-        })
+        };
+        Ok((source, frozen.path))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::config::{Limits, SourceMirror};
 
 mod checkouts;
 mod dot_gits;
+mod hostile;
 mod submodules;
 mod with_git;
 

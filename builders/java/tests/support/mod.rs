@@ -1,5 +1,6 @@
 //! What the tests with a real container engine share: inputs from the upstream of this machine, a git repository, an
 //! image.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,12 @@ pub async fn image(engine: &Engine, jdk: u32) -> LoadedImage {
 
 /// A builder whose source map leads `https://git.example/` to a folder.
 pub fn builder(folder: &Path) -> JavaBuilder {
-    JavaBuilder::new(JavaBuilderConfig {
+    JavaBuilder::new(config(folder))
+}
+
+/// The settings of such a builder.
+pub fn config(folder: &Path) -> JavaBuilderConfig {
+    JavaBuilderConfig {
         runtime_dir: std::env::temp_dir().join("pyrsia-t"),
         temp_dir: Some(folder.to_owned()),
         source_mirrors: vec![SourceMirror {
@@ -58,7 +64,7 @@ pub fn builder(folder: &Path) -> JavaBuilder {
             replacement: format!("file://{}/", folder.display()),
         }],
         ..JavaBuilderConfig::default()
-    })
+    }
 }
 
 /// Makes a git repository with one commit of these files and an annotated tag `v1.0`; returns the commit.

@@ -6,6 +6,7 @@ use build_spec::{BuildLog, Phase};
 use maven_layout::CanonicalRepository;
 use pyrsia_api_types::InferReport;
 
+use crate::asked::Asked;
 use crate::cli::{Global, InferArgs};
 use crate::exit::{CommandError, Exit};
 use crate::inference::{self, NotFound, Published, Session, report};
@@ -29,15 +30,27 @@ pub fn given(source: Option<&str>) -> anyhow::Result<Option<CanonicalRepository>
     Ok(source.map(read).transpose()?)
 }
 
-/// Runs the command.
+/// Runs the command, or ends early when the process is asked to; then nothing of it stays behind.
 pub async fn run(global: &Global, args: &InferArgs) -> anyhow::Result<Exit> {
+    let mut asked = Asked::listen()?;
     let session = Session::open(global, &args.source_mirror, args.upstream.as_deref()).await?;
+    let done = tokio::select! {
+        done = attempt(global, args, &session) => Some(done),
+        () = asked.wait() => None,
+    };
+    match done {
+        Some(done) => done,
+        None => session.ended_early(&mut asked).await,
+    }
+}
+
+async fn attempt(global: &Global, args: &InferArgs, session: &Session) -> anyhow::Result<Exit> {
     let release = &args.coordinates;
     let log: Arc<dyn BuildLog> = if global.json { Arc::new(build_spec::NoLog) } else { Arc::new(Progress) };
     let given = given(args.source.as_deref())?;
     let published = Published::fetch(&*session.inputs, release, given.is_some()).await?;
     let mut told = InferReport { gav: release.to_string(), ..InferReport::default() };
-    let found = match inference::find(&session, release, &published, given.as_ref(), log).await {
+    let found = match inference::find(session, release, &published, given.as_ref(), log).await {
         Ok(found) => Some(found),
         Err(NotFound::Refused(refused)) => {
             told.failure = Some(inference::failure(release, &refused));
@@ -56,7 +69,7 @@ pub async fn run(global: &Global, args: &InferArgs) -> anyhow::Result<Exit> {
             told.spec = Some(report::specification(committed, "source", &why));
         } else {
             let is_crlf = found.is_crlf();
-            let (mut plan, evidence) = inference::plan(&session, release, &published, Some(&found.checkout), is_crlf)?;
+            let (mut plan, evidence) = inference::plan(session, release, &published, Some(&found.checkout), is_crlf)?;
             told.evidence.extend(report::reasons(&evidence));
             told.spec = plan.first().as_ref().map(report::candidate);
             told.alternatives = plan.candidates().map(report::candidate).collect();

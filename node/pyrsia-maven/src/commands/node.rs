@@ -1,9 +1,9 @@
 //! `node`: runs a node in the foreground.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::devnet::process::start_time;
+use crate::asked::Asked;
 use crate::builders::MakeBuilders;
 use crate::cli::{Global, NodeArgs};
 use crate::compose::{compose, write_ready};
@@ -66,20 +66,12 @@ async fn stop_with(process: i32, stop: CancellationToken) {
     stop.cancel();
 }
 
-async fn asked(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 fn watch_signals(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut asked = Asked::listen()?;
     tokio::spawn(async move {
-        asked(&mut terminate, &mut interrupt).await;
+        asked.wait().await;
         stop.cancel();
-        asked(&mut terminate, &mut interrupt).await;
+        asked.wait().await;
         // Whoever asks twice does not want to wait for downloads. What was promised is on disk at any moment.
         terminal::note("ended at once, as asked for a second time");
         std::process::exit(Exit::Failed.code().into());

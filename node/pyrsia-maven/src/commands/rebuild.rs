@@ -15,6 +15,7 @@ use pyrsia_ledger::AuthorityKey;
 use pyrsia_provenance::{Envelope, key_id, local_builder, public_key_pem};
 use pyrsia_rebuilds::{PomChainError, pom_chain, provenance, resolve};
 
+use crate::asked::Asked;
 use crate::cli::{Global, RebuildArgs, SourceArgs};
 use crate::context::Context;
 use crate::data_dir::{read_seed, write_atomically};
@@ -54,7 +55,7 @@ struct Found {
 /// Runs the command.
 pub async fn run(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     let mut way = Way::default();
-    match attempt(global, args, &mut way).await {
+    match until_asked(global, args, &mut way).await {
         Ok(exit) => Ok(exit),
         Err(error) if global.json => {
             let exit = crate::exit::of(&error);
@@ -65,8 +66,21 @@ pub async fn run(global: &Global, args: &RebuildArgs) -> anyhow::Result<Exit> {
     }
 }
 
-async fn attempt(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyhow::Result<Exit> {
+/// Rebuilds, or ends early when the process is asked to; then nothing of the build stays behind.
+async fn until_asked(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyhow::Result<Exit> {
+    let mut asked = Asked::listen()?;
     let mut session = Session::open(global, &args.source_mirror, args.upstream.as_deref()).await?;
+    let done = tokio::select! {
+        done = attempt(global, args, &mut session, way) => Some(done),
+        () = asked.wait() => None,
+    };
+    match done {
+        Some(done) => done,
+        None => session.ended_early(&mut asked).await,
+    }
+}
+
+async fn attempt(global: &Global, args: &RebuildArgs, session: &mut Session, way: &mut Way) -> anyhow::Result<Exit> {
     let out = match &args.out {
         Some(out) => out.clone(),
         None => session.cache.join("out").join(args.coordinates.dir().as_str()),
@@ -77,9 +91,9 @@ async fn attempt(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyhow::
     session.builder.available().await.map_err(|text| anyhow::anyhow!("{text}"))?;
 
     let start = Instant::now();
-    let (chosen, wanted) = chosen(args, &mut session, &log).await?;
+    let (chosen, wanted) = chosen(args, session, &log).await?;
     let checkout = chosen.as_ref().map(|chosen| build_spec::Checkout::of(&chosen.specification));
-    let sourced = source(args, &wanted, checkout, &session, log.clone()).await?;
+    let sourced = source(args, &wanted, checkout, session, log.clone()).await?;
     let clone = start.elapsed();
     way.inferred.clone_from(&sourced.inferred);
     way.warnings.extend(super::seen_tags::note(&session.cache, &sourced.source)?);
@@ -95,7 +109,8 @@ async fn attempt(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyhow::
         Some((_, FROM_SOURCE)) => Mode::Native,
         _ => Mode::Upstream,
     };
-    let task = Task { session: &session, args, source: sourced.source, mode, log };
+    let session = &*session;
+    let task = Task { session, args, source: sourced.source, mode, log };
     let (made, origin) = match given {
         Some((specification, origin)) => (task.once(specification).await?, origin),
         None => {
@@ -110,7 +125,7 @@ async fn attempt(global: &Global, args: &RebuildArgs, way: &mut Way) -> anyhow::
                 None => inference::read_checkout(task.source.archive.clone(), args.coordinates.clone()).await?,
             };
             let (mut plan, evidence) =
-                inference::plan(&session, &args.coordinates, &published, Some(&checkout), sourced.is_crlf)?;
+                inference::plan(session, &args.coordinates, &published, Some(&checkout), sourced.is_crlf)?;
             for text in &published.unread {
                 task.log.line(Phase::Source, text);
             }

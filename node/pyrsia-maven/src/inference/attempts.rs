@@ -346,5 +346,5 @@ fn build_error(error: BuildError) -> anyhow::Error {
         }
         _ => error.to_string(),
     };
-    CommandError::new(exit, text).into()
+    CommandError::new(exit, text).of_kind(error.word()).into()
 }

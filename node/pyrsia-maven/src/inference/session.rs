@@ -1,19 +1,31 @@
 //! What `rebuild` and `infer` work with: a cache of their own, a work folder, a builder.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use build_spec::Inputs;
+use build_spec::{Builder as _, Inputs};
 use java_builder::{ImageReference, JavaBuilder};
 use tempfile::TempDir;
 
+use crate::asked::Asked;
 use crate::cli::{Global, SourceArgs, SourceMirror};
 use crate::compose::{self, LocalRepository};
 use crate::context::Context;
 use crate::data_dir::{DataDir, DataDirLock};
+use crate::exit::{CommandError, Exit};
 use crate::inputs::{NoInputs, RepositoryInputs};
 use crate::specs::{self, Chosen};
 use crate::upstream::NONE;
+
+/// How the work folders of calls begin.
+const WORK: &str = "work-";
+/// How the folders begin that git's threads have in them.
+const CLONE: &str = "clone-";
+/// How often, and with which pause, it is looked whether those threads have ended.
+const SETTLE_TRIES: usize = 50;
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// One call of a command.
 pub struct Session {
@@ -44,7 +56,12 @@ impl Session {
         }
         let cache = DataDir::new(&context.data.join("rebuild"))?;
         let lock = cache.lock()?;
-        let work = tempfile::tempdir_in(cache.root()).context("cannot make a work folder")?;
+        // Who holds the lock is alone: what others had was left by processes that were killed.
+        for name in names(cache.root()).filter(|name| name.starts_with(WORK)) {
+            let _ = std::fs::remove_dir_all(cache.join(&name));
+        }
+        let work = tempfile::Builder::new().prefix(WORK).tempdir_in(cache.root());
+        let work = work.context("cannot make a work folder")?;
         context.config.builder.java.temp_dir = Some(work.path().to_owned());
         let builder = Arc::new(compose::java_builder(&context));
         let local = LocalRepository::open(&cache, &context).await?;
@@ -53,6 +70,31 @@ impl Session {
             _ => Arc::new(RepositoryInputs { files: local.files.clone(), blobs: local.blobs.clone() }),
         };
         Ok(Self { context, cache, work, builder, local, inputs, _lock: lock })
+    }
+
+    /// The end of a call whose work was dropped because the process was asked to end: waits until nothing of it is left,
+    /// unless it is asked again.
+    ///
+    /// # Errors
+    /// Always, with what the command says.
+    pub async fn ended_early<T>(&self, asked: &mut Asked) -> anyhow::Result<T> {
+        tokio::select! {
+            () = self.settle() => {}
+            () = asked.wait() => {}
+        }
+        Err(CommandError::new(Exit::Failed, "ended before there was a result, as it was asked to").into())
+    }
+
+    /// Waits, for a while, until nothing works any more for a future that was dropped: containers, and the threads that speak
+    /// with git and write into the work folder.
+    async fn settle(&self) {
+        self.builder.settle().await;
+        for _ in 0..SETTLE_TRIES {
+            if !names(self.work.path()).any(|name| name.starts_with(CLONE)) {
+                return;
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
     }
 
     /// Gets the archive that a specification builds, if it builds one; see [`specs::get_archive`]. The builder's source map
@@ -75,4 +117,10 @@ impl Session {
         self.builder = Arc::new(compose::java_builder(&self.context).in_foreign_image(foreign));
         Ok(())
     }
+}
+
+/// The names in a folder; none if it cannot be read.
+fn names(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
 }

@@ -35,7 +35,7 @@ fn with_limits(
     }
     tar.into_inner().unwrap();
     let wanted = ["g:a:1".parse().unwrap()];
-    let built = collect(scratch, &archive, &wanted, max_bytes, max_files, vec!["last line".to_owned()], hints);
+    let built = collect(scratch.path(), &archive, &wanted, max_bytes, max_files, vec!["last line".to_owned()], hints);
     if let Ok(built) = &built {
         for file in &built.files {
             assert_eq!(FileCheck::of(&file.path), FileCheck(file.digests.sha256, file.digests.size));
@@ -80,14 +80,94 @@ fn files_are_sorted_and_checksums_are_left_out() {
 fn what_a_hostile_build_may_hand_out_is_refused() {
     for name in ["g/a/1/../../../x", "/etc/passwd", "g/a/2/a-2.jar", "g/a/1/deep/er", "g/a/1/x\\y", "other"] {
         let error = collected(&[("status", b"0"), (name, b"x")], 1000).unwrap_err();
-        assert!(matches!(error, BuildError::Engine(_)), "{name}: {error}");
+        assert!(matches!(error, BuildError::Interfered(_)), "{name}: {error}");
     }
     let twice: Entries<'_> =
         &[("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"")];
-    assert!(matches!(collected(twice, 1000), Err(BuildError::Engine(_))));
-    let link: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.jar", b"")];
-    assert!(matches!(raw(link, 1000, tar::EntryType::Symlink, &Hints::default()), Err(BuildError::Engine(_))));
-    assert!(matches!(collected(&[("g/a/1/a-1.pom", POM)], 1000), Err(BuildError::Engine(_))), "no status");
+    assert!(matches!(collected(twice, 1000), Err(BuildError::Interfered(_))));
+    let special: Entries<'_> = &[("status", b"0"), ("g/a/1/a-1.jar", b"")];
+    for kind in [
+        tar::EntryType::Symlink,
+        tar::EntryType::Link,
+        tar::EntryType::Directory,
+        tar::EntryType::Block,
+        tar::EntryType::Char,
+        tar::EntryType::Fifo,
+        tar::EntryType::GNUSparse,
+        tar::EntryType::XHeader,
+        tar::EntryType::XGlobalHeader,
+        tar::EntryType::GNULongLink,
+    ] {
+        let error = raw(special, 1000, kind, &Hints::default()).unwrap_err();
+        assert!(
+            matches!(&error, BuildError::Interfered(text) if text.contains("no regular file")),
+            "{kind:?}: {error}"
+        );
+        assert!(!error.is_attestable());
+    }
+    assert!(matches!(collected(&[("g/a/1/a-1.pom", POM)], 1000), Err(BuildError::Interfered(_))), "no status");
+    // A name is shown without what would steer a terminal.
+    let error = collected(&[("status", b"0"), ("g/\x1b[2J\n", b"x")], 1000).unwrap_err().to_string();
+    assert!(!error.contains(char::is_control), "{error:?}");
+}
+
+/// A tar that the library did not write.
+fn collected_bytes(bytes: &[u8]) -> Result<Built, BuildError> {
+    let work = tempfile::tempdir().unwrap();
+    let archive = work.path().join("stdout.tar");
+    std::fs::write(&archive, bytes).unwrap();
+    let wanted = ["g:a:1".parse().unwrap()];
+    collect(work.path(), &archive, &wanted, 100_000, 4, Vec::new(), &Hints::default())
+}
+
+#[test]
+fn what_is_no_tar_is_the_builds_doing() {
+    for bytes in [&b""[..], b"garbage", &[0; 512], &[0xff; 2048]] {
+        let error = collected_bytes(bytes).unwrap_err();
+        assert!(matches!(error, BuildError::Interfered(_)), "{error}");
+    }
+    // One that breaks off within a file.
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(3000);
+    tar.append_data(&mut header, "g/a/1/a-1.jar", &[7; 3000][..]).unwrap();
+    let whole = tar.into_inner().unwrap();
+    let error = collected_bytes(&whole[..1024]).unwrap_err();
+    assert!(matches!(error, BuildError::Interfered(_)), "{error}");
+}
+
+#[test]
+fn names_that_a_header_does_not_hold_are_read_up_to_a_length() {
+    let long = |length: usize| {
+        let mut tar = tar::Builder::new(Vec::new());
+        let classifier = format!("g/a/1/a-1-{}.jar", "c".repeat(length));
+        let entries: [(&str, &[u8]); 4] =
+            [("status", b"0"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"jar"), (&classifier, b"long")];
+        for (name, content) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, name, content).unwrap();
+        }
+        collected_bytes(&tar.into_inner().unwrap())
+    };
+    let built = long(200).unwrap();
+    assert_eq!(built.files.len(), 3);
+    assert!(built.files[0].name.len() > 200, "{}", built.files[0].name);
+    for length in [300, 2_000, 50_000] {
+        assert!(matches!(long(length), Err(BuildError::Interfered(_))), "{length}");
+    }
+}
+
+#[test]
+fn a_limit_that_the_kernel_held_the_build_to_has_the_last_word() {
+    let with = |status: &[u8], limits: &[u8]| {
+        collected(&[("status", status), ("limits", limits), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"x")], 1000)
+    };
+    for status in [&b"0"[..], b"1", b"137"] {
+        assert!(matches!(with(status, b"memory\n"), Err(BuildError::Limit(BuildLimit::Memory))));
+        assert!(matches!(with(status, b"processes\n"), Err(BuildError::Limit(BuildLimit::Processes))));
+    }
+    assert!(with(b"0", b"").is_ok() && with(b"0", b"unheard-of\n").is_ok());
 }
 
 #[test]
@@ -153,6 +233,10 @@ fn why_a_build_failed() {
     assert!(matches!(failed(b"Available\n12\n", Hints::default()), BuildError::Limit(BuildLimit::Disk)));
     let full = Hints { disk_full: true, ..Hints::default() };
     assert!(matches!(failed(b"50000\n", full), BuildError::Limit(BuildLimit::Disk)));
+    let heap = Hints { out_of_memory: true, ..Hints::default() };
+    assert!(matches!(failed(b"50000\n", heap), BuildError::Limit(BuildLimit::Memory)));
+    let threads = Hints { out_of_processes: true, ..Hints::default() };
+    assert!(matches!(failed(b"50000\n", threads), BuildError::Limit(BuildLimit::Processes)));
     let host = Hints { unknown_host: Some("nodejs.org".to_owned()), ..Hints::default() };
     assert!(matches!(failed(b"50000\n", host), BuildError::NeedsNetwork(host) if host == "nodejs.org"));
 }
@@ -166,7 +250,7 @@ fn what_other_modules_attached_is_known_by_digest() {
     assert_eq!(built.reactor, [Sha256::of(b"sibling"), Sha256::of(POM), Sha256::of(b"jar")].into());
     let nonsense: Entries<'_> =
         &[("status", b"0\n"), ("reactor", b"x\n"), ("g/a/1/a-1.pom", POM), ("g/a/1/a-1.jar", b"")];
-    assert!(matches!(collected(nonsense, 1000), Err(BuildError::Engine(_))));
+    assert!(matches!(collected(nonsense, 1000), Err(BuildError::Interfered(_))));
 }
 
 #[test]

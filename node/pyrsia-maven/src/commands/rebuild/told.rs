@@ -9,6 +9,7 @@ use pyrsia_api_types::{
 
 use super::{ENVELOPE, Found, STATEMENT, Way};
 use crate::cli::RebuildArgs;
+use crate::exit::CommandError;
 use crate::inference::report;
 use crate::terminal;
 
@@ -56,6 +57,7 @@ pub(super) fn report(args: &RebuildArgs, found: &Found, way: &Way, provenance: W
         provenance: Some(provenance),
         warnings: way.warnings.clone(),
         failure: None,
+        failure_kind: None,
         inferred: way.inferred.clone(),
         attempts: report::attempts(&way.tried),
     }
@@ -80,6 +82,7 @@ pub(super) fn failed_report(args: &RebuildArgs, error: &anyhow::Error, way: &Way
         provenance: None,
         warnings: way.warnings.clone(),
         failure: Some(format!("{error:#}")),
+        failure_kind: error.downcast_ref::<CommandError>().and_then(|known| known.kind).map(str::to_owned),
         inferred: way.inferred.clone(),
         attempts: report::attempts(&way.tried),
     }

@@ -1,0 +1,3 @@
+# Writes a log without an end, of lines that are empty.
+echo "writing"
+yes ''
