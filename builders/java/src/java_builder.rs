@@ -21,6 +21,7 @@ use crate::maven::Distribution;
 use crate::published::AsPublished;
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
 use crate::source::RemoteTag;
+use crate::tool::{BuildTool, check_image};
 use crate::{far_end, source};
 
 /// How often, and with which pause, the engine is asked whether the containers of dropped builds are gone.
@@ -29,7 +30,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 /// How long an engine may take to say that it is there.
 const ENGINE_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Rebuilds Maven projects in containers.
+/// Rebuilds Maven and Gradle projects in containers.
 ///
 /// Making one touches nothing, so it can be made before there is an engine. Each call looks for the engine anew: one
 /// that is started later, or again, is found by the next. What killed processes left is swept at the first contact.
@@ -110,18 +111,8 @@ impl JavaBuilder {
     /// # Errors
     /// [`BuildError::Unsupported`] or [`BuildError::Specification`], with what is missing.
     pub fn check(&self, specification: &Specification) -> Result<(), BuildError> {
-        pinned(specification)?;
-        if self.foreign.is_some() {
-            return Ok(());
-        }
-        let recipes = crate::recipes().map_err(|error| BuildError::Engine(error.to_string()))?;
-        if !recipes.iter().any(|recipe| recipe.jdk == specification.jdk) {
-            return Err(BuildError::Unsupported(format!(
-                "there is no recipe for an image with JDK {}",
-                specification.jdk
-            )));
-        }
-        Ok(())
+        usable(specification)?;
+        if self.foreign.is_some() { Ok(()) } else { check_image(specification) }
     }
 
     async fn connect(&self) -> Result<(Engine, &Runtime), BuildError> {
@@ -154,6 +145,13 @@ impl JavaBuilder {
                 job.image, config.jdk, job.specification.jdk
             )));
         }
+        if let Tool::Gradle(version) = &job.specification.tool
+            && config.gradle.as_ref() != Some(version)
+        {
+            let there = config.gradle.as_deref().map_or_else(|| "no Gradle".to_owned(), |own| format!("Gradle {own}"));
+            let text = format!("image {} has {there}, the specification asks for Gradle {version}", job.image);
+            return Err(BuildError::Unsupported(text));
+        }
         let toolchains = toolchains(&config, &job.specification)?;
         Ok(Room { engine_id, java_home: config.java_home, toolchains, is_foreign: false })
     }
@@ -162,7 +160,7 @@ impl JavaBuilder {
         &self,
         job: &Job,
         phase: Phase,
-        tool: PathBuf,
+        tool: Option<PathBuf>,
         answers: Arc<dyn Answers>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
@@ -194,17 +192,22 @@ fn toolchains(image: &ImageConfig, specification: &Specification) -> Result<Vec<
 
 /// What the build of a job must not get.
 fn withheld(job: &Job) -> Withheld {
-    Withheld::new(job.coordinates.iter().chain(&job.source.reactor))
+    let withheld = Withheld::new(job.coordinates.iter().chain(&job.source.reactor));
+    match job.specification.tool {
+        Tool::Maven(_) => withheld,
+        // What a build file of Gradle makes is known to Gradle alone.
+        Tool::Gradle(_) => withheld.and_their_groups(&job.coordinates),
+    }
 }
 
-/// Which distribution a specification asks for.
-fn pinned(specification: &Specification) -> Result<Distribution, BuildError> {
+/// The tool of a specification that this builder can build to.
+fn usable(specification: &Specification) -> Result<BuildTool, BuildError> {
     sandbox::check(specification)?;
-    Distribution::wanted(specification)
+    BuildTool::wanted(specification)
 }
 
-/// Which distribution a job asks for; its source is the one that its specification builds.
-fn distribution(job: &Job) -> Result<Distribution, BuildError> {
+/// The tool of a job; its source is the one that its specification builds.
+fn tool_of(job: &Job) -> Result<BuildTool, BuildError> {
     if let Some(wanted) = &job.specification.source_distribution {
         let address = maven_layout::scm::canonical(&wanted.url);
         if !address.is_ok_and(|address| address == job.source.repository) {
@@ -213,7 +216,51 @@ fn distribution(job: &Job) -> Result<Distribution, BuildError> {
             return Err(BuildError::Unsupported(problem));
         }
     }
-    pinned(&job.specification)
+    usable(&job.specification)
+}
+
+/// A distribution out of the inputs of a record, and the line that says so.
+async fn recorded(distribution: &Distribution, inputs: &dyn Inputs) -> Result<(PathBuf, InputLine), BuildError> {
+    let central = RepositoryId::central();
+    match inputs.get(&central, &distribution.path).await {
+        Ok(Input::Found { file, digests, .. }) => {
+            let all = match digests.all() {
+                Some(all) => all,
+                None => far_end::hash(file.clone(), digests.size, digests.sha256)
+                    .await
+                    .map_err(BuildError::InputsUnavailable)?,
+            };
+            if !distribution.is(&all) {
+                let problem = format!("{} is not the pinned distribution", distribution.path);
+                return Err(BuildError::InputsUnavailable(problem));
+            }
+            let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut: false };
+            Ok((file, InputLine { repository: central, path: distribution.path.clone(), status }))
+        }
+        Ok(Input::Absent) => Err(BuildError::InputsUnavailable(distribution.path.to_string())),
+        Err(error) => Err(far_end::not_had(error)),
+    }
+}
+
+/// The distribution that a manifest names.
+async fn replayed(
+    distribution: &Distribution,
+    manifest: &InputManifest,
+    blobs: &dyn ManifestBlobs,
+) -> Result<PathBuf, BuildError> {
+    let central = RepositoryId::central();
+    let Some(InputStatus::Found { size, sha256, .. }) = manifest.get(&central, &distribution.path) else {
+        return Err(BuildError::Undeclared { repository: central.to_string(), path: distribution.path.to_string() });
+    };
+    let Some(tool) = blobs.blob(&sha256).await else {
+        return Err(BuildError::InputsUnavailable(format!("{} is not in the store", distribution.path)));
+    };
+    let digests = far_end::hash(tool.clone(), size, sha256).await.map_err(BuildError::InputsUnavailable)?;
+    if !distribution.is(&digests) {
+        let problem = format!("{} in the manifest is not the pinned distribution", distribution.path);
+        return Err(BuildError::InputsUnavailable(problem));
+    }
+    Ok(tool)
 }
 
 #[async_trait]
@@ -239,25 +286,12 @@ impl Builder for JavaBuilder {
     }
 
     async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
-        let distribution = distribution(job)?;
-        let central = RepositoryId::central();
-        let (tool, line) = match inputs.get(&central, &distribution.path).await {
-            Ok(Input::Found { file, digests, .. }) => {
-                let all = match digests.all() {
-                    Some(all) => all,
-                    None => far_end::hash(file.clone(), digests.size, digests.sha256)
-                        .await
-                        .map_err(BuildError::InputsUnavailable)?,
-                };
-                if !distribution.is(&all) {
-                    let problem = format!("{} is not the pinned distribution", distribution.path);
-                    return Err(BuildError::InputsUnavailable(problem));
-                }
-                let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut: false };
-                (file, InputLine { repository: central, path: distribution.path.clone(), status })
+        let (tool, line) = match tool_of(job)?.distribution() {
+            Some(distribution) => {
+                let (tool, line) = recorded(distribution, &*inputs).await?;
+                (Some(tool), Some(line))
             }
-            Ok(Input::Absent) => return Err(BuildError::InputsUnavailable(distribution.path.to_string())),
-            Err(error) => return Err(far_end::not_had(error)),
+            None => (None, None),
         };
         let inputs = self.seen_by(job, inputs);
         let withheld = withheld(job);
@@ -271,7 +305,9 @@ impl Builder for JavaBuilder {
             Err(error) => return Err(error),
         };
         let mut manifest = recorder.manifest();
-        manifest.insert(line)?;
+        if let Some(line) = line {
+            manifest.insert(line)?;
+        }
         // Whether an input is equal to an output is for the caller to find, from the replay.
         Ok(Recorded { manifest, result })
     }
@@ -283,13 +319,9 @@ impl Builder for JavaBuilder {
         blobs: Arc<dyn ManifestBlobs>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
-        let distribution = distribution(job)?;
-        let central = RepositoryId::central();
-        let Some(InputStatus::Found { size, sha256, .. }) = manifest.get(&central, &distribution.path) else {
-            return Err(BuildError::Undeclared {
-                repository: central.to_string(),
-                path: distribution.path.to_string(),
-            });
+        let tool = match tool_of(job)?.distribution() {
+            Some(distribution) => Some(replayed(distribution, manifest, &*blobs).await?),
+            None => None,
         };
         let withheld = withheld(job);
         let own = manifest
@@ -297,14 +329,6 @@ impl Builder for JavaBuilder {
             .find(|line| matches!(line.status, InputStatus::Found { .. }) && withheld.covers(&line.path));
         if let Some(line) = own {
             return Err(BuildError::InputIsOutput(line.path.to_string()));
-        }
-        let Some(tool) = blobs.blob(&sha256).await else {
-            return Err(BuildError::InputsUnavailable(format!("{} is not in the store", distribution.path)));
-        };
-        let digests = far_end::hash(tool.clone(), size, sha256).await.map_err(BuildError::InputsUnavailable)?;
-        if !distribution.is(&digests) {
-            let problem = format!("{} in the manifest is not the pinned distribution", distribution.path);
-            return Err(BuildError::InputsUnavailable(problem));
         }
         let answers = Arc::new(Replayer::new(manifest.clone(), blobs, Routes::of(&job.specification)?));
         // Whether an output is equal to an input is again for the caller: it is a result that can be attested.

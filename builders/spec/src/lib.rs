@@ -15,6 +15,7 @@
 mod additions;
 mod commands;
 mod converted;
+mod gradle;
 mod job;
 mod manifest;
 mod profile;

@@ -369,6 +369,7 @@ impl Specification {
             return Err(field("goals", "at least one phase or goal is needed"));
         }
         self.check_commands()?;
+        self.check_gradle()?;
         list("goals", &self.goals, |c| c.is_ascii_alphanumeric() || ".:_@-".contains(c))?;
         list("profiles", &self.profiles, |c| c.is_ascii_alphanumeric() || "._!+-".contains(c))?;
         list("modules", &self.modules, |c| c.is_ascii_alphanumeric() || "._/:!-".contains(c))?;

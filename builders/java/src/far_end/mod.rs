@@ -13,6 +13,7 @@ mod record;
 mod replay;
 mod server;
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use build_spec::{BuildError, RepositoryId, Specification};
@@ -76,18 +77,34 @@ impl Routes {
 /// The releases whose files a build must not get.
 #[derive(Debug, Clone)]
 pub(crate) struct Withheld {
-    folders: std::collections::HashSet<String>,
+    folders: HashSet<String>,
+    /// Beginnings of paths, and the name of a folder anywhere below.
+    groups: BTreeSet<(String, String)>,
 }
 
 impl Withheld {
     pub(crate) fn new<'a>(releases: impl IntoIterator<Item = &'a Coordinates>) -> Self {
-        Self { folders: releases.into_iter().map(|release| release.dir().as_str().to_owned()).collect() }
+        let folders = releases.into_iter().map(|release| release.dir().as_str().to_owned()).collect();
+        Self { folders, groups: BTreeSet::new() }
+    }
+
+    /// The same, and everything of the version of these releases in their groups and in those below: for builds whose
+    /// siblings cannot be told.
+    pub(crate) fn and_their_groups(mut self, releases: &[Coordinates]) -> Self {
+        let group = |release: &Coordinates| format!("{}/", release.group.as_str().replace('.', "/"));
+        self.groups.extend(releases.iter().map(|release| (group(release), release.version.to_string())));
+        self
     }
 
     /// Whether the path lies in the folder of such a release.
     pub(crate) fn covers(&self, path: &RepoPath) -> bool {
         let text = path.as_str();
-        text.match_indices('/').any(|(at, _)| self.folders.contains(&text[..at]))
+        let within = |(group, version): &(String, String)| {
+            let folders = text.strip_prefix(group.as_str()).and_then(|rest| rest.rsplit_once('/'));
+            // What lies in the group's own folder is an artifact of that name, and no release.
+            folders.is_some_and(|(folders, _)| folders.split('/').skip(1).any(|folder| folder == version))
+        };
+        text.match_indices('/').any(|(at, _)| self.folders.contains(&text[..at])) || self.groups.iter().any(within)
     }
 }
 

@@ -138,12 +138,13 @@ async fn a_record_writes_down_files_and_absences_and_no_checksums() {
             ("PUT", POM),
             ("GET", "../etc/passwd"),
             ("GET", "a%2fb"),
+            ("GET", "org/second/b/"),
         ],
     )
     .await;
     assert!(reason.is_none());
     let statuses: Vec<u16> = got.iter().map(|(status, _)| *status).collect();
-    assert_eq!(statuses, [200, 200, 200, 404, 404, 200, 405, 400, 400]);
+    assert_eq!(statuses, [200, 200, 200, 404, 404, 200, 405, 400, 400, 404]);
     assert_eq!(got[0].1, b"<project/>");
     assert_eq!(got[1].1, sha1.as_bytes());
     let lines: Vec<String> = recorder.manifest().lines().map(|line| line.to_string()).collect();

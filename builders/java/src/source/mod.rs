@@ -17,6 +17,7 @@ mod dot_git;
 mod expressions;
 mod frozen;
 mod gather;
+mod gradle;
 mod lfs;
 mod listing;
 mod message;

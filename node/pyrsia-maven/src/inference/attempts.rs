@@ -193,7 +193,7 @@ impl Task<'_> {
     async fn attempt(&self, number: usize, specification: Specification) -> Result<Made, Failure> {
         let image = match &self.args.image {
             Some(reference) => Ok(reference.digest()),
-            None => image(self.session, specification.jdk).await,
+            None => image(self.session, &specification).await,
         };
         let image = image.map_err(|error| Failure { error, another_may_help: true })?;
         let source = self.checked_out(&specification).await?;
@@ -296,11 +296,13 @@ fn told_by(path: &Path) -> Option<Reference> {
     Listing::open(&bytes, &Limits::default()).ok().map(|listing| Reference::read(&listing))
 }
 
-/// The image for a JDK, made now if it is not there: a maintainer's first try should need one command.
-async fn image(session: &Session, jdk: u32) -> anyhow::Result<pyrsia_digest::Sha256> {
+/// The image for a specification, made now if it is not there: a maintainer's first try should need one command.
+async fn image(session: &Session, specification: &Specification) -> anyhow::Result<pyrsia_digest::Sha256> {
+    // Before minutes are spent on an image that would not help.
+    session.builder.check(specification).map_err(build_error)?;
     let context = &session.context;
     let store = ImageStore::open(&context.images_dir(), context.config.builder.java.engine.clone())?;
-    let name = format!("jdk{jdk}");
+    let name = specification.image_name();
     let image = match store.find(&name)? {
         Some(image) => image,
         None => {
