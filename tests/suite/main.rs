@@ -39,6 +39,7 @@ mod provenance;
 mod published;
 mod read_ahead;
 mod rebuild;
+mod rebuild_inputs;
 mod releases;
 mod restart;
 mod search;

@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use build_spec::{
     BuildError, BuildLog, Builder, Built, Checkout, Input, InputLine, InputManifest, InputStatus, Inputs, Job,
     ManifestBlobs, Mode, Phase, PinnedInput, Recorded, RepositoryId, Source, SourceError, SourceRequest, Specification,
-    Tool,
+    Tool, Withheld,
 };
 use maven_layout::CanonicalRepository;
 use tokio::sync::OnceCell;
 
 use crate::config::{JavaBuilderConfig, bytes};
 use crate::engine::Engine;
-use crate::far_end::{Answers, Recorder, Replayer, Routes, Withheld};
+use crate::far_end::{Answers, Recorder, Replayer, Routes};
 use crate::images::{ForeignImage, ImageConfig, LoadedImage, Room};
 use crate::maven::Distribution;
 use crate::published::AsPublished;
@@ -192,12 +192,7 @@ fn toolchains(image: &ImageConfig, specification: &Specification) -> Result<Vec<
 
 /// What the build of a job must not get.
 fn withheld(job: &Job) -> Withheld {
-    let withheld = Withheld::new(job.coordinates.iter().chain(&job.source.reactor));
-    match job.specification.tool {
-        Tool::Maven(_) => withheld,
-        // What a build file of Gradle makes is known to Gradle alone.
-        Tool::Gradle(_) => withheld.and_their_groups(&job.coordinates),
-    }
+    Withheld::of_build(&job.coordinates, &job.source.reactor, &job.specification)
 }
 
 /// The tool of a specification that this builder can build to.
@@ -286,7 +281,11 @@ impl Builder for JavaBuilder {
     }
 
     async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
-        let (tool, line) = match tool_of(job)?.distribution() {
+        let (build_tool, routes) = (tool_of(job)?, Routes::of(&job.specification)?);
+        if let Some(missing) = routes.missing(&*inputs) {
+            return Err(BuildError::InputsUnavailable(missing.to_string()));
+        }
+        let (tool, line) = match build_tool.distribution() {
             Some(distribution) => {
                 let (tool, line) = recorded(distribution, &*inputs).await?;
                 (Some(tool), Some(line))
@@ -295,8 +294,7 @@ impl Builder for JavaBuilder {
         };
         let inputs = self.seen_by(job, inputs);
         let withheld = withheld(job);
-        let recorder =
-            Arc::new(Recorder::new(inputs, Routes::of(&job.specification)?, withheld, self.max_input_bytes()));
+        let recorder = Arc::new(Recorder::new(inputs, routes, withheld, self.max_input_bytes()));
         let answers: Arc<dyn Answers> = recorder.clone();
         let result = match self.build(job, Phase::Record, tool, answers, log).await {
             Ok(built) => Ok(built),

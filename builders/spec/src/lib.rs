@@ -22,6 +22,7 @@ mod profile;
 mod specification;
 mod structured;
 mod traits;
+mod withheld;
 
 pub use converted::{Archive, Converted, from_buildspec};
 pub use job::{
@@ -38,3 +39,4 @@ pub use structured::NotStructured;
 pub use traits::{
     BuildLog, Builder, Input, InputError, Inputs, ManifestBlobs, NoLog, Phase, PinnedInput, RepositoryId,
 };
+pub use withheld::Withheld;

@@ -119,6 +119,12 @@ pub enum InputError {
 /// verified before it is returned and stays readable until the build has ended.
 #[async_trait]
 pub trait Inputs: Send + Sync {
+    /// Whether this source knows the repository. Asking one that it does not know is [`InputError::UnknownRepository`].
+    fn has(&self, repository: &RepositoryId) -> bool {
+        let _ = repository;
+        true
+    }
+
     /// Asks one repository for one path.
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError>;
 

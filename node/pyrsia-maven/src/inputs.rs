@@ -1,5 +1,7 @@
-//! Where the files of a record come from: this node's own repository (ledger, store, upstream).
+//! Where the files of a record come from: this node's own repository (ledger, store, upstream), and the further upstreams of
+//! the configuration where no network has to agree.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,36 +10,42 @@ use maven_layout::RepoPath;
 use pyrsia_blobs::BlobStore;
 use pyrsia_repository::{Answer, Files};
 
-/// Inputs from the node's repository.
+/// Inputs from the node's repository, and from others by their ids.
 pub struct RepositoryInputs {
-    /// The repository.
-    pub files: Arc<dyn Files>,
+    /// The repository that stands for the default one; none: no upstream was found.
+    pub files: Option<Arc<dyn Files>>,
+    /// What a specification may list beside it.
+    pub others: BTreeMap<RepositoryId, Arc<dyn Files>>,
     /// Where generated documents are put, since an input is always a file.
     pub blobs: Arc<BlobStore>,
 }
 
-/// Inputs of a run that has no upstream: nothing is there.
-pub struct NoInputs;
-
-#[async_trait]
-impl Inputs for NoInputs {
-    async fn get(&self, repository: &RepositoryId, _path: &RepoPath) -> Result<Input, InputError> {
-        Err(InputError::UnknownRepository(format!("{repository} (no upstream was found; name one with --upstream)")))
+impl RepositoryInputs {
+    fn find(&self, repository: &RepositoryId) -> Result<&Arc<dyn Files>, InputError> {
+        if *repository != RepositoryId::central() {
+            return self.others.get(repository).ok_or_else(|| InputError::UnknownRepository(repository.to_string()));
+        }
+        self.files.as_ref().ok_or_else(|| {
+            InputError::UnknownRepository(format!("{repository} (no upstream was found; name one with --upstream)"))
+        })
     }
 }
 
 #[async_trait]
 impl Inputs for RepositoryInputs {
+    fn has(&self, repository: &RepositoryId) -> bool {
+        // Without the default one the first question says what to do.
+        *repository == RepositoryId::central() || self.others.contains_key(repository)
+    }
+
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
-        if *repository != RepositoryId::central() {
-            return Err(InputError::UnknownRepository(repository.to_string()));
-        }
+        let files = self.find(repository)?;
         let unavailable = |problem: String| InputError::Unavailable {
             repository: repository.to_string(),
             path: path.to_string(),
             problem,
         };
-        match self.files.get(path).await {
+        match files.get(path).await {
             Ok(Answer::File(file)) => Ok(Input::Found {
                 file: file.blob_path,
                 digests: file.digests,

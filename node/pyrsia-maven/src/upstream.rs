@@ -14,7 +14,7 @@ use crate::config::{Config, PolicyName, UpstreamConfig};
 pub const NONE: &str = "none";
 const CONFIGURATION: &str = "configuration";
 
-/// The id of Maven Central. Builds ask it and no other, so that all authorities see the same repository.
+/// The id of Maven Central. Builds of a network ask it and no other, so that all authorities see the same repository.
 const CENTRAL: &str = "central";
 
 /// An upstream and how it was found.

@@ -19,9 +19,10 @@ use std::sync::Arc;
 
 use build_spec::{
     Input, InputError, InputLine, InputManifest, InputStatus, Inputs, PinnedInput, RepositoryId, Specification,
+    Withheld,
 };
 use maven_layout::metadata::{self, Metadata};
-use maven_layout::{Coordinates, PathKind, RepoPath};
+use maven_layout::{PathKind, RepoPath};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{NativeFile, Natives, State};
@@ -86,7 +87,7 @@ pub(crate) enum Found {
 
 /// What decides about a manifest besides the answers of sources.
 pub(crate) struct Rules {
-    own: Vec<String>,
+    own: Withheld,
     repositories: BTreeSet<RepositoryId>,
     tool: Option<PinnedInput>,
     natives: Natives,
@@ -94,28 +95,22 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The rules of a round: the releases and the reactor of its build, its specification, the tool that its builder has
+    /// The rules of a round: what its build must not get, its specification, the tool that its builder has
     /// pinned, the ledger's native files at its request, and the ledger now.
-    pub(crate) fn new<'a>(
-        releases: impl IntoIterator<Item = &'a Coordinates>,
+    pub(crate) fn new(
+        own: Withheld,
         specification: &Specification,
         tool: Option<PinnedInput>,
         natives: Natives,
         present: Arc<State>,
     ) -> Self {
         let listed = specification.repositories.iter().filter_map(|repository| repository.id.parse().ok());
-        Self {
-            own: releases.into_iter().map(|release| format!("{}/", release.dir())).collect(),
-            repositories: listed.chain([RepositoryId::central()]).collect(),
-            tool,
-            natives,
-            present,
-        }
+        Self { own, repositories: listed.chain([RepositoryId::central()]).collect(), tool, natives, present }
     }
 
     /// Whether a path belongs to a release of this build or of its reactor.
     fn is_own(&self, path: &RepoPath) -> bool {
-        self.own.iter().any(|folder| path.as_str().starts_with(folder))
+        self.own.covers(path)
     }
 
     /// What is to be done about a line.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use maven_layout::Coordinates;
 use pyrsia_digest::FileDigests;
 use pyrsia_ledger::{Authority, AuthorityKey, ConsensusKey, Constants, Genesis};
 
@@ -26,7 +27,7 @@ fn state() -> Arc<State> {
 fn rules() -> Rules {
     let own: Coordinates = "org.acme:lib:1".parse().unwrap();
     let tool = PinnedInput { path: TOOL.parse().unwrap(), sha512: FileDigests::of(b"maven").sha512 };
-    Rules::new([&own], &Specification::default_maven("3.9.11"), Some(tool), Natives::default(), state())
+    Rules::new(Withheld::new([&own]), &Specification::default_maven("3.9.11"), Some(tool), Natives::default(), state())
 }
 
 fn line(path: &str, status: InputStatus) -> InputLine {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use build_spec::{
     BuildError, Input, InputError, InputManifest, InputStatus, Inputs, ManifestBlobs, RemoteRepository, RepositoryId,
-    Specification,
+    Specification, Withheld,
 };
 use maven_layout::RepoPath;
 use pyrsia_digest::{FileDigests, Sha256};
@@ -119,6 +119,20 @@ async fn with_server(
     let far_end = FarEnd::start(&socket, answers).unwrap();
     let got = ask(&socket, requests).await;
     (got, far_end.reason())
+}
+
+#[test]
+fn repositories_are_asked_in_the_order_of_the_specification() {
+    let list = |ids: &[&str]| {
+        let mut specification = specification();
+        let listed = ids.iter().map(|id| RemoteRepository { id: (*id).to_owned(), include: vec![] });
+        specification.repositories = listed.collect();
+        let routes = Routes::of(&specification).unwrap();
+        routes.for_path(&POM.parse().unwrap()).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&[]), ["central"]);
+    assert_eq!(list(&["a", "b"]), ["central", "a", "b"]);
+    assert_eq!(list(&["a", "central", "b"]), ["a", "central", "b"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What an authority rebuilds with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -41,7 +42,10 @@ pub fn rebuilding(
     sweep(&work_dir);
     std::fs::create_dir_all(&work_dir).with_context(|| format!("cannot create {}", work_dir.display()))?;
     let blobs = Arc::new(blobs.clone());
-    let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs { files: inputs.clone(), blobs: blobs.clone() });
+    // Others mean something else on each machine, so a network has none.
+    let others = BTreeMap::new();
+    let inputs: Arc<dyn Inputs> =
+        Arc::new(RepositoryInputs { files: Some(inputs.clone()), others, blobs: blobs.clone() });
     let peers: Arc<dyn PeerBlobs> = match fetcher {
         Some(fetcher) => Arc::new(fetcher),
         None => Arc::new(NoPeers),
