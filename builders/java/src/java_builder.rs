@@ -11,10 +11,12 @@ use build_spec::{
     Tool, Withheld,
 };
 use maven_layout::CanonicalRepository;
+use pyrsia_digest::Sha256;
 use tokio::sync::OnceCell;
 
 use crate::config::{JavaBuilderConfig, bytes};
 use crate::engine::Engine;
+use crate::extra::Extra;
 use crate::far_end::{Answers, Recorder, Replayer, Routes};
 use crate::images::{ForeignImage, ImageConfig, LoadedImage, Room};
 use crate::maven::Distribution;
@@ -22,7 +24,7 @@ use crate::published::AsPublished;
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
 use crate::source::RemoteTag;
 use crate::tool::{BuildTool, check_image};
-use crate::{far_end, source};
+use crate::{extra, far_end, source};
 
 /// How often, and with which pause, the engine is asked whether the containers of dropped builds are gone.
 const SETTLE_TRIES: usize = 50;
@@ -146,6 +148,7 @@ impl JavaBuilder {
             )));
         }
         if let Tool::Gradle(version) = &job.specification.tool
+            && job.specification.gradle_distribution().is_none()
             && config.gradle.as_ref() != Some(version)
         {
             let there = config.gradle.as_deref().map_or_else(|| "no Gradle".to_owned(), |own| format!("Gradle {own}"));
@@ -161,6 +164,7 @@ impl JavaBuilder {
         job: &Job,
         phase: Phase,
         tool: Option<PathBuf>,
+        extras: Vec<Extra>,
         answers: Arc<dyn Answers>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
@@ -170,9 +174,11 @@ impl JavaBuilder {
         }
         let (engine, runtime) = self.connect().await?;
         let room = self.room(&engine, job).await?;
+        let packed = extra::packed(extras, &job.source.archive, job.source.commit_time, &job.work_dir).await?;
+        let inputs = packed.as_ref().map(|file| file.path().to_owned());
         let waiting = || log.line(phase, "waiting for a free build slot");
         let _slot = self.slots.acquire(waiting).await.map_err(local("the build slots cannot be used"))?;
-        let plan = Plan { job, phase, room, tool, answers };
+        let plan = Plan { job, phase, room, tool, inputs, answers };
         sandbox::run(&engine, runtime, &self.config.limits, plan, Arc::clone(&log)).await
     }
 }
@@ -292,18 +298,20 @@ impl Builder for JavaBuilder {
             }
             None => (None, None),
         };
+        let (extras, extra_lines) =
+            extra::recorded(&job.specification, &*inputs, self.max_input_bytes(), &*log).await?;
         let inputs = self.seen_by(job, inputs);
         let withheld = withheld(job);
         let recorder = Arc::new(Recorder::new(inputs, routes, withheld, self.max_input_bytes()));
         let answers: Arc<dyn Answers> = recorder.clone();
-        let result = match self.build(job, Phase::Record, tool, answers, log).await {
+        let result = match self.build(job, Phase::Record, tool, extras, answers, log).await {
             Ok(built) => Ok(built),
             // The tool's own failure is a result: others must be able to find the same one from the same inputs.
             Err(BuildError::ToolFailed(failure)) => Err(failure),
             Err(error) => return Err(error),
         };
         let mut manifest = recorder.manifest();
-        if let Some(line) = line {
+        for line in line.into_iter().chain(extra_lines) {
             manifest.insert(line)?;
         }
         // Whether an input is equal to an output is for the caller to find, from the replay.
@@ -321,6 +329,8 @@ impl Builder for JavaBuilder {
             Some(distribution) => Some(replayed(distribution, manifest, &*blobs).await?),
             None => None,
         };
+        let extras = extra::replayed(&job.specification, manifest, &*blobs).await?;
+        let placed: Vec<Sha256> = extras.iter().map(|extra| extra.sha256).collect();
         let withheld = withheld(job);
         let own = manifest
             .lines()
@@ -330,8 +340,9 @@ impl Builder for JavaBuilder {
         }
         let answers = Arc::new(Replayer::new(manifest.clone(), blobs, Routes::of(&job.specification)?));
         // Whether an output is equal to an input is again for the caller: it is a result that can be attested.
-        let mut built = self.build(job, Phase::Replay, tool, answers.clone(), log).await?;
+        let mut built = self.build(job, Phase::Replay, tool, extras, answers.clone(), log).await?;
         built.asked = answers.asked();
+        built.asked.extend(placed);
         Ok(built)
     }
 

@@ -22,6 +22,7 @@
 
 pub mod config;
 pub mod engine;
+mod extra;
 mod far_end;
 pub mod images;
 mod java_builder;
@@ -31,6 +32,7 @@ mod published;
 mod sandbox;
 pub mod source;
 mod tool;
+mod wrapper;
 
 pub use config::{JavaBuilderConfig, Limits, SourceMirror};
 pub use engine::{Engine, EngineError};
@@ -39,3 +41,4 @@ pub use images::{
     build_image, differences, recipe, recipes, remake_image,
 };
 pub use java_builder::JavaBuilder;
+pub use wrapper::{WRAPPER_PROPERTIES, with_wrapper};

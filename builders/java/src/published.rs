@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use build_spec::{Input, InputError, Inputs, RepositoryId, Withheld};
+use build_spec::{ExtraInput, Input, InputError, Inputs, RepositoryId, Withheld};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use maven_layout::metadata::{self, LastUpdated, Metadata};
 use maven_layout::{ArtifactId, Coordinates, GroupId, MetadataLevel, PathKind, RepoPath, Version};
@@ -141,6 +141,10 @@ impl Inputs for AsPublished {
             return Ok(input);
         }
         self.cut(repository, path, list, about, time).await
+    }
+
+    async fn pinned(&self, input: &ExtraInput) -> Result<Input, InputError> {
+        self.inputs.pinned(input).await
     }
 
     async fn keep(&self, document: &[u8]) -> Result<Input, InputError> {

@@ -13,8 +13,16 @@ const PUBLICATION: &str = "pyrsiaPublication";
 pub(crate) enum BuildTool {
     /// This distribution of Maven.
     Maven(Distribution),
-    /// The Gradle of this version that is in the image.
-    Gradle(String),
+    /// A Gradle.
+    Gradle(Gradle),
+}
+
+/// A Gradle of the image, or of an input of the specification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gradle {
+    version: String,
+    /// Where its distribution lies, from the root of the source.
+    distribution: Option<String>,
 }
 
 impl BuildTool {
@@ -28,7 +36,10 @@ impl BuildTool {
             Tool::Gradle(_) if !specification.toolchains.is_empty() => {
                 Err(BuildError::Unsupported("toolchains are written down for Maven alone".to_owned()))
             }
-            Tool::Gradle(version) => Ok(Self::Gradle(version.clone())),
+            Tool::Gradle(version) => {
+                let distribution = specification.gradle_distribution().map(|input| input.path.clone());
+                Ok(Self::Gradle(Gradle { version: version.clone(), distribution }))
+            }
         }
     }
 
@@ -52,7 +63,15 @@ impl BuildTool {
     pub(crate) fn gradle(&self) -> &str {
         match self {
             Self::Maven(_) => "",
-            Self::Gradle(version) => version,
+            Self::Gradle(gradle) => &gradle.version,
+        }
+    }
+
+    /// Where the distribution of Gradle lies, from the root of the source; empty: the image has it, or another tool builds.
+    pub(crate) fn gradle_distribution(&self) -> &str {
+        match self {
+            Self::Maven(_) => "",
+            Self::Gradle(gradle) => gradle.distribution.as_deref().unwrap_or_default(),
         }
     }
 
@@ -91,6 +110,7 @@ pub(crate) fn check_image(specification: &Specification) -> Result<(), BuildErro
     let recipe = crate::recipe(&specification.image_name()).map_err(unusable)?;
     match (&specification.tool, recipe) {
         (Tool::Maven(_), Some(_)) => Ok(()),
+        (Tool::Gradle(_), Some(_)) if specification.gradle_distribution().is_some() => Ok(()),
         (Tool::Maven(_), None) => {
             unsupported(format!("there is no recipe for an image with JDK {}", specification.jdk))
         }
@@ -100,7 +120,7 @@ pub(crate) fn check_image(specification: &Specification) -> Result<(), BuildErro
             let there = all.iter().filter_map(|recipe| Some((recipe.gradle.as_ref()?, recipe.jdk)));
             let there: Vec<String> = there.map(|(gradle, jdk)| format!("{gradle} on JDK {jdk}")).collect();
             unsupported(format!(
-                "there is no image with Gradle {version} on JDK {}; known are {}",
+                "there is no image with Gradle {version} on JDK {}, and no [[input]] is its distribution; known are {}",
                 specification.jdk,
                 there.join(", ")
             ))
@@ -202,7 +222,12 @@ mod tests {
         assert!(check_image(&gradle("4.4.1")).is_ok());
         let refusal = |specification: Specification| check_image(&specification).unwrap_err().to_string();
         let text = refusal(gradle("8.5"));
-        assert!(text.contains("no image with Gradle 8.5 on JDK 17; known are 4.4.1 on JDK 17"), "{text}");
+        assert!(
+            text.contains(
+                "no image with Gradle 8.5 on JDK 17, and no [[input]] is its distribution; known are 4.4.1 on JDK 17"
+            ),
+            "{text}"
+        );
         assert!(refusal(Specification { jdk: 11, ..gradle("4.4.1") }).contains("Gradle 4.4.1 on JDK 11"));
         let toolchains = Specification { version: 2, toolchains: vec![17], ..gradle("4.4.1") };
         assert!(matches!(BuildTool::wanted(&toolchains), Err(BuildError::Unsupported(_))));

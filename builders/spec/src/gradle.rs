@@ -1,6 +1,6 @@
 //! What is different where Gradle builds: no profiles, projects in the place of modules, and an image that has the tool.
 
-use crate::specification::{Specification, SpecificationError, Tool, field};
+use crate::specification::{ExtraInput, Specification, SpecificationError, Tool, field};
 
 /// The JDK in the image whose name says nothing about one.
 const IMAGE_JDK: u32 = 17;
@@ -10,9 +10,16 @@ impl Specification {
     pub fn image_name(&self) -> String {
         match (&self.tool, self.jdk) {
             (Tool::Maven(_), jdk) => format!("jdk{jdk}"),
+            (Tool::Gradle(_), jdk) if self.gradle_distribution().is_some() => format!("jdk{jdk}"),
             (Tool::Gradle(_), IMAGE_JDK) => "gradle".to_owned(),
             (Tool::Gradle(_), jdk) => format!("gradle{jdk}"),
         }
+    }
+
+    /// The input that is the distribution of the wanted Gradle, by the name that they all have.
+    pub fn gradle_distribution(&self) -> Option<&ExtraInput> {
+        let Tool::Gradle(wanted) = &self.tool else { return None };
+        self.inputs.iter().find(|input| distributed(&input.url) == Some(wanted))
     }
 
     /// Checks the fields that are about Maven alone.
@@ -34,8 +41,16 @@ impl Specification {
     }
 }
 
+/// The version of Gradle whose distribution lies at an address (`.../gradle-VERSION-bin.zip`).
+pub fn distributed(url: &str) -> Option<&str> {
+    let name = url.rsplit('/').next()?.strip_prefix("gradle-")?;
+    name.strip_suffix("-bin.zip").or_else(|| name.strip_suffix("-all.zip")).filter(|version| !version.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
+    use pyrsia_digest::Sha256;
+
     use super::*;
 
     fn gradle() -> Specification {
@@ -51,6 +66,15 @@ mod tests {
         assert_eq!(Specification::default_maven("3.9.9").image_name(), "jdk17");
         assert_eq!(gradle().image_name(), "gradle");
         assert_eq!(Specification { jdk: 11, ..gradle() }.image_name(), "gradle11");
+        let input = |version: &str| {
+            let url = format!("https://files.example/gradle-{version}.zip");
+            vec![ExtraInput { url, sha256: Sha256::of(b"zip"), path: "gradle.zip".to_owned() }]
+        };
+        let own = Specification { inputs: input("4.4.1-bin"), jdk: 8, ..gradle() };
+        assert_eq!((own.image_name().as_str(), own.gradle_distribution()), ("jdk8", own.inputs.first()));
+        for other in ["4.4.2-bin", "4.4.1", "4.4.1-src", "-bin"] {
+            assert_eq!(Specification { inputs: input(other), ..gradle() }.gradle_distribution(), None, "{other}");
+        }
     }
 
     #[test]

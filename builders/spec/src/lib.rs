@@ -15,6 +15,7 @@
 mod additions;
 mod commands;
 mod converted;
+mod extra;
 mod gradle;
 mod job;
 mod manifest;
@@ -25,6 +26,7 @@ mod traits;
 mod withheld;
 
 pub use converted::{Archive, Converted, from_buildspec};
+pub use gradle::distributed;
 pub use job::{
     BuildError, BuildLimit, Built, BuiltFile, Checkout, Job, Mode, ObjectSignature, Recorded, RunId, Source,
     SourceError, SourceRequest, Submodule, TagObject, ToolFailure,

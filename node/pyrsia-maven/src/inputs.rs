@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use build_spec::{Input, InputError, Inputs, RepositoryId};
+use build_spec::{ExtraInput, Input, InputError, Inputs, RepositoryId};
+use java_builder::JavaBuilderConfig;
 use maven_layout::RepoPath;
 use pyrsia_blobs::BlobStore;
 use pyrsia_repository::{Answer, Files};
+
+use crate::pinned;
 
 /// Inputs from the node's repository, and from others by their ids.
 pub struct RepositoryInputs {
@@ -18,6 +21,8 @@ pub struct RepositoryInputs {
     pub others: BTreeMap<RepositoryId, Arc<dyn Files>>,
     /// Where generated documents are put, since an input is always a file.
     pub blobs: Arc<BlobStore>,
+    /// How single files are got: the source map and the limits of sources hold for them.
+    pub java: JavaBuilderConfig,
 }
 
 impl RepositoryInputs {
@@ -62,6 +67,10 @@ impl Inputs for RepositoryInputs {
             }
             Err(error) => Err(unavailable(error.to_string())),
         }
+    }
+
+    async fn pinned(&self, input: &ExtraInput) -> Result<Input, InputError> {
+        pinned::get(&self.java, input, &self.blobs).await
     }
 
     async fn keep(&self, document: &[u8]) -> Result<Input, InputError> {

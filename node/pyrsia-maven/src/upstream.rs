@@ -81,7 +81,7 @@ async fn of(upstream: &UpstreamConfig, config: &Config) -> anyhow::Result<Option
 }
 
 /// Names that the node itself writes into records.
-const OWN: [&str; 4] = [pyrsia_repository::IMPORT, "offline", "peers", "store"];
+const OWN: [&str; 5] = [pyrsia_repository::IMPORT, "input", "offline", "peers", "store"];
 
 /// Ids stand in records beside the names that the node itself gives.
 fn check_id(id: &str) -> anyhow::Result<()> {

@@ -7,13 +7,14 @@
 //! - Files of the build itself are withheld, and any other answer for them is a contradiction.
 //! - Native files are what the ledger had published at the request's position ([`pyrsia_ledger::Natives`]).
 //! - `maven-metadata.xml` may be an older or shorter list than the own one (see [`maven_layout::metadata::excess`]).
+//! - Single files are those that the specification names, by digest, wherever they come from.
 //! - The build tool's own distribution is what the builder has pinned, whatever the own upstream has.
 //! - All else is what the own upstream has, by SHA-256 and size; a 404 is the own upstream's 404.
 //!
 //! What needs no source is looked at first, over the whole manifest, so that nothing is fetched for one that is wrong anyway.
 //! An own upstream that fails is never a contradiction: this authority tries again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -70,6 +71,8 @@ pub(crate) enum Ask {
     Upstream,
     /// The builder's pin decides.
     Pin,
+    /// It has the digest that the specification names, whoever gives it.
+    Named,
     /// This node cannot say.
     Unknown(String),
 }
@@ -88,6 +91,8 @@ pub(crate) enum Found {
 /// What decides about a manifest besides the answers of sources.
 pub(crate) struct Rules {
     own: Withheld,
+    /// The single files of the specification.
+    inputs: BTreeMap<RepoPath, Sha256>,
     repositories: BTreeSet<RepositoryId>,
     tool: Option<PinnedInput>,
     natives: Natives,
@@ -105,7 +110,10 @@ impl Rules {
         present: Arc<State>,
     ) -> Self {
         let listed = specification.repositories.iter().filter_map(|repository| repository.id.parse().ok());
-        Self { own, repositories: listed.chain([RepositoryId::central()]).collect(), tool, natives, present }
+        let placed = specification.inputs.iter().filter_map(|input| Some((input.place().ok()?, input.sha256)));
+        let inputs = placed.collect();
+        let repositories = listed.chain([RepositoryId::central()]).collect();
+        Self { own, inputs, repositories, tool, natives, present }
     }
 
     /// Whether a path belongs to a release of this build or of its reactor.
@@ -116,6 +124,12 @@ impl Rules {
     /// What is to be done about a line.
     pub(crate) fn ask(&self, line: &InputLine) -> Ask {
         let wrong = |text: &str| Ask::Wrong(text.to_owned());
+        if line.repository == RepositoryId::inputs() {
+            return match (self.inputs.get(&line.path), line.status) {
+                (Some(named), InputStatus::Found { sha256, cut: false, .. }) if *named == sha256 => Ask::Named,
+                _ => wrong("it is no file that the specification names"),
+            };
+        }
         if !self.repositories.contains(&line.repository) {
             return wrong("the specification names no such repository");
         }
@@ -256,6 +270,7 @@ impl Checker {
             Ask::Wrong(text) => return Ok(Some(text)),
             Ask::Unknown(text) => return Err(StepError::Abstain(text)),
             Ask::Pin => return self.pinned(line).await,
+            Ask::Named => return self.named(line).await,
             Ask::Ledger(native) => return self.as_ledger(line, native).await,
             Ask::Upstream => match self.inputs.get(&line.repository, &line.path).await {
                 Ok(Input::Absent) => (Mine::Absent, None),
@@ -307,6 +322,12 @@ impl Checker {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Makes the store hold a file of the specification. A sentence if its size is another.
+    async fn named(&self, line: &InputLine) -> Result<Option<String>, StepError> {
+        let InputStatus::Found { size, sha256, .. } = line.status else { return Ok(None) };
+        self.hold(line, None, sha256, size).await
     }
 
     /// Whether the build tool's file is the pinned one.

@@ -70,7 +70,7 @@ pub(crate) fn not_had(error: InputError) -> BuildError {
     match error {
         InputError::Unavailable { .. } => BuildError::UpstreamFailed(error.to_string()),
         InputError::UnknownRepository(id) => BuildError::InputsUnavailable(id),
-        InputError::Withheld { .. } => BuildError::InputsUnavailable(error.to_string()),
+        InputError::Withheld { .. } | InputError::Refused { .. } => BuildError::InputsUnavailable(error.to_string()),
     }
 }
 

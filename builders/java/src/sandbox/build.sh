@@ -26,18 +26,27 @@ fi
 # Files get the modes that a checkout under this umask would have given them: all bits that it leaves.
 umask "$umask"
 head -c "$source_bytes" | { tar -x -C "$workdir" && cat > /dev/null; }
+if [ "$inputs_bytes" -gt 0 ]; then
+    head -c "$inputs_bytes" | { tar -x -C "$workdir" && cat > /dev/null; }
+fi
 chmod -R =rwX "$workdir"
 # Where lines end as on Windows, no file can be executed.
 if [ "$newline" = crlf ]; then find "$workdir" -type f -exec chmod a-x {} +; fi
 
 # What a command calls when it calls the tool: with the builder's own files, and with a note of how it ended.
 if [ "$tool" = gradle ]; then
-    program=$(command -v gradle) || { echo "the image has no Gradle"; exit 70; }
+    if [ -n "$gradle_zip" ]; then
+        # What is only read by people would not fit. 1 is a warning: that there is nothing of the kind.
+        unzip -q "$workdir/$gradle_zip" -d "$control/tool" -x '*/docs/*' '*/samples/*' '*/src/*' || [ $? -eq 1 ]
+        program=$control/tool/gradle-$gradle/bin/gradle
+    else
+        program=$(command -v gradle) || { echo "the image has no Gradle"; exit 70; }
+    fi
     home=$(readlink -f "$program")
     home=${home%/bin/*}
     found=
     for file in "$home/lib"/gradle-*-"$gradle".jar; do if [ -e "$file" ]; then found=$file; fi; done
-    [ -n "$found" ] || { echo "the image's Gradle is not $gradle"; exit 70; }
+    [ -n "$found" ] || { echo "the Gradle that is there is not $gradle"; exit 70; }
     mv "$control/settings.xml" "$control/init.gradle"
     # No daemon: it would be there for the next call, with what this one has left in it.
     flags="--no-daemon --console=plain -I $control/init.gradle -Dmaven.repo.local=$repository"

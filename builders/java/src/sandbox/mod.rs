@@ -41,6 +41,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) room: Room,
     /// The tool's distribution, a gzip-compressed tar with one top folder; none: the image has it.
     pub(crate) tool: Option<PathBuf>,
+    /// A tar of the single files of the specification.
+    pub(crate) inputs: Option<PathBuf>,
     pub(crate) answers: Arc<dyn Answers>,
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
     let launcher = launcher(&plan.room.java_home, &options.launcher);
     let commands = commands(specification, &tool);
     let mut files = Vec::new();
-    for file in plan.tool.iter().chain([&job.source.archive]) {
+    for file in plan.tool.iter().chain([&job.source.archive]).chain(&plan.inputs) {
         let size = tokio::fs::metadata(file).await.map_err(local("an input of the build cannot be read"))?.len();
         files.push((file.clone(), size));
     }
@@ -68,8 +68,10 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
         ("commands_bytes", commands.len().to_string()),
         ("tool", tool.command().to_owned()),
         ("gradle", tool.gradle().to_owned()),
+        ("gradle_zip", tool.gradle_distribution().to_owned()),
         ("tool_bytes", size_of(plan.tool.as_ref())),
         ("source_bytes", size_of(Some(&job.source.archive))),
+        ("inputs_bytes", size_of(plan.inputs.as_ref())),
         ("releases", releases.join(" ")),
         ("maven_options", tool.options().to_owned()),
         ("check_jdk", if plan.room.is_foreign { specification.jdk.to_string() } else { String::new() }),
@@ -88,14 +90,9 @@ pub(crate) async fn feed(plan: &Plan<'_>) -> Result<Feed, BuildError> {
     })
 }
 
-/// Refuses what this builder cannot do, before anything is started.
+/// Refuses what no builder can do, before anything is started.
 pub(crate) fn check(specification: &Specification) -> Result<(), BuildError> {
-    let unsupported = |what: &str| Err(BuildError::Unsupported(what.to_owned()));
-    specification.check()?;
-    if let Some(input) = specification.inputs.first() {
-        return unsupported(&format!("[[input]] files are not supported yet ({})", input.url));
-    }
-    Ok(())
+    Ok(specification.check()?)
 }
 
 fn newline(newline: Newline) -> &'static str {
@@ -191,8 +188,6 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use build_spec::ExtraInput;
-    use pyrsia_digest::Sha256;
 
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
@@ -282,15 +277,5 @@ mod tests {
             launcher(folder.path().to_str().unwrap(), &["-Dline.separator=\r\n".to_owned(), "-Da='".to_owned()]);
         let output = std::process::Command::new("sh").args(["-c", &script, "java", "Main", "a b"]).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "<-Dline.separator=\r\n><-Da='><Main><a b>");
-    }
-
-    #[test]
-    fn what_is_not_supported_is_refused_by_name() {
-        let mut specification = Specification::default_maven("3.9.9");
-        assert!(check(&specification).is_ok());
-        let url = "https://files.example/a.zip".to_owned();
-        let input = ExtraInput { url, sha256: Sha256::of(b"a"), path: "a.zip".to_owned() };
-        specification.inputs.push(input);
-        assert!(matches!(check(&specification), Err(BuildError::Unsupported(text)) if text.contains("a.zip")));
     }
 }

@@ -40,6 +40,7 @@ use build_spec::{
 use maven_layout::CanonicalRepository;
 use tokio::runtime::Handle;
 
+pub use address::{FileAddress, file_address};
 pub use archive::repository_of_archive;
 pub use listing::{Listing, read_files};
 pub use message::commit_with_message;

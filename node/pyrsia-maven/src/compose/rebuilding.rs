@@ -9,7 +9,7 @@ use pyrsia_blobs::BlobStore;
 use pyrsia_rebuilds::{Board, Entries, Images, Intake, NoPeers, PeerBlobs, Steps, Worker, sweep};
 use pyrsia_repository::Files;
 
-use super::{DEFAULT_MAVEN, WORK, clock};
+use super::{DEFAULT_MAVEN, WORK, clock, java_config};
 use crate::context::Context;
 use crate::inputs::RepositoryInputs;
 use crate::peering::fetcher::Fetcher;
@@ -44,8 +44,12 @@ pub fn rebuilding(
     let blobs = Arc::new(blobs.clone());
     // Others mean something else on each machine, so a network has none.
     let others = BTreeMap::new();
-    let inputs: Arc<dyn Inputs> =
-        Arc::new(RepositoryInputs { files: Some(inputs.clone()), others, blobs: blobs.clone() });
+    let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs {
+        files: Some(inputs.clone()),
+        others,
+        blobs: blobs.clone(),
+        java: java_config(context),
+    });
     let peers: Arc<dyn PeerBlobs> = match fetcher {
         Some(fetcher) => Arc::new(fetcher),
         None => Arc::new(NoPeers),

@@ -11,9 +11,10 @@ use anyhow::{Context as _, bail};
 use build_infer::{Candidate, Outcome, Plan, Reference, is_telling};
 use build_spec::{
     BuildError, BuildLog, Builder as _, Checkout, Job, Mode, Phase, RunId, SandboxProfile, Source, SourceError,
-    SourceRequest, Specification, ToolFailure,
+    SourceRequest, Specification, Tool, ToolFailure,
 };
 use jar_compare::{Limits, Listing};
+use java_builder::{WRAPPER_PROPERTIES, with_wrapper};
 use maven_layout::{Coordinates, Extension};
 use pyrsia_rebuilds::{
     Assessment, FileOutcome, MAX_COMPARED_BYTES, Rebuilt, ReferenceFile, StoreBlobs, assess, check_inputs,
@@ -191,6 +192,12 @@ impl Task<'_> {
     }
 
     async fn attempt(&self, number: usize, specification: Specification) -> Result<Made, Failure> {
+        let properties = match specification.tool {
+            Tool::Gradle(_) => wrapper_properties(self.source.archive.clone()).await?,
+            Tool::Maven(_) => None,
+        };
+        let specification = with_wrapper(&specification, properties.as_deref())
+            .map_err(|error| Failure { another_may_help: another_may_help(&error), error: build_error(error) })?;
         let image = match &self.args.image {
             Some(reference) => Ok(reference.digest()),
             None => image(self.session, &specification).await,
@@ -287,6 +294,13 @@ impl Task<'_> {
         let sha256 = crate::commands::local_files::digests(&path)?.sha256;
         Ok(vec![ReferenceFile { coordinates, name, path, sha256 }])
     }
+}
+
+/// What the wrapper of a source says, if Gradle has one there.
+async fn wrapper_properties(archive: PathBuf) -> anyhow::Result<Option<String>> {
+    let shown = archive.display().to_string();
+    let read = move || super::checkout::read_text(&archive, WRAPPER_PROPERTIES);
+    tokio::task::spawn_blocking(read).await?.with_context(|| format!("cannot read {shown}"))
 }
 
 /// The hints in a JAR on disk, if it can be read.

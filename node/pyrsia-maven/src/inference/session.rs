@@ -52,6 +52,7 @@ impl Session {
             files: (context.config.node.upstream.as_deref() != Some(NONE)).then(|| local.files.clone()),
             others: local.others.clone(),
             blobs: local.blobs.clone(),
+            java: compose::java_config(&context),
         });
         Ok(Self { context, cache, work, builder, local, inputs, _lock: lock })
     }
