@@ -9,7 +9,7 @@ use build_spec::{ExtraInput, Input, InputError, Inputs, RepositoryId};
 use java_builder::JavaBuilderConfig;
 use maven_layout::RepoPath;
 use pyrsia_blobs::BlobStore;
-use pyrsia_repository::{Answer, Files};
+use pyrsia_repository::{Answer, Files, Route, chosen};
 
 use crate::pinned;
 
@@ -19,6 +19,8 @@ pub struct RepositoryInputs {
     pub files: Option<Arc<dyn Files>>,
     /// What a specification may list beside it.
     pub others: BTreeMap<RepositoryId, Arc<dyn Files>>,
+    /// What each of them is asked for by the configuration. One that is not here is asked for everything.
+    pub routes: Vec<(RepositoryId, Route)>,
     /// Where generated documents are put, since an input is always a file.
     pub blobs: Arc<BlobStore>,
     /// How single files are got: the source map and the limits of sources hold for them.
@@ -36,6 +38,13 @@ impl RepositoryInputs {
     }
 }
 
+/// Whether a repository is asked for a path: a group that one of them names is asked of none that names it less precisely,
+/// in builds as elsewhere.
+fn is_asked(routes: &[(RepositoryId, Route)], repository: &RepositoryId, path: &RepoPath) -> bool {
+    let Some(own) = routes.iter().position(|(id, _)| id == repository) else { return true };
+    chosen(path, routes.iter().map(|(_, route)| route)).contains(&own)
+}
+
 #[async_trait]
 impl Inputs for RepositoryInputs {
     fn has(&self, repository: &RepositoryId) -> bool {
@@ -45,6 +54,9 @@ impl Inputs for RepositoryInputs {
 
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
         let files = self.find(repository)?;
+        if !is_asked(&self.routes, repository, path) {
+            return Ok(Input::Absent);
+        }
         let unavailable = |problem: String| InputError::Unavailable {
             repository: repository.to_string(),
             path: path.to_string(),
@@ -80,5 +92,31 @@ impl Inputs for RepositoryInputs {
             problem: error.to_string(),
         })?;
         Ok(Input::found(stored.path, stored.digests))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_one_repository_names_is_asked_there_alone() {
+        let id = |text: &str| text.parse::<RepositoryId>().unwrap();
+        let company = Route::new(vec!["com.acme.*".parse().unwrap()], Vec::new());
+        let routes = [(id("company"), company), (id("central"), Route::default()), (id("more"), Route::default())];
+        for (path, asked) in [
+            ("com/acme/lib/1/lib-1.pom", ["company"].as_slice()),
+            ("org/other/lib/1/lib-1.pom", &["central", "more", "unlisted"]),
+        ] {
+            let path: RepoPath = path.parse().unwrap();
+            for repository in ["company", "central", "more"] {
+                assert_eq!(
+                    is_asked(&routes, &id(repository), &path),
+                    asked.contains(&repository),
+                    "{repository} {path}"
+                );
+            }
+        }
+        assert!(is_asked(&routes, &id("unlisted"), &"com/acme/lib/1/lib-1.pom".parse().unwrap()));
     }
 }

@@ -54,6 +54,8 @@ pub async fn run(global: &Global, args: &InferArgs) -> anyhow::Result<Exit> {
         if let Some(committed) = &found.source.specification {
             let why = ["pyrsia.toml of the commit".to_owned()];
             told.spec = Some(report::specification(committed, "source", &why));
+        } else if let Some(script) = found.checkout.gradle_script() {
+            told.skipped.push(format!("how Gradle builds it ({script}) is not inferred"));
         } else {
             let is_crlf = found.is_crlf();
             let (mut plan, evidence) = inference::plan(&session, release, &published, Some(&found.checkout), is_crlf)?;

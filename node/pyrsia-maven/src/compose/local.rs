@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use build_spec::RepositoryId;
 use pyrsia_blobs::BlobStore;
-use pyrsia_repository::{Files, Parts, Policies, Policy, Repository, RepositoryConfig};
+use pyrsia_repository::{Files, Parts, Policies, Policy, Repository, RepositoryConfig, Route};
 use pyrsia_store::IndexStore;
 
 use super::clock;
@@ -21,6 +21,8 @@ pub struct LocalRepository {
     pub files: Arc<dyn Files>,
     /// Those of the other upstreams of the configuration, each by itself: a build asks for a file in one of them.
     pub others: BTreeMap<RepositoryId, Arc<dyn Files>>,
+    /// What each of them is asked for.
+    pub routes: Vec<(RepositoryId, Route)>,
     /// The blobs of all of them.
     pub blobs: Arc<BlobStore>,
 }
@@ -41,8 +43,12 @@ impl LocalRepository {
                 };
                 Ok(Arc::new(Repository::new(RepositoryConfig::new(Policies::all(Policy::Mirror)), parts)))
             };
-        let (central, listed): (Vec<Upstream>, Vec<Upstream>) =
-            upstream::find_all(&context.config).await?.into_iter().partition(Upstream::is_central);
+        let found = upstream::find_all(&context.config).await?;
+        let mut routes = Vec::new();
+        for upstream in &found {
+            routes.push((upstream.id.parse()?, upstream.asked.route.clone()));
+        }
+        let (central, listed): (Vec<Upstream>, Vec<Upstream>) = found.into_iter().partition(Upstream::is_central);
         let files = repository(data.root(), central.into_iter().map(|found| found.asked).collect())?;
         let mut others = BTreeMap::new();
         for found in listed {
@@ -50,6 +56,6 @@ impl LocalRepository {
             let folder = data.join(&format!("upstream-{}", found.id));
             others.insert(found.id.parse()?, repository(&folder, vec![found.asked])?);
         }
-        Ok(Self { files, others, blobs: Arc::new(blobs) })
+        Ok(Self { files, others, routes, blobs: Arc::new(blobs) })
     }
 }

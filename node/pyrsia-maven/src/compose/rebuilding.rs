@@ -47,6 +47,7 @@ pub fn rebuilding(
     let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs {
         files: Some(inputs.clone()),
         others,
+        routes: Vec::new(),
         blobs: blobs.clone(),
         java: java_config(context),
     });

@@ -51,6 +51,7 @@ impl Session {
         let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs {
             files: (context.config.node.upstream.as_deref() != Some(NONE)).then(|| local.files.clone()),
             others: local.others.clone(),
+            routes: local.routes.clone(),
             blobs: local.blobs.clone(),
             java: compose::java_config(&context),
         });
