@@ -94,6 +94,7 @@ all_tests() {
     step "making the builder image jdk17" test_image
     step "unit tests" unit_tests
     step "examples in the documentation" doc_tests
+    step "making the builder image gradle" make_image gradle
     step "installing what checks provenance" test_verifier
     step "cross-process tests" suite
     say "all tests: $(($(date +%s) - started)) s"

@@ -1,4 +1,4 @@
-//! The cross-process tests. One file for each promise; [`chain`], [`rebuild`], [`moved_tags`],
+//! The cross-process tests. One file for each promise; [`chain`], [`rebuild`], [`gradle_rebuild`], [`moved_tags`],
 //! [`clients`], [`restart`], [`releases`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`]
 //! mounts a small file system too, and so does [`hosted`], which needs root.
 
@@ -15,6 +15,7 @@ mod documents;
 mod faults;
 mod faults_machine;
 mod fixture;
+mod gradle_rebuild;
 mod guards;
 mod holes;
 mod holes_answers;
@@ -38,6 +39,7 @@ mod provenance;
 mod published;
 mod read_ahead;
 mod rebuild;
+mod rebuild_inputs;
 mod releases;
 mod restart;
 mod search;

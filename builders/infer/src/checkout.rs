@@ -47,6 +47,7 @@ pub struct Checkout {
     declared: Vec<String>,
     poms: usize,
     root: Option<Pom>,
+    gradle: Option<String>,
     texts: BTreeMap<String, String>,
 }
 
@@ -61,6 +62,7 @@ impl Checkout {
             declared: Vec::new(),
             poms: 0,
             root: None,
+            gradle: None,
             texts: BTreeMap::new(),
         }
     }
@@ -84,6 +86,9 @@ impl Checkout {
                     self.root = Some(pom);
                 }
             }
+        }
+        if matches!(path, "build.gradle" | "build.gradle.kts" | "settings.gradle" | "settings.gradle.kts") {
+            self.gradle.get_or_insert_with(|| path.to_owned());
         }
         let workflow =
             path.strip_prefix(WORKFLOWS).is_some_and(|name| name.ends_with(".yml") || name.ends_with(".yaml"));
@@ -110,6 +115,11 @@ impl Checkout {
     /// The build files that declare exactly the release, in so many words.
     pub fn declared(&self) -> &[String] {
         &self.declared
+    }
+
+    /// The script of Gradle in the root of a commit without a `pom.xml` anywhere: no specification is inferred for it.
+    pub fn gradle_script(&self) -> Option<&str> {
+        self.gradle.as_deref().filter(|_| self.poms == 0)
     }
 
     /// The build file in the root.

@@ -8,20 +8,23 @@ use async_trait::async_trait;
 use build_spec::{
     BuildError, BuildLog, Builder, Built, Checkout, Input, InputLine, InputManifest, InputStatus, Inputs, Job,
     ManifestBlobs, Mode, Phase, PinnedInput, Recorded, RepositoryId, Source, SourceError, SourceRequest, Specification,
-    Tool,
+    Tool, Withheld,
 };
 use maven_layout::CanonicalRepository;
+use pyrsia_digest::Sha256;
 use tokio::sync::OnceCell;
 
 use crate::config::{JavaBuilderConfig, bytes};
 use crate::engine::Engine;
-use crate::far_end::{Answers, Recorder, Replayer, Routes, Withheld};
+use crate::extra::Extra;
+use crate::far_end::{Answers, Recorder, Replayer, Routes};
 use crate::images::{ForeignImage, ImageConfig, LoadedImage, Room};
 use crate::maven::Distribution;
 use crate::published::AsPublished;
 use crate::sandbox::{self, Plan, Runtime, Slots, local};
 use crate::source::RemoteTag;
-use crate::{far_end, source};
+use crate::tool::{BuildTool, check_image};
+use crate::{extra, far_end, source};
 
 /// How often, and with which pause, the engine is asked whether the containers of dropped builds are gone.
 const SETTLE_TRIES: usize = 50;
@@ -29,7 +32,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 /// How long an engine may take to say that it is there.
 const ENGINE_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Rebuilds Maven projects in containers.
+/// Rebuilds Maven and Gradle projects in containers.
 ///
 /// Making one touches nothing, so it can be made before there is an engine. Each call looks for the engine anew: one
 /// that is started later, or again, is found by the next. What killed processes left is swept at the first contact.
@@ -110,18 +113,8 @@ impl JavaBuilder {
     /// # Errors
     /// [`BuildError::Unsupported`] or [`BuildError::Specification`], with what is missing.
     pub fn check(&self, specification: &Specification) -> Result<(), BuildError> {
-        pinned(specification)?;
-        if self.foreign.is_some() {
-            return Ok(());
-        }
-        let recipes = crate::recipes().map_err(|error| BuildError::Engine(error.to_string()))?;
-        if !recipes.iter().any(|recipe| recipe.jdk == specification.jdk) {
-            return Err(BuildError::Unsupported(format!(
-                "there is no recipe for an image with JDK {}",
-                specification.jdk
-            )));
-        }
-        Ok(())
+        usable(specification)?;
+        if self.foreign.is_some() { Ok(()) } else { check_image(specification) }
     }
 
     async fn connect(&self) -> Result<(Engine, &Runtime), BuildError> {
@@ -154,6 +147,14 @@ impl JavaBuilder {
                 job.image, config.jdk, job.specification.jdk
             )));
         }
+        if let Tool::Gradle(version) = &job.specification.tool
+            && job.specification.gradle_distribution().is_none()
+            && config.gradle.as_ref() != Some(version)
+        {
+            let there = config.gradle.as_deref().map_or_else(|| "no Gradle".to_owned(), |own| format!("Gradle {own}"));
+            let text = format!("image {} has {there}, the specification asks for Gradle {version}", job.image);
+            return Err(BuildError::Unsupported(text));
+        }
         let toolchains = toolchains(&config, &job.specification)?;
         Ok(Room { engine_id, java_home: config.java_home, toolchains, is_foreign: false })
     }
@@ -162,7 +163,8 @@ impl JavaBuilder {
         &self,
         job: &Job,
         phase: Phase,
-        tool: PathBuf,
+        tool: Option<PathBuf>,
+        extras: Vec<Extra>,
         answers: Arc<dyn Answers>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
@@ -172,9 +174,11 @@ impl JavaBuilder {
         }
         let (engine, runtime) = self.connect().await?;
         let room = self.room(&engine, job).await?;
+        let packed = extra::packed(extras, &job.source.archive, job.source.commit_time, &job.work_dir).await?;
+        let inputs = packed.as_ref().map(|file| file.path().to_owned());
         let waiting = || log.line(phase, "waiting for a free build slot");
         let _slot = self.slots.acquire(waiting).await.map_err(local("the build slots cannot be used"))?;
-        let plan = Plan { job, phase, room, tool, answers };
+        let plan = Plan { job, phase, room, tool, inputs, answers };
         sandbox::run(&engine, runtime, &self.config.limits, plan, Arc::clone(&log)).await
     }
 }
@@ -194,17 +198,17 @@ fn toolchains(image: &ImageConfig, specification: &Specification) -> Result<Vec<
 
 /// What the build of a job must not get.
 fn withheld(job: &Job) -> Withheld {
-    Withheld::new(job.coordinates.iter().chain(&job.source.reactor))
+    Withheld::of_build(&job.coordinates, &job.source.reactor, &job.specification)
 }
 
-/// Which distribution a specification asks for.
-fn pinned(specification: &Specification) -> Result<Distribution, BuildError> {
+/// The tool of a specification that this builder can build to.
+fn usable(specification: &Specification) -> Result<BuildTool, BuildError> {
     sandbox::check(specification)?;
-    Distribution::wanted(specification)
+    BuildTool::wanted(specification)
 }
 
-/// Which distribution a job asks for; its source is the one that its specification builds.
-fn distribution(job: &Job) -> Result<Distribution, BuildError> {
+/// The tool of a job; its source is the one that its specification builds.
+fn tool_of(job: &Job) -> Result<BuildTool, BuildError> {
     if let Some(wanted) = &job.specification.source_distribution {
         let address = maven_layout::scm::canonical(&wanted.url);
         if !address.is_ok_and(|address| address == job.source.repository) {
@@ -213,7 +217,51 @@ fn distribution(job: &Job) -> Result<Distribution, BuildError> {
             return Err(BuildError::Unsupported(problem));
         }
     }
-    pinned(&job.specification)
+    usable(&job.specification)
+}
+
+/// A distribution out of the inputs of a record, and the line that says so.
+async fn recorded(distribution: &Distribution, inputs: &dyn Inputs) -> Result<(PathBuf, InputLine), BuildError> {
+    let central = RepositoryId::central();
+    match inputs.get(&central, &distribution.path).await {
+        Ok(Input::Found { file, digests, .. }) => {
+            let all = match digests.all() {
+                Some(all) => all,
+                None => far_end::hash(file.clone(), digests.size, digests.sha256)
+                    .await
+                    .map_err(BuildError::InputsUnavailable)?,
+            };
+            if !distribution.is(&all) {
+                let problem = format!("{} is not the pinned distribution", distribution.path);
+                return Err(BuildError::InputsUnavailable(problem));
+            }
+            let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut: false };
+            Ok((file, InputLine { repository: central, path: distribution.path.clone(), status }))
+        }
+        Ok(Input::Absent) => Err(BuildError::InputsUnavailable(distribution.path.to_string())),
+        Err(error) => Err(far_end::not_had(error)),
+    }
+}
+
+/// The distribution that a manifest names.
+async fn replayed(
+    distribution: &Distribution,
+    manifest: &InputManifest,
+    blobs: &dyn ManifestBlobs,
+) -> Result<PathBuf, BuildError> {
+    let central = RepositoryId::central();
+    let Some(InputStatus::Found { size, sha256, .. }) = manifest.get(&central, &distribution.path) else {
+        return Err(BuildError::Undeclared { repository: central.to_string(), path: distribution.path.to_string() });
+    };
+    let Some(tool) = blobs.blob(&sha256).await else {
+        return Err(BuildError::InputsUnavailable(format!("{} is not in the store", distribution.path)));
+    };
+    let digests = far_end::hash(tool.clone(), size, sha256).await.map_err(BuildError::InputsUnavailable)?;
+    if !distribution.is(&digests) {
+        let problem = format!("{} in the manifest is not the pinned distribution", distribution.path);
+        return Err(BuildError::InputsUnavailable(problem));
+    }
+    Ok(tool)
 }
 
 #[async_trait]
@@ -239,39 +287,33 @@ impl Builder for JavaBuilder {
     }
 
     async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
-        let distribution = distribution(job)?;
-        let central = RepositoryId::central();
-        let (tool, line) = match inputs.get(&central, &distribution.path).await {
-            Ok(Input::Found { file, digests, .. }) => {
-                let all = match digests.all() {
-                    Some(all) => all,
-                    None => far_end::hash(file.clone(), digests.size, digests.sha256)
-                        .await
-                        .map_err(BuildError::InputsUnavailable)?,
-                };
-                if !distribution.is(&all) {
-                    let problem = format!("{} is not the pinned distribution", distribution.path);
-                    return Err(BuildError::InputsUnavailable(problem));
-                }
-                let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut: false };
-                (file, InputLine { repository: central, path: distribution.path.clone(), status })
+        let (build_tool, routes) = (tool_of(job)?, Routes::of(&job.specification)?);
+        if let Some(missing) = routes.missing(&*inputs) {
+            return Err(BuildError::InputsUnavailable(missing.to_string()));
+        }
+        let (tool, line) = match build_tool.distribution() {
+            Some(distribution) => {
+                let (tool, line) = recorded(distribution, &*inputs).await?;
+                (Some(tool), Some(line))
             }
-            Ok(Input::Absent) => return Err(BuildError::InputsUnavailable(distribution.path.to_string())),
-            Err(error) => return Err(far_end::not_had(error)),
+            None => (None, None),
         };
+        let (extras, extra_lines) =
+            extra::recorded(&job.specification, &*inputs, self.max_input_bytes(), &*log).await?;
         let inputs = self.seen_by(job, inputs);
         let withheld = withheld(job);
-        let recorder =
-            Arc::new(Recorder::new(inputs, Routes::of(&job.specification)?, withheld, self.max_input_bytes()));
+        let recorder = Arc::new(Recorder::new(inputs, routes, withheld, self.max_input_bytes()));
         let answers: Arc<dyn Answers> = recorder.clone();
-        let result = match self.build(job, Phase::Record, tool, answers, log).await {
+        let result = match self.build(job, Phase::Record, tool, extras, answers, log).await {
             Ok(built) => Ok(built),
             // The tool's own failure is a result: others must be able to find the same one from the same inputs.
             Err(BuildError::ToolFailed(failure)) => Err(failure),
             Err(error) => return Err(error),
         };
         let mut manifest = recorder.manifest();
-        manifest.insert(line)?;
+        for line in line.into_iter().chain(extra_lines) {
+            manifest.insert(line)?;
+        }
         // Whether an input is equal to an output is for the caller to find, from the replay.
         Ok(Recorded { manifest, result })
     }
@@ -283,14 +325,12 @@ impl Builder for JavaBuilder {
         blobs: Arc<dyn ManifestBlobs>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Built, BuildError> {
-        let distribution = distribution(job)?;
-        let central = RepositoryId::central();
-        let Some(InputStatus::Found { size, sha256, .. }) = manifest.get(&central, &distribution.path) else {
-            return Err(BuildError::Undeclared {
-                repository: central.to_string(),
-                path: distribution.path.to_string(),
-            });
+        let tool = match tool_of(job)?.distribution() {
+            Some(distribution) => Some(replayed(distribution, manifest, &*blobs).await?),
+            None => None,
         };
+        let extras = extra::replayed(&job.specification, manifest, &*blobs).await?;
+        let placed: Vec<Sha256> = extras.iter().map(|extra| extra.sha256).collect();
         let withheld = withheld(job);
         let own = manifest
             .lines()
@@ -298,18 +338,11 @@ impl Builder for JavaBuilder {
         if let Some(line) = own {
             return Err(BuildError::InputIsOutput(line.path.to_string()));
         }
-        let Some(tool) = blobs.blob(&sha256).await else {
-            return Err(BuildError::InputsUnavailable(format!("{} is not in the store", distribution.path)));
-        };
-        let digests = far_end::hash(tool.clone(), size, sha256).await.map_err(BuildError::InputsUnavailable)?;
-        if !distribution.is(&digests) {
-            let problem = format!("{} in the manifest is not the pinned distribution", distribution.path);
-            return Err(BuildError::InputsUnavailable(problem));
-        }
         let answers = Arc::new(Replayer::new(manifest.clone(), blobs, Routes::of(&job.specification)?));
         // Whether an output is equal to an input is again for the caller: it is a result that can be attested.
-        let mut built = self.build(job, Phase::Replay, tool, answers.clone(), log).await?;
+        let mut built = self.build(job, Phase::Replay, tool, extras, answers.clone(), log).await?;
         built.asked = answers.asked();
+        built.asked.extend(placed);
         Ok(built)
     }
 

@@ -44,7 +44,11 @@ impl Hints {
 /// The host after one of the phrases that tools use.
 fn unknown_host(line: &str) -> Option<String> {
     let phrases = ["UnknownHostException: ", "Unknown host ", "Could not resolve host: "];
-    let rest = phrases.iter().find_map(|phrase| line.split_once(phrase)).map(|(_, rest)| rest)?;
+    let rest = phrases.iter().find_map(|phrase| line.split_once(phrase)).map(|(_, rest)| rest);
+    // What a name server's failure is called, behind the host; Gradle says no more.
+    let behind = [": Temporary failure in name resolution", ": Name or service not known"];
+    let front = || behind.iter().find_map(|phrase| line.split_once(phrase)).map(|(front, _)| front);
+    let rest = rest.or_else(|| front()?.rsplit(' ').next())?;
     let host: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect();
     let host = host.trim_end_matches('.');
     (host.contains('.') && host.len() <= 253).then(|| host.to_owned())
@@ -199,6 +203,9 @@ mod tests {
             ("fatal: unable to access 'https://a.b/': Could not resolve host: a.b", Some("a.b")),
             ("[ERROR] Unknown host example.org: Name or service not known", Some("example.org")),
             ("java.net.UnknownHostException: sandbox", None),
+            ("   > repo.example.org: Temporary failure in name resolution", Some("repo.example.org")),
+            ("   > plugins.example.org: Name or service not known", Some("plugins.example.org")),
+            (": Name or service not known", None),
             ("nothing", None),
         ] {
             assert_eq!(unknown_host(line).as_deref(), host, "{line}");

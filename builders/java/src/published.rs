@@ -13,13 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use build_spec::{Input, InputError, Inputs, RepositoryId};
+use build_spec::{ExtraInput, Input, InputError, Inputs, RepositoryId, Withheld};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use maven_layout::metadata::{self, LastUpdated, Metadata};
 use maven_layout::{ArtifactId, Coordinates, GroupId, MetadataLevel, PathKind, RepoPath, Version};
 use tokio::sync::OnceCell;
-
-use crate::far_end::Withheld;
 
 /// Versions of one document that are looked at; the largest lists of known repositories have some two thousand.
 const MAX_VERSIONS: usize = 5_000;
@@ -115,6 +113,10 @@ impl AsPublished {
 
 #[async_trait]
 impl Inputs for AsPublished {
+    fn has(&self, repository: &RepositoryId) -> bool {
+        self.inputs.has(repository)
+    }
+
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
         let input = self.inputs.get(repository, path).await?;
         // What is cut already is what the ledger had at the request: versions of a native group have no time upstream.
@@ -139,6 +141,10 @@ impl Inputs for AsPublished {
             return Ok(input);
         }
         self.cut(repository, path, list, about, time).await
+    }
+
+    async fn pinned(&self, input: &ExtraInput) -> Result<Input, InputError> {
+        self.inputs.pinned(input).await
     }
 
     async fn keep(&self, document: &[u8]) -> Result<Input, InputError> {

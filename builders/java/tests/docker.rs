@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use build_spec::{
     BuildError, Builder as _, Built, Checkout, GitState, Input, InputManifest, InputStatus, Inputs as _, Job, Mode,
-    NoLog, RunId, SandboxProfile, SourceRequest, Specification,
+    NoLog, RunId, SandboxProfile, SourceRequest, Specification, Tool,
 };
 use maven_layout::Coordinates;
 use support::{Kept, Upstream};
@@ -55,7 +55,7 @@ async fn world_of(files: &[(&str, &str)], wanted: &str) -> Option<World> {
 /// The same, built by this specification.
 async fn world_with(files: &[(&str, &str)], wanted: &str, specification: Specification) -> Option<World> {
     let engine = support::engine().await?;
-    let image = support::image(&engine, specification.jdk).await;
+    let image = support::image(&engine, &specification.image_name()).await;
     let folder = tempfile::tempdir().unwrap();
     let repository = folder.path().join("acme/tiny");
     let commit = support::git_repository(&repository, files);
@@ -465,4 +465,40 @@ async fn plugins_that_read_git_find_commit_tag_and_remote() {
         let manifest = read("META-INF/MANIFEST.MF").replace("\r\n ", "");
         assert!(manifest.contains(&format!("Built-From: {commit}")), "{git:?}: {manifest}");
     }
+}
+
+const GRADLE: &str = r#"
+plugins { id 'java-library' }
+group = 'org.example'
+version = '1.0'
+archivesBaseName = 'tiny'
+repositories { mavenCentral() }
+dependencies { api 'org.apache.commons:commons-lang3:3.14.0' }
+tasks.withType(AbstractArchiveTask) { preserveFileTimestamps = false; reproducibleFileOrder = true }
+"#;
+
+/// A project that publishes nothing by itself. The suite rebuilds one that does, through the program.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "makes the image with Gradle, if the engine does not hold it"]
+async fn gradle_hands_out_what_a_project_only_attaches() {
+    let files = [("build.gradle", GRADLE), ("src/main/java/org/example/Tiny.java", JAVA)];
+    let mut specification = Specification::default_maven("");
+    specification.tool = Tool::Gradle("4.4.1".to_owned());
+    specification.goals = vec!["assemble".to_owned()];
+    specification.properties.clear();
+    let Some(world) = world_with(&files, "org.example:tiny:1.0", specification).await else { return };
+    let World { builder, upstream, job, .. } = &world;
+    let recorded = builder.record(job, upstream.clone(), Arc::new(Kept::default())).await.unwrap();
+    let first = recorded.result.unwrap();
+    let names: Vec<_> = first.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["tiny-1.0.jar", "tiny-1.0.pom"]);
+    assert!(first.files.iter().all(|file| first.reactor.contains(&file.digests.sha256)));
+    let library = "org/apache/commons/commons-lang3/3.14.0/commons-lang3-3.14.0.jar";
+    assert!(recorded.manifest.lines().any(|line| line.path.as_str() == library));
+
+    let again = builder.replay(job, &recorded.manifest, upstream.clone(), Arc::new(NoLog)).await.unwrap();
+    assert_eq!(digests(&again), digests(&first));
+    let cut = without(&recorded.manifest, library);
+    let error = builder.replay(job, &cut, upstream.clone(), Arc::new(NoLog)).await.unwrap_err();
+    assert!(matches!(&error, BuildError::Undeclared { path, .. } if path == library), "{error}");
 }

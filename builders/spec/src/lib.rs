@@ -15,14 +15,18 @@
 mod additions;
 mod commands;
 mod converted;
+mod extra;
+mod gradle;
 mod job;
 mod manifest;
 mod profile;
 mod specification;
 mod structured;
 mod traits;
+mod withheld;
 
 pub use converted::{Archive, Converted, from_buildspec};
+pub use gradle::distributed;
 pub use job::{
     BuildError, BuildLimit, Built, BuiltFile, Checkout, Job, Mode, ObjectSignature, Recorded, RunId, Source,
     SourceError, SourceRequest, Submodule, TagObject, ToolFailure,
@@ -37,3 +41,4 @@ pub use structured::NotStructured;
 pub use traits::{
     BuildLog, Builder, Input, InputError, Inputs, ManifestBlobs, NoLog, Phase, PinnedInput, RepositoryId,
 };
+pub use withheld::Withheld;

@@ -8,10 +8,12 @@
 //! central<TAB>org/acme/b/maven-metadata.xml<TAB>404<TAB>-<TAB>-
 //! central<TAB>org/acme/c/maven-metadata.xml<TAB>200-cut<TAB>512<TAB><sha256>
 //! central<TAB>org/acme/self/1/self-1.jar<TAB>withheld-self<TAB>-<TAB>-
+//! input<TAB>lib/a.zip<TAB>200<TAB>512<TAB><sha256>
 //! ```
 //!
 //! `200-cut` is metadata from which what was published after the release was taken out: size and digest are those of the
-//! document that the build got.
+//! document that the build got. Lines of `input` are the single files that the specification names, by their places in the
+//! source.
 //!
 //! The root is the RFC 6962 tree head over the lines (without their newline), so that one line can be proven or
 //! contradicted by itself.

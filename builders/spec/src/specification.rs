@@ -8,6 +8,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use pyrsia_digest::Sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::traits::INPUTS;
+
 /// Name of the file, in the root of a native release's commit, that holds its specification.
 pub const SPECIFICATION_FILE: &str = "pyrsia.toml";
 
@@ -369,6 +371,7 @@ impl Specification {
             return Err(field("goals", "at least one phase or goal is needed"));
         }
         self.check_commands()?;
+        self.check_gradle()?;
         list("goals", &self.goals, |c| c.is_ascii_alphanumeric() || ".:_@-".contains(c))?;
         list("profiles", &self.profiles, |c| c.is_ascii_alphanumeric() || "._!+-".contains(c))?;
         list("modules", &self.modules, |c| c.is_ascii_alphanumeric() || "._/:!-".contains(c))?;
@@ -388,20 +391,15 @@ impl Specification {
         if let Some(time) = &self.output_timestamp {
             text("output_timestamp", time, |c| c.is_ascii_alphanumeric() || ":+.-".contains(c))?;
         }
-        if self.inputs.len() > MAX_LIST || self.repositories.len() > MAX_LIST {
-            return Err(field("input", format!("at most {MAX_LIST} inputs and repositories")));
+        if self.repositories.len() > MAX_LIST {
+            return Err(field("repositories", format!("at most {MAX_LIST} entries")));
         }
-        for input in &self.inputs {
-            if !input.url.starts_with("https://") || input.url.len() > MAX_TEXT {
-                return Err(field("input", "`url` must be an https address"));
-            }
-            let parts = input.path.split('/');
-            if input.path.len() > MAX_TEXT || parts.into_iter().any(|part| matches!(part, "" | "." | "..")) {
-                return Err(field("input", "`path` must lie below the work directory"));
-            }
-        }
+        self.check_inputs()?;
         for repository in &self.repositories {
             text("repositories", &repository.id, |c| c.is_ascii_alphanumeric() || "._-".contains(c))?;
+            if repository.id == INPUTS {
+                return Err(field("repositories", format!("`{INPUTS}` is what manifests call single files")));
+            }
             list("repositories", &repository.include, |c| c.is_ascii_alphanumeric() || "._-".contains(c))?;
         }
         Ok(())

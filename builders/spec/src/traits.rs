@@ -11,7 +11,10 @@ use pyrsia_digest::{KnownDigests, Sha256, Sha512};
 
 use crate::job::{BuildError, Built, Job, Recorded, Source, SourceError, SourceRequest};
 use crate::manifest::InputManifest;
-use crate::specification::Specification;
+use crate::specification::{ExtraInput, Specification};
+
+/// See [`RepositoryId::inputs`].
+pub(crate) const INPUTS: &str = "input";
 
 /// The id of a repository that a build asks: `central`, or one that the specification lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +24,12 @@ impl RepositoryId {
     /// Maven's default repository.
     pub fn central() -> Self {
         Self("central".to_owned())
+    }
+
+    /// Stands in a manifest for the single files that a specification names, whose paths are those in the source. No
+    /// repository has this id.
+    pub fn inputs() -> Self {
+        Self(INPUTS.to_owned())
     }
 
     /// The id as text.
@@ -111,6 +120,14 @@ pub enum InputError {
     /// The specification names no such repository.
     #[error("inputs-unavailable: {0}")]
     UnknownRepository(String),
+    /// A file that a specification names by its address may not be had from there, is not there, or is another one.
+    #[error("{url}: {problem}")]
+    Refused {
+        /// The address.
+        url: String,
+        /// Why.
+        problem: String,
+    },
 }
 
 /// Where the files of a *record* come from: the node's store, the ledger's native files, upstream.
@@ -119,8 +136,23 @@ pub enum InputError {
 /// verified before it is returned and stays readable until the build has ended.
 #[async_trait]
 pub trait Inputs: Send + Sync {
+    /// Whether this source knows the repository. Asking one that it does not know is [`InputError::UnknownRepository`].
+    fn has(&self, repository: &RepositoryId) -> bool {
+        let _ = repository;
+        true
+    }
+
     /// Asks one repository for one path.
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError>;
+
+    /// The file that a specification names by address and digest, got from there unless it is here already, and kept so
+    /// that replays find it by digest (see [`ManifestBlobs`]).
+    async fn pinned(&self, input: &ExtraInput) -> Result<Input, InputError> {
+        Err(InputError::Refused {
+            url: input.url.clone(),
+            problem: "this source of inputs gets no files by their addresses".to_owned(),
+        })
+    }
 
     /// Keeps a document that a builder has derived from inputs, so that replays find it by digest (see
     /// [`ManifestBlobs`]). Sources that never tell `last_modified` are never asked.

@@ -260,11 +260,10 @@ fn read(path: &Path) -> anyhow::Result<KnownImage> {
 
 #[async_trait]
 impl Images for ImageStore {
-    async fn for_jdk(&self, jdk: u32) -> Result<Sha256, String> {
-        let name = format!("jdk{jdk}");
-        match self.find(&name) {
+    async fn named(&self, name: &str) -> Result<Sha256, String> {
+        match self.find(name) {
             Ok(Some(image)) => Ok(image.digest),
-            Ok(None) => self.make(&name).await,
+            Ok(None) => self.make(name).await,
             Err(error) => Err(format!("{error:#}")),
         }
     }
@@ -305,6 +304,7 @@ mod tests {
             os: "linux".to_owned(),
             architecture: "amd64".to_owned(),
             java_home: "/usr/lib/jvm/java-17".to_owned(),
+            gradle: None,
         };
         let layer_digest = Sha256::of(layer);
         KnownImage {

@@ -29,6 +29,7 @@ mod known_nodes;
 mod network_file;
 mod no_ledger;
 mod peering;
+mod pinned;
 mod service;
 mod specs;
 mod terminal;

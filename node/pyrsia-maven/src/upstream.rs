@@ -14,7 +14,7 @@ use crate::config::{Config, PolicyName, UpstreamConfig};
 pub const NONE: &str = "none";
 const CONFIGURATION: &str = "configuration";
 
-/// The id of Maven Central. Builds ask it and no other, so that all authorities see the same repository.
+/// The id of Maven Central. Builds of a network ask it and no other, so that all authorities see the same repository.
 const CENTRAL: &str = "central";
 
 /// An upstream and how it was found.
@@ -81,7 +81,7 @@ async fn of(upstream: &UpstreamConfig, config: &Config) -> anyhow::Result<Option
 }
 
 /// Names that the node itself writes into records.
-const OWN: [&str; 4] = [pyrsia_repository::IMPORT, "offline", "peers", "store"];
+const OWN: [&str; 5] = [pyrsia_repository::IMPORT, "input", "offline", "peers", "store"];
 
 /// Ids stand in records beside the names that the node itself gives.
 fn check_id(id: &str) -> anyhow::Result<()> {

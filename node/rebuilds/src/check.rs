@@ -7,21 +7,23 @@
 //! - Files of the build itself are withheld, and any other answer for them is a contradiction.
 //! - Native files are what the ledger had published at the request's position ([`pyrsia_ledger::Natives`]).
 //! - `maven-metadata.xml` may be an older or shorter list than the own one (see [`maven_layout::metadata::excess`]).
+//! - Single files are those that the specification names, by digest, wherever they come from.
 //! - The build tool's own distribution is what the builder has pinned, whatever the own upstream has.
 //! - All else is what the own upstream has, by SHA-256 and size; a 404 is the own upstream's 404.
 //!
 //! What needs no source is looked at first, over the whole manifest, so that nothing is fetched for one that is wrong anyway.
 //! An own upstream that fails is never a contradiction: this authority tries again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use build_spec::{
     Input, InputError, InputLine, InputManifest, InputStatus, Inputs, PinnedInput, RepositoryId, Specification,
+    Withheld,
 };
 use maven_layout::metadata::{self, Metadata};
-use maven_layout::{Coordinates, PathKind, RepoPath};
+use maven_layout::{PathKind, RepoPath};
 use pyrsia_blobs::BlobStore;
 use pyrsia_digest::Sha256;
 use pyrsia_ledger::{NativeFile, Natives, State};
@@ -69,6 +71,8 @@ pub(crate) enum Ask {
     Upstream,
     /// The builder's pin decides.
     Pin,
+    /// It has the digest that the specification names, whoever gives it.
+    Named,
     /// This node cannot say.
     Unknown(String),
 }
@@ -86,7 +90,9 @@ pub(crate) enum Found {
 
 /// What decides about a manifest besides the answers of sources.
 pub(crate) struct Rules {
-    own: Vec<String>,
+    own: Withheld,
+    /// The single files of the specification.
+    inputs: BTreeMap<RepoPath, Sha256>,
     repositories: BTreeSet<RepositoryId>,
     tool: Option<PinnedInput>,
     natives: Natives,
@@ -94,33 +100,36 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The rules of a round: the releases and the reactor of its build, its specification, the tool that its builder has
+    /// The rules of a round: what its build must not get, its specification, the tool that its builder has
     /// pinned, the ledger's native files at its request, and the ledger now.
-    pub(crate) fn new<'a>(
-        releases: impl IntoIterator<Item = &'a Coordinates>,
+    pub(crate) fn new(
+        own: Withheld,
         specification: &Specification,
         tool: Option<PinnedInput>,
         natives: Natives,
         present: Arc<State>,
     ) -> Self {
         let listed = specification.repositories.iter().filter_map(|repository| repository.id.parse().ok());
-        Self {
-            own: releases.into_iter().map(|release| format!("{}/", release.dir())).collect(),
-            repositories: listed.chain([RepositoryId::central()]).collect(),
-            tool,
-            natives,
-            present,
-        }
+        let placed = specification.inputs.iter().filter_map(|input| Some((input.place().ok()?, input.sha256)));
+        let inputs = placed.collect();
+        let repositories = listed.chain([RepositoryId::central()]).collect();
+        Self { own, inputs, repositories, tool, natives, present }
     }
 
     /// Whether a path belongs to a release of this build or of its reactor.
     fn is_own(&self, path: &RepoPath) -> bool {
-        self.own.iter().any(|folder| path.as_str().starts_with(folder))
+        self.own.covers(path)
     }
 
     /// What is to be done about a line.
     pub(crate) fn ask(&self, line: &InputLine) -> Ask {
         let wrong = |text: &str| Ask::Wrong(text.to_owned());
+        if line.repository == RepositoryId::inputs() {
+            return match (self.inputs.get(&line.path), line.status) {
+                (Some(named), InputStatus::Found { sha256, cut: false, .. }) if *named == sha256 => Ask::Named,
+                _ => wrong("it is no file that the specification names"),
+            };
+        }
         if !self.repositories.contains(&line.repository) {
             return wrong("the specification names no such repository");
         }
@@ -261,6 +270,7 @@ impl Checker {
             Ask::Wrong(text) => return Ok(Some(text)),
             Ask::Unknown(text) => return Err(StepError::Abstain(text)),
             Ask::Pin => return self.pinned(line).await,
+            Ask::Named => return self.named(line).await,
             Ask::Ledger(native) => return self.as_ledger(line, native).await,
             Ask::Upstream => match self.inputs.get(&line.repository, &line.path).await {
                 Ok(Input::Absent) => (Mine::Absent, None),
@@ -312,6 +322,12 @@ impl Checker {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Makes the store hold a file of the specification. A sentence if its size is another.
+    async fn named(&self, line: &InputLine) -> Result<Option<String>, StepError> {
+        let InputStatus::Found { size, sha256, .. } = line.status else { return Ok(None) };
+        self.hold(line, None, sha256, size).await
     }
 
     /// Whether the build tool's file is the pinned one.

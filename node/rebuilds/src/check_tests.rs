@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use maven_layout::Coordinates;
 use pyrsia_digest::FileDigests;
 use pyrsia_ledger::{Authority, AuthorityKey, ConsensusKey, Constants, Genesis};
 
@@ -26,7 +27,7 @@ fn state() -> Arc<State> {
 fn rules() -> Rules {
     let own: Coordinates = "org.acme:lib:1".parse().unwrap();
     let tool = PinnedInput { path: TOOL.parse().unwrap(), sha512: FileDigests::of(b"maven").sha512 };
-    Rules::new([&own], &Specification::default_maven("3.9.11"), Some(tool), Natives::default(), state())
+    Rules::new(Withheld::new([&own]), &Specification::default_maven("3.9.11"), Some(tool), Natives::default(), state())
 }
 
 fn line(path: &str, status: InputStatus) -> InputLine {
@@ -271,4 +272,25 @@ async fn a_wrong_line_is_found_behind_one_that_nobody_can_look_at() {
     let lines = manifest([hidden, line(JAR, found(b"planted"))]);
     let (wrong, _) = fixture.checker.contradiction(&lines).await.unwrap().unwrap();
     assert_eq!(wrong.path.as_str(), JAR);
+}
+
+#[test]
+fn a_single_file_is_right_by_the_digest_that_the_specification_names() {
+    let own: Coordinates = "org.acme:lib:1".parse().unwrap();
+    let mut specification = Specification::default_maven("3.9.11");
+    let url = "https://files.example/a.zip".to_owned();
+    specification.inputs =
+        vec![build_spec::ExtraInput { url, sha256: Sha256::of(b"zip"), path: "lib/a.zip".to_owned() }];
+    let rules = Rules::new(Withheld::new([&own]), &specification, None, Natives::default(), state());
+    let input =
+        |path: &str, status: InputStatus| InputLine { repository: RepositoryId::inputs(), ..line(path, status) };
+    assert_eq!(rules.ask(&input("lib/a.zip", found(b"zip"))), Ask::Named);
+    for wrong in [
+        input("lib/a.zip", found(b"other")),
+        input("lib/b.zip", found(b"zip")),
+        input("lib/a.zip", InputStatus::Absent),
+        input("org/acme/lib/1/lib-1.jar", InputStatus::WithheldSelf),
+    ] {
+        assert!(matches!(rules.ask(&wrong), Ask::Wrong(_)), "{wrong:?}");
+    }
 }

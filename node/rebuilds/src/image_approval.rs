@@ -4,8 +4,8 @@
 //! packages with equal files.** A proposal is known by its
 //! content (digest, name, serial), so authorities that each made the same image approve one proposal, whoever was first.
 //!
-//! A request names this node's own image where a quorum has approved that; else one that a quorum has approved for the same
-//! JDK, one that this node can run first: a newer recipe on one machine must not stop builds while the others still run the
+//! A request names this node's own image where a quorum has approved that; else one that a quorum has approved under the
+//! same name, one that this node can run first: a newer recipe on one machine must not stop builds while the others still run the
 //! older one. Without any the build ends before its request, since the ledger would refuse it.
 
 use std::time::Duration;
@@ -99,10 +99,10 @@ impl Intake {
         }
     }
 
-    /// The image that a request for this JDK names.
-    pub(crate) async fn image(&self, id: &str, jdk: u32) -> Result<Sha256, Failure> {
-        let own = self.images.for_jdk(jdk).await.map_err(|text| Failure(FailureKind::Internal, text))?;
-        let own = OwnImage { image: own, name: format!("jdk{jdk}") };
+    /// The image that a request names, by the name of its recipe.
+    pub(crate) async fn image(&self, id: &str, name: String) -> Result<Sha256, Failure> {
+        let own = self.images.named(&name).await.map_err(|text| Failure(FailureKind::Internal, text))?;
+        let own = OwnImage { image: own, name };
         // That this node does not vouch for its own need not end the build: the network may have another one.
         let kept = self.approve(&own).await.err();
         if let Some(reason) = &kept {

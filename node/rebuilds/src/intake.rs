@@ -31,8 +31,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(5);
 /// Builder images of this machine.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// The image that this node made for a JDK, or what to do to have one.
-    async fn for_jdk(&self, jdk: u32) -> Result<Sha256, String>;
+    /// The image that this node made from the recipe of this name (as [`Specification::image_name`] has it), or what to do
+    /// to have one.
+    async fn named(&self, name: &str) -> Result<Sha256, String>;
 
     /// Makes the engine hold the image, so that a build can run in it.
     async fn ensure(&self, image: &Sha256) -> Result<(), String>;
@@ -229,7 +230,7 @@ impl Intake {
             let text = format!("{free}: run `pyrsia-maven approve --spec FILE` on each authority that agrees with it");
             return Err(Failure(FailureKind::Refused, text));
         }
-        let image = self.image(id, specification.jdk).await?;
+        let image = self.image(id, specification.image_name()).await?;
         let mut coordinates = submission.coordinates.clone();
         coordinates.sort_by_key(ToString::to_string);
         coordinates.dedup();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use build_spec::{
-    Checkout, Input, InputError, Inputs, Job, MAX_MANIFEST_BYTES, Mode, RepositoryId, RunId, Source, SourceError,
-    SourceRequest, Specification,
+    Checkout, ExtraInput, Input, InputError, Inputs, Job, MAX_MANIFEST_BYTES, Mode, RepositoryId, RunId, Source,
+    SourceError, SourceRequest, Specification,
 };
 use maven_layout::{Coordinates, RepoPath};
 use pyrsia_blobs::BlobStore;
@@ -43,6 +43,14 @@ pub(crate) struct InputsAt {
 
 #[async_trait]
 impl Inputs for InputsAt {
+    fn has(&self, repository: &RepositoryId) -> bool {
+        self.inputs.has(repository)
+    }
+
+    async fn pinned(&self, input: &ExtraInput) -> Result<Input, InputError> {
+        self.inputs.pinned(input).await
+    }
+
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
         let unavailable = |problem: String| InputError::Unavailable {
             repository: repository.to_string(),

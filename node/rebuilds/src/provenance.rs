@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use build_spec::{InputManifest, InputStatus, Job, Mode, ObjectSignature, Source, Submodule};
+use build_spec::{InputLine, InputManifest, InputStatus, Job, Mode, ObjectSignature, RepositoryId, Source, Submodule};
 use pyrsia_digest::Sha256;
 use pyrsia_provenance::{
     BUILD_TYPE, BuildDefinition, BuildMetadata, BuilderIdentity, DigestSet, Predicate, ResourceDescriptor, RunDetails,
@@ -89,12 +89,19 @@ fn dependencies(job: &Job, manifest: &InputManifest, image: Option<&str>) -> Vec
         ..ResourceDescriptor::new("builder-image", "sha256", job.image)
     };
     let inputs = manifest.lines().filter_map(|line| match line.status {
-        InputStatus::Found { sha256, .. } => {
-            Some(ResourceDescriptor::new(format!("{}:{}", line.repository, line.path), "sha256", sha256))
-        }
+        InputStatus::Found { sha256, .. } => Some(ResourceDescriptor {
+            uri: address(job, &line),
+            ..ResourceDescriptor::new(format!("{}:{}", line.repository, line.path), "sha256", sha256)
+        }),
         InputStatus::Absent | InputStatus::WithheldSelf => None,
     });
     [source, image].into_iter().chain(submodules).chain(inputs).collect()
+}
+
+/// Where a single file of the specification comes from.
+fn address(job: &Job, line: &InputLine) -> Option<String> {
+    let inputs = job.specification.inputs.iter().filter(|_| line.repository == RepositoryId::inputs());
+    inputs.into_iter().find(|input| input.path == line.path.as_str()).map(|input| input.url.clone())
 }
 
 /// The commit with its tree, what its tag is, and the signatures of both, which nobody has checked.

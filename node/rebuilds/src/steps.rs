@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use build_spec::{
     BuildError, Builder, Built, Input, InputManifest, InputStatus, Inputs, Job, Mode, Source, SourceError, ToolFailure,
+    Withheld,
 };
 use maven_layout::{Coordinates, Extension};
 use pyrsia_blobs::BlobStore;
@@ -172,10 +173,9 @@ impl Steps {
     }
 
     fn checker(&self, round: &Round, job: &Job) -> Arc<Checker> {
-        let releases = job.coordinates.iter().chain(&job.source.reactor);
         Arc::new(Checker {
             rules: Rules::new(
-                releases,
+                Withheld::of_build(&job.coordinates, &job.source.reactor, &job.specification),
                 &job.specification,
                 self.builder.tool(&job.specification),
                 round.natives.clone(),

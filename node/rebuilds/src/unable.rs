@@ -52,7 +52,7 @@ impl Builder for Unable {
 
 #[async_trait]
 impl Images for Unable {
-    async fn for_jdk(&self, _jdk: u32) -> Result<Sha256, String> {
+    async fn named(&self, _name: &str) -> Result<Sha256, String> {
         Err(self.0.clone())
     }
 

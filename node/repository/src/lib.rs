@@ -47,7 +47,7 @@ pub use ledger_view::{FileFacts, FileState, LedgerSource, LedgerView, ReleaseFac
 pub use listing::{Listing, MAX_ENTRIES};
 pub use policy::{Ground, GroupPattern, PatternError, Policies, Policy, UpstreamPolicy};
 pub use render::{Rendered, render};
-pub use routing::Route;
+pub use routing::{Route, chosen};
 pub use service::{Clock, Parts, Repository, RepositoryConfig, Upstream};
 
 /// Where a repository's answers come from: [`Repository`], or a table in a test.

@@ -47,7 +47,7 @@ impl Route {
 }
 
 /// The positions of the routes that are to be asked for a path, in their order.
-pub(crate) fn chosen<'a>(path: &RepoPath, routes: impl Iterator<Item = &'a Route>) -> Vec<usize> {
+pub fn chosen<'a>(path: &RepoPath, routes: impl Iterator<Item = &'a Route>) -> Vec<usize> {
     chosen_for(&groups_of(path), routes)
 }
 

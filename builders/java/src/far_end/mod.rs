@@ -15,8 +15,8 @@ mod server;
 
 use std::path::PathBuf;
 
-use build_spec::{BuildError, RepositoryId, Specification};
-use maven_layout::{ChecksumAlgorithm, Coordinates, RepoPath};
+use build_spec::{BuildError, Inputs, RepositoryId, Specification};
+use maven_layout::{ChecksumAlgorithm, RepoPath};
 use pyrsia_digest::{FileDigests, KnownDigests};
 
 pub(crate) use answers::{Answers, hash};
@@ -48,7 +48,7 @@ impl From<KnownDigests> for Known {
     }
 }
 
-/// The repositories that a specification lets a build ask, in order.
+/// The repositories that a specification lets a build ask, in order: the default one first, unless it is listed.
 #[derive(Debug, Clone)]
 pub(crate) struct Routes {
     routes: Vec<(RepositoryId, Vec<String>)>,
@@ -56,7 +56,8 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn of(specification: &Specification) -> Result<Self, BuildError> {
-        let mut routes = vec![(RepositoryId::central(), Vec::new())];
+        let is_listed = specification.repositories.iter().any(|listed| listed.id == RepositoryId::central().as_str());
+        let mut routes = if is_listed { Vec::new() } else { vec![(RepositoryId::central(), Vec::new())] };
         for repository in &specification.repositories {
             let id = repository.id.parse().map_err(|_| BuildError::InputsUnavailable(repository.id.clone()))?;
             let patterns = repository.include.iter().map(|group| format!("{}/", group.replace('.', "/"))).collect();
@@ -65,29 +66,16 @@ impl Routes {
         Ok(Self { routes })
     }
 
+    /// The first repository that is none of those that a source of inputs has.
+    pub(crate) fn missing(&self, inputs: &dyn Inputs) -> Option<&RepositoryId> {
+        self.routes.iter().map(|(id, _)| id).find(|id| !inputs.has(id))
+    }
+
     pub(crate) fn for_path<'a>(&'a self, path: &'a RepoPath) -> impl Iterator<Item = &'a RepositoryId> {
         self.routes.iter().filter_map(move |(id, patterns)| {
             let fits = patterns.is_empty() || patterns.iter().any(|pattern| path.as_str().starts_with(pattern));
             fits.then_some(id)
         })
-    }
-}
-
-/// The releases whose files a build must not get.
-#[derive(Debug, Clone)]
-pub(crate) struct Withheld {
-    folders: std::collections::HashSet<String>,
-}
-
-impl Withheld {
-    pub(crate) fn new<'a>(releases: impl IntoIterator<Item = &'a Coordinates>) -> Self {
-        Self { folders: releases.into_iter().map(|release| release.dir().as_str().to_owned()).collect() }
-    }
-
-    /// Whether the path lies in the folder of such a release.
-    pub(crate) fn covers(&self, path: &RepoPath) -> bool {
-        let text = path.as_str();
-        text.match_indices('/').any(|(at, _)| self.folders.contains(&text[..at]))
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use build_spec::{
-    BuildError, BuildLimit, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId,
+    BuildError, BuildLimit, Input, InputError, InputLine, InputManifest, InputStatus, Inputs, RepositoryId, Withheld,
 };
 use maven_layout::RepoPath;
 use tokio::sync::OnceCell;
 
-use crate::far_end::{Answers, Held, Routes, Withheld};
+use crate::far_end::{Answers, Held, Routes};
 
 type Cells = HashMap<(RepositoryId, RepoPath), Arc<OnceCell<Held>>>;
 
@@ -70,7 +70,7 @@ pub(crate) fn not_had(error: InputError) -> BuildError {
     match error {
         InputError::Unavailable { .. } => BuildError::UpstreamFailed(error.to_string()),
         InputError::UnknownRepository(id) => BuildError::InputsUnavailable(id),
-        InputError::Withheld { .. } => BuildError::InputsUnavailable(error.to_string()),
+        InputError::Withheld { .. } | InputError::Refused { .. } => BuildError::InputsUnavailable(error.to_string()),
     }
 }
 

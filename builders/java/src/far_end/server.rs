@@ -116,6 +116,10 @@ async fn respond(
         response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
         return response;
     }
+    // No repository lists its folders here; who looks for versions in this way finds none.
+    if request.uri().path().ends_with('/') {
+        return status(StatusCode::NOT_FOUND);
+    }
     let Ok(path) = RepoPath::from_url_path(request.uri().path().trim_start_matches('/')) else {
         return status(StatusCode::BAD_REQUEST);
     };

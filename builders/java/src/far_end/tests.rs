@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use build_spec::{
     BuildError, Input, InputError, InputManifest, InputStatus, Inputs, ManifestBlobs, RemoteRepository, RepositoryId,
-    Specification,
+    Specification, Withheld,
 };
 use maven_layout::RepoPath;
 use pyrsia_digest::{FileDigests, Sha256};
@@ -121,6 +121,20 @@ async fn with_server(
     (got, far_end.reason())
 }
 
+#[test]
+fn repositories_are_asked_in_the_order_of_the_specification() {
+    let list = |ids: &[&str]| {
+        let mut specification = specification();
+        let listed = ids.iter().map(|id| RemoteRepository { id: (*id).to_owned(), include: vec![] });
+        specification.repositories = listed.collect();
+        let routes = Routes::of(&specification).unwrap();
+        routes.for_path(&POM.parse().unwrap()).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&[]), ["central"]);
+    assert_eq!(list(&["a", "b"]), ["central", "a", "b"]);
+    assert_eq!(list(&["a", "central", "b"]), ["a", "central", "b"]);
+}
+
 #[tokio::test]
 async fn a_record_writes_down_files_and_absences_and_no_checksums() {
     let inputs = Fake::new(&[("central", POM, b"<project/>"), ("second", "org/second/b/1/b-1.jar", b"jar")]);
@@ -138,12 +152,13 @@ async fn a_record_writes_down_files_and_absences_and_no_checksums() {
             ("PUT", POM),
             ("GET", "../etc/passwd"),
             ("GET", "a%2fb"),
+            ("GET", "org/second/b/"),
         ],
     )
     .await;
     assert!(reason.is_none());
     let statuses: Vec<u16> = got.iter().map(|(status, _)| *status).collect();
-    assert_eq!(statuses, [200, 200, 200, 404, 404, 200, 405, 400, 400]);
+    assert_eq!(statuses, [200, 200, 200, 404, 404, 200, 405, 400, 400, 404]);
     assert_eq!(got[0].1, b"<project/>");
     assert_eq!(got[1].1, sha1.as_bytes());
     let lines: Vec<String> = recorder.manifest().lines().map(|line| line.to_string()).collect();

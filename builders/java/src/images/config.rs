@@ -23,6 +23,9 @@ pub struct ImageConfig {
     pub architecture: String,
     /// Where the JDK lies.
     pub java_home: String,
+    /// Version of the Gradle in it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradle: Option<String>,
 }
 
 impl ImageConfig {
@@ -99,6 +102,7 @@ mod tests {
             os: "linux".into(),
             architecture: "amd64".into(),
             java_home: "/usr/lib/jvm/java-17".into(),
+            gradle: None,
         }
     }
 
@@ -120,6 +124,10 @@ mod tests {
         let digest = config().digest(&layer);
         assert_ne!(digest, config().digest(&Sha256::of(b"other")));
         assert_ne!(digest, ImageConfig { jdk: 21, ..config() }.digest(&layer));
+        assert!(!config().canonical().contains("gradle"), "the images that there were keep their digests");
+        let with_gradle = ImageConfig { gradle: Some("4.4.1".into()), ..config() };
+        assert_ne!(digest, with_gradle.digest(&layer));
+        assert_eq!(ImageConfig::parse(&with_gradle.canonical()), Some(with_gradle));
         assert_eq!(ImageConfig::parse(&config().canonical()), Some(config()));
         assert_eq!(ImageConfig::parse(&format!(" {}", config().canonical())), None);
     }

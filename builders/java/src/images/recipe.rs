@@ -12,6 +12,9 @@ pub struct Recipe {
     pub name: String,
     /// Major version of the JDK in it.
     pub jdk: u32,
+    /// Version of the Gradle among the packages, if it is.
+    #[serde(default)]
+    pub gradle: Option<String>,
     /// Debian suite.
     pub suite: String,
     /// Whether an index of the suite that is no longer valid is refused. Sid's are valid for a week only.
@@ -40,6 +43,7 @@ const RECIPES: &[(&str, &str)] = &[
     ("jdk17", include_str!("../../images/jdk17.toml")),
     ("jdk21", include_str!("../../images/jdk21.toml")),
     ("jdk25", include_str!("../../images/jdk25.toml")),
+    ("gradle", include_str!("../../images/gradle.toml")),
 ];
 
 fn yes() -> bool {
@@ -75,6 +79,7 @@ impl Recipe {
             os: "linux".to_owned(),
             architecture: architecture().to_owned(),
             java_home: self.java_home.clone(),
+            gradle: self.gradle.clone(),
         }
     }
 
@@ -126,6 +131,8 @@ mod tests {
             assert_eq!(recipe.name, *name);
             assert!(recipe.java_home.contains(&recipe.jdk.to_string()), "{name}");
             assert!(recipe.packages.iter().any(|package| package == "socat"), "{name} has no forwarder");
+            let has_gradle = recipe.packages.iter().any(|package| package == "gradle");
+            assert_eq!(has_gradle, recipe.gradle.is_some(), "{name}");
             let plain = |file: &String| {
                 file.starts_with('/') && file.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
             };

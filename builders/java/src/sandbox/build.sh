@@ -19,18 +19,42 @@ head -c "$settings_bytes" > "$control/settings.xml"
 head -c "$toolchains_bytes" > "$control/toolchains.xml"
 head -c "$launcher_bytes" > "$control/java"
 head -c "$commands_bytes" > "$control/commands.sh"
-head -c "$tool_bytes" | { tar -xz --strip-components=1 -C "$control/tool" && cat > /dev/null; }
+if [ "$tool_bytes" -gt 0 ]; then
+    head -c "$tool_bytes" | { tar -xz --strip-components=1 -C "$control/tool" && cat > /dev/null; }
+fi
 
 # Files get the modes that a checkout under this umask would have given them: all bits that it leaves.
 umask "$umask"
 head -c "$source_bytes" | { tar -x -C "$workdir" && cat > /dev/null; }
+if [ "$inputs_bytes" -gt 0 ]; then
+    head -c "$inputs_bytes" | { tar -x -C "$workdir" && cat > /dev/null; }
+fi
 chmod -R =rwX "$workdir"
 # Where lines end as on Windows, no file can be executed.
 if [ "$newline" = crlf ]; then find "$workdir" -type f -exec chmod a-x {} +; fi
 
 # What a command calls when it calls the tool: with the builder's own files, and with a note of how it ended.
-flags="-B -V $maven_options -s $control/settings.xml"
-if [ -s "$control/toolchains.xml" ]; then flags="$flags -t $control/toolchains.xml"; fi
+if [ "$tool" = gradle ]; then
+    if [ -n "$gradle_zip" ]; then
+        # What is only read by people would not fit. 1 is a warning: that there is nothing of the kind.
+        unzip -q "$workdir/$gradle_zip" -d "$control/tool" -x '*/docs/*' '*/samples/*' '*/src/*' || [ $? -eq 1 ]
+        program=$control/tool/gradle-$gradle/bin/gradle
+    else
+        program=$(command -v gradle) || { echo "the image has no Gradle"; exit 70; }
+    fi
+    home=$(readlink -f "$program")
+    home=${home%/bin/*}
+    found=
+    for file in "$home/lib"/gradle-*-"$gradle".jar; do if [ -e "$file" ]; then found=$file; fi; done
+    [ -n "$found" ] || { echo "the Gradle that is there is not $gradle"; exit 70; }
+    mv "$control/settings.xml" "$control/init.gradle"
+    # No daemon: it would be there for the next call, with what this one has left in it.
+    flags="--no-daemon --console=plain -I $control/init.gradle -Dmaven.repo.local=$repository"
+else
+    program=$control/tool/bin/mvn
+    flags="-B -V $maven_options -s $control/settings.xml"
+    if [ -s "$control/toolchains.xml" ]; then flags="$flags -t $control/toolchains.xml"; fi
+fi
 java_home=$JAVA_HOME
 if [ -s "$control/java" ]; then
     # The JDK as it is, but for a launcher that hands on options which no variable can hold.
@@ -41,14 +65,14 @@ if [ -s "$control/java" ]; then
     mv "$control/java" "$java_home/bin/java"
     chmod 755 "$java_home/bin/java"
 fi
-cat > "$control/bin/mvn" << END
+cat > "$control/bin/$tool" << END
 #!/bin/sh
 code=0
-JAVA_HOME=$java_home "$control/tool/bin/mvn" $flags "\$@" || code=\$?
+JAVA_HOME=$java_home "$program" $flags "\$@" || code=\$?
 echo "\$code" > "$control/ended"
 exit "\$code"
 END
-chmod 755 "$control/bin/mvn"
+chmod 755 "$control/bin/$tool"
 
 # A sandbox whose node was killed has nobody who watches its time.
 { sleep "$seconds"; kill -KILL -1; } < /dev/null > /dev/null 2>&1 3>&- &
@@ -71,7 +95,7 @@ code=0
 if [ -s "$control/commands.sh" ]; then
     PATH=$control/bin:$PATH bash "$control/commands.sh" < /dev/null 3>&- || code=$?
 else
-    "$control/bin/mvn" "$@" < /dev/null 3>&- || code=$?
+    "$control/bin/$tool" "$@" < /dev/null 3>&- || code=$?
 fi
 
 # Whatever the build has left running ends now, before anything is looked at. What has ended counts until init has taken note
@@ -106,17 +130,27 @@ echo "$free" > free
 : > reactor
 : > files
 if [ "$code" -eq 0 ]; then
-    (cd "$workdir" && find . -type f -path '*/test-classes/*' -name '*.class' -print0 | LC_ALL=C sort -z |
+    tests='*/test-classes/*'
+    if [ "$tool" = gradle ]; then tests='*/build/classes/*/test/*'; fi
+    (cd "$workdir" && find . -type f -path "$tests" -name '*.class' -print0 | LC_ALL=C sort -z |
         xargs -0 -r sha256sum) > classes
     if [ -s classes ]; then sha256sum < classes | cut -c 1-64 > byproducts; fi
-    # Everything that the reactor attached, by digest. Maven notes of each file in its repository where it came from: `>=`
-    # is an install, anything between the two a download.
-    # (Maven 3.0 has another name for the notes.)
-    find "$repository" '(' -name _remote.repositories -o -name _maven.repositories ')' | LC_ALL=C sort | while IFS= read -r notes; do
-        sed -n 's/>=$//p' "$notes" | while IFS= read -r name; do
-            if [ -f "${notes%/*}/$name" ]; then sha256sum < "${notes%/*}/$name" | cut -c 1-64; fi
+    # Everything that the reactor attached, by digest.
+    if [ "$tool" = gradle ]; then
+        # What Gradle downloads lies elsewhere: all of this was published by the build.
+        find "$repository" -type f ! -name 'maven-metadata*' | LC_ALL=C sort | while IFS= read -r name; do
+            if [ -f "$name" ]; then sha256sum < "$name" | cut -c 1-64; fi
         done
-    done > reactor
+    else
+        # Maven notes of each file in its repository where it came from: `>=` is an install, anything between the two a
+        # download. (Maven 3.0 has another name for the notes.)
+        find "$repository" '(' -name _remote.repositories -o -name _maven.repositories ')' | LC_ALL=C sort |
+            while IFS= read -r notes; do
+                sed -n 's/>=$//p' "$notes" | while IFS= read -r name; do
+                    if [ -f "${notes%/*}/$name" ]; then sha256sum < "${notes%/*}/$name" | cut -c 1-64; fi
+                done
+            done
+    fi > reactor
     for release in $releases; do
         if [ -d "$repository/$release" ]; then
             (cd "$repository" && find "$release" -maxdepth 1 -type f ! -name _remote.repositories ! -name _maven.repositories \

@@ -9,6 +9,7 @@
 //! when the future of the build ends in any way; [`runtime::Runtime`] removes what a killed process left.
 
 mod container;
+mod gradle;
 mod locks;
 mod outputs;
 mod runtime;
@@ -38,8 +39,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) job: &'a Job,
     pub(crate) phase: Phase,
     pub(crate) room: Room,
-    /// The tool's distribution: a gzip-compressed tar with one top folder.
-    pub(crate) tool: PathBuf,
+    /// The tool's distribution, a gzip-compressed tar with one top folder; none: the image has it.
+    pub(crate) tool: Option<PathBuf>,
+    /// A tar of the single files of the specification.
+    pub(crate) inputs: Option<PathBuf>,
     pub(crate) answers: Arc<dyn Answers>,
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use build_spec::{BuildError, Mode, Newline, SourceDateEpoch, Specification, Tool};
+use build_spec::{BuildError, Mode, Newline, SourceDateEpoch, Specification};
 use buildspec::Line;
 
-use crate::maven::Distribution;
+use crate::sandbox::gradle::init_script;
 use crate::sandbox::settings::{jvm_options, settings_xml, toolchains_xml};
 use crate::sandbox::{Plan, local};
+use crate::tool::BuildTool;
 
 /// Where the builder's own files lie in the sandbox: a RAM disk.
 pub(crate) const CONTROL: &str = "/run/pyrsia";
@@ -40,16 +41,22 @@ pub(crate) async fn feed(plan: &Plan<'_>, seconds: u64) -> Result<Feed, BuildErr
     let (job, profile) = (plan.job, &plan.job.profile);
     let specification = &job.specification;
     let options = jvm_options(profile, specification, &format!("{CONTROL}/java.args"));
-    let settings = settings_xml(profile);
-    let maven = Distribution::wanted(specification)?;
+    let tool = BuildTool::wanted(specification)?;
+    let settings = match &tool {
+        BuildTool::Maven(_) => settings_xml(profile),
+        BuildTool::Gradle(_) => init_script(profile, &job.coordinates),
+    };
     let toolchains = toolchains_xml(&plan.room.toolchains);
     let launcher = launcher(&plan.room.java_home, &options.launcher);
-    let commands = commands(specification, &maven);
+    let commands = commands(specification, &tool);
     let mut files = Vec::new();
-    for file in [&plan.tool, &job.source.archive] {
+    for file in plan.tool.iter().chain([&job.source.archive]).chain(&plan.inputs) {
         let size = tokio::fs::metadata(file).await.map_err(local("an input of the build cannot be read"))?.len();
         files.push((file.clone(), size));
     }
+    let size_of = |wanted: Option<&PathBuf>| {
+        files.iter().find(|(file, _)| wanted == Some(file)).map_or_else(|| "0".to_owned(), |(_, size)| size.to_string())
+    };
     let releases: Vec<String> = job.coordinates.iter().map(|release| release.dir().to_string()).collect();
     let assignments = [
         ("control", CONTROL.to_owned()),
@@ -66,10 +73,14 @@ pub(crate) async fn feed(plan: &Plan<'_>, seconds: u64) -> Result<Feed, BuildErr
         ("toolchains_bytes", toolchains.len().to_string()),
         ("launcher_bytes", launcher.len().to_string()),
         ("commands_bytes", commands.len().to_string()),
-        ("tool_bytes", files[0].1.to_string()),
-        ("source_bytes", files[1].1.to_string()),
+        ("tool", tool.command().to_owned()),
+        ("gradle", tool.gradle().to_owned()),
+        ("gradle_zip", tool.gradle_distribution().to_owned()),
+        ("tool_bytes", size_of(plan.tool.as_ref())),
+        ("source_bytes", size_of(Some(&job.source.archive))),
+        ("inputs_bytes", size_of(plan.inputs.as_ref())),
         ("releases", releases.join(" ")),
-        ("maven_options", maven.options().to_owned()),
+        ("maven_options", tool.options().to_owned()),
         ("check_jdk", if plan.room.is_foreign { specification.jdk.to_string() } else { String::new() }),
     ];
     let mut script = String::new();
@@ -81,22 +92,14 @@ pub(crate) async fn feed(plan: &Plan<'_>, seconds: u64) -> Result<Feed, BuildErr
         small: [&options.argument_file, &settings, &toolchains, &launcher, &commands].map(String::as_bytes).concat(),
         files,
         script,
-        arguments: arguments(specification, &maven),
-        environment: environment(plan, &options.environment),
+        arguments: tool.arguments(specification),
+        environment: environment(plan, &tool, &options.environment),
     })
 }
 
-/// Refuses what this builder cannot do, before anything is started.
+/// Refuses what no builder can do, before anything is started.
 pub(crate) fn check(specification: &Specification) -> Result<(), BuildError> {
-    let unsupported = |what: &str| Err(BuildError::Unsupported(what.to_owned()));
-    specification.check()?;
-    if let Tool::Gradle(version) = &specification.tool {
-        return unsupported(&format!("this builder does not know Gradle {version} yet"));
-    }
-    if let Some(input) = specification.inputs.first() {
-        return unsupported(&format!("[[input]] files are not supported yet ({})", input.url));
-    }
-    Ok(())
+    Ok(specification.check()?)
 }
 
 fn newline(newline: Newline) -> &'static str {
@@ -110,22 +113,23 @@ fn newline(newline: Newline) -> &'static str {
 ///
 /// Each is handed to `eval` as one word, so that none can reach beyond itself, and all run in one shell, so that a folder
 /// or variable stays what a line has made it.
-fn commands(specification: &Specification, maven: &Distribution) -> String {
+fn commands(specification: &Specification, tool: &BuildTool) -> String {
     let Specification { commands, exec_before, exec_after, .. } = specification;
     if commands.is_empty() && exec_before.is_empty() && exec_after.is_empty() {
         return String::new();
     }
     let rewritten = |line: &String, more: &str| {
         // They have been checked; one that is no line after all fails in the shell.
-        Line::parse(line).map_or_else(|_| line.clone(), |line| line.rewritten("mvn", more))
+        Line::parse(line).map_or_else(|_| line.clone(), |line| line.rewritten(tool.command(), more))
     };
     let all = |lines: &[String]| lines.iter().map(|line| rewritten(line, "")).collect::<Vec<_>>();
     let chain = match commands.split_last() {
         None => vec![format!(
-            "mvn {}",
-            arguments(specification, maven).iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+            "{} {}",
+            tool.command(),
+            tool.arguments(specification).iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
         )],
-        Some((last, before)) => [all(before), vec![rewritten(last, maven.install_goal())]].concat(),
+        Some((last, before)) => [all(before), vec![rewritten(last, tool.last_goal())]].concat(),
     };
     let mut script = String::new();
     for (place, lines) in [("exec_before", all(exec_before)), ("commands", chain), ("exec_after", all(exec_after))] {
@@ -151,27 +155,7 @@ fn launcher(java_home: &str, options: &[String]) -> String {
     format!("#!/bin/sh\nexec {} {} \"$@\"\n", quote(&format!("{java_home}/bin/java")), options.join(" "))
 }
 
-/// The tool's arguments as the specification has them, then the goal that shows what the build attached.
-fn arguments(specification: &Specification, maven: &Distribution) -> Vec<String> {
-    let mut arguments = Vec::new();
-    if !specification.profiles.is_empty() {
-        arguments.push(format!("-P{}", specification.profiles.join(",")));
-    }
-    if !specification.modules.is_empty() {
-        arguments.extend(["-pl".to_owned(), specification.modules.join(","), "-am".to_owned()]);
-    }
-    for (name, value) in &specification.properties {
-        arguments.push(if value.is_empty() { format!("-D{name}") } else { format!("-D{name}={value}") });
-    }
-    if let Some(timestamp) = &specification.output_timestamp {
-        arguments.push(format!("-Dproject.build.outputTimestamp={timestamp}"));
-    }
-    arguments.extend(specification.goals.iter().cloned());
-    arguments.push(maven.install_goal().to_owned());
-    arguments
-}
-
-fn environment(plan: &Plan<'_>, jvm: &str) -> Vec<String> {
+fn environment(plan: &Plan<'_>, tool: &BuildTool, jvm: &str) -> Vec<String> {
     let (job, profile) = (plan.job, &plan.job.profile);
     let specification = &job.specification;
     let java_home = &plan.room.java_home;
@@ -185,9 +169,15 @@ fn environment(plan: &Plan<'_>, jvm: &str) -> Vec<String> {
         format!("LANG={language}"),
         format!("LC_ALL={language}"),
         format!("TZ={}", specification.timezone),
-        format!("MAVEN_OPTS={jvm}"),
-        "MAVEN_SKIP_RC=1".to_owned(),
     ];
+    match tool {
+        BuildTool::Maven(_) => environment.extend([format!("MAVEN_OPTS={jvm}"), "MAVEN_SKIP_RC=1".to_owned()]),
+        // Its script has a shell read them once more.
+        BuildTool::Gradle(_) => environment.extend([
+            format!("GRADLE_OPTS={}", jvm.split_whitespace().map(quote).collect::<Vec<_>>().join(" ")),
+            format!("GRADLE_USER_HOME={}/.gradle", profile.home),
+        ]),
+    }
     let epoch = match (specification.source_date_epoch, job.mode) {
         (SourceDateEpoch::At(seconds), _) => Some(seconds),
         (SourceDateEpoch::ByMode, Mode::Native) => Some(job.source.commit_time),
@@ -219,32 +209,6 @@ mod tests {
     fn the_script_is_valid_shell() {
         let status = std::process::Command::new("sh").args(["-n", "-c", SCRIPT]).status().unwrap();
         assert!(status.success());
-    }
-
-    #[test]
-    fn arguments_follow_the_specification() {
-        let mut specification = Specification::default_maven("3.9.9");
-        specification.profiles = vec!["apache-release".to_owned(), "!x".to_owned()];
-        specification.modules = vec!["core".to_owned(), ":api".to_owned()];
-        specification.properties.insert("a".to_owned(), "b c".to_owned());
-        let maven = Distribution::wanted(&specification).unwrap();
-        let all = arguments(&specification, &maven);
-        assert_eq!(
-            all,
-            [
-                "-Papache-release,!x",
-                "-pl",
-                "core,:api",
-                "-am",
-                "-Da=b c",
-                "-Dgpg.skip",
-                "-Dmaven.javadoc.skip",
-                "-DskipTests",
-                "clean",
-                "package",
-                maven.install_goal()
-            ]
-        );
     }
 
     /// Runs a script with a `mvn` on the path that says what it was given.
@@ -281,12 +245,12 @@ mod tests {
     #[test]
     fn lines_run_in_one_shell_and_the_tool_gets_the_last_goal() {
         let mut specification = Specification::default_maven("3.9.9");
-        let maven = Distribution::wanted(&specification).unwrap();
+        let maven = BuildTool::wanted(&specification).unwrap();
         assert_eq!(commands(&specification, &maven), "");
         specification.exec_before = vec!["x='it is'; echo before".to_owned(), "echo \"$x\"".to_owned()];
         let (code, said) = run(&commands(&specification, &maven));
         assert_eq!(code, 0);
-        let goal = maven.install_goal();
+        let goal = maven.last_goal();
         assert!(said.starts_with("before\nit is\nmvn in "), "{said}");
         assert!(said.ends_with(&format!("<-DskipTests> <clean> <package> <{goal}>\ncommands 1\n")), "{said}");
 
@@ -320,13 +284,5 @@ mod tests {
             launcher(folder.path().to_str().unwrap(), &["-Dline.separator=\r\n".to_owned(), "-Da='".to_owned()]);
         let output = std::process::Command::new("sh").args(["-c", &script, "java", "Main", "a b"]).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "<-Dline.separator=\r\n><-Da='><Main><a b>");
-    }
-
-    #[test]
-    fn what_is_not_supported_is_refused_by_name() {
-        let mut specification = Specification::default_maven("3.9.9");
-        assert!(check(&specification).is_ok());
-        specification.tool = Tool::Gradle("8.5".to_owned());
-        assert!(matches!(check(&specification), Err(BuildError::Unsupported(text)) if text.contains("Gradle")));
     }
 }

@@ -5,8 +5,32 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use build_spec::SourceError;
 use url::{Host, Url};
 
+use crate::config::JavaBuilderConfig;
 use crate::source::CloneAddress;
+use crate::source::mirror::mapped;
 use crate::source::tunnel::Way;
+
+/// Where a single file is got from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAddress {
+    /// The address to be asked; without a rule of the source map the file's own.
+    pub url: String,
+    /// Whether a rule of the source map made it. Such an address may also be `file://` or `http://`.
+    pub mirrored: bool,
+    /// The host, and the only addresses of it that may be connected to. None for what is not https.
+    pub host: Option<(String, Vec<SocketAddr>)>,
+}
+
+/// Checks the address of a single file as that of a source.
+///
+/// # Errors
+/// [`SourceError::Refused`]; [`SourceError::Clone`] for a host that cannot be resolved.
+pub async fn file_address(config: &JavaBuilderConfig, url: &str) -> Result<FileAddress, SourceError> {
+    let address = mapped(url, &config.source_mirrors);
+    let way = check(&address, config.private_sources).await?;
+    let host = way.map(|way| (way.host, way.addresses));
+    Ok(FileAddress { url: address.url, mirrored: address.mirrored, host })
+}
 
 const NO_SSH: &str = "this program has no SSH: use https, http, git or file";
 

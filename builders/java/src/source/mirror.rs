@@ -17,7 +17,11 @@ pub struct CloneAddress {
 ///
 /// A prefix fits as text, as git's `insteadOf` does, so it should end with a slash.
 pub fn clone_address(repository: &CanonicalRepository, mirrors: &[SourceMirror]) -> CloneAddress {
-    let own = repository.to_string();
+    mapped(repository.as_str(), mirrors)
+}
+
+/// The same for any address.
+pub(crate) fn mapped(own: &str, mirrors: &[SourceMirror]) -> CloneAddress {
     let rule = mirrors
         .iter()
         .filter(|mirror| !mirror.prefix.is_empty() && own.starts_with(&mirror.prefix))
@@ -26,7 +30,7 @@ pub fn clone_address(repository: &CanonicalRepository, mirrors: &[SourceMirror])
         Some(mirror) => {
             CloneAddress { url: format!("{}{}", mirror.replacement, &own[mirror.prefix.len()..]), mirrored: true }
         }
-        None => CloneAddress { url: own, mirrored: false },
+        None => CloneAddress { url: own.to_owned(), mirrored: false },
     }
 }
 

@@ -17,6 +17,7 @@ mod dot_git;
 mod expressions;
 mod frozen;
 mod gather;
+mod gradle;
 mod lfs;
 mod listing;
 mod message;
@@ -39,7 +40,7 @@ use build_spec::{
 use maven_layout::CanonicalRepository;
 use tokio::runtime::Handle;
 
-pub use address::check as check_address;
+pub use address::{FileAddress, check as check_address, file_address};
 pub use archive::repository_of_archive;
 pub use listing::{Listing, read_files};
 pub use message::commit_with_message;

@@ -4,7 +4,7 @@ use build_spec::{SourceError, Specification};
 use maven_layout::{CanonicalRepository, Coordinates, Pom, PomError, pom, scm};
 
 use crate::source::build_files::{Commit, MAX_PARENTS, MAX_POMS, Poms, Tree, build_files, join};
-use crate::source::{siblings, tree};
+use crate::source::{gradle, siblings, tree};
 
 /// What was found.
 pub(crate) struct Reactor {
@@ -25,6 +25,10 @@ pub(crate) fn read(
     wanted: &[Coordinates],
     specification: Option<&Specification>,
 ) -> Result<Reactor, SourceError> {
+    let script = gradle::script(commit);
+    if let Some(script) = script.filter(|_| build_files(commit).is_empty()) {
+        return Ok(of_gradle(commit, script, wanted));
+    }
     let mut tree = Tree::new(commit, specification)?;
     let reactor = tree.walk()?;
     let mut poms: Poms = reactor.iter().filter_map(|path| Some((path.clone(), tree.get(path)?.clone()))).collect();
@@ -43,11 +47,15 @@ pub(crate) fn read(
                 commit.id
             )),
             None => {
-                return Err(SourceError::Coordinates {
-                    commit: commit.id.to_owned(),
-                    declared: declared_text(&poms, coordinates),
-                    wanted: coordinates.to_string(),
-                });
+                return match script {
+                    // Its `pom.xml` files are examples, or what tests read.
+                    Some(script) => Ok(of_gradle(commit, script, wanted)),
+                    None => Err(SourceError::Coordinates {
+                        commit: commit.id.to_owned(),
+                        declared: declared_text(&poms, coordinates),
+                        wanted: coordinates.to_string(),
+                    }),
+                };
             }
         }
     }
@@ -56,6 +64,18 @@ pub(crate) fn read(
     let declared_scm =
         wanted.first().and_then(|coordinates| declares(&poms, coordinates)).and_then(|(path, _)| scm_of(&poms, path));
     Ok(Reactor { releases: releases.into_iter().collect(), declared_scm, evidence })
+}
+
+/// A source whose script says nothing that could be read here.
+fn of_gradle(commit: &Commit<'_>, script: &str, wanted: &[Coordinates]) -> Reactor {
+    let computes = |coordinates: &Coordinates| {
+        let id = commit.id;
+        format!("{script} at commit {id} computes its coordinates; the POM that the build makes must say {coordinates}")
+    };
+    let mut releases = wanted.to_vec();
+    releases.sort();
+    releases.dedup();
+    Reactor { releases, declared_scm: None, evidence: wanted.iter().map(computes).collect() }
 }
 
 enum Match {

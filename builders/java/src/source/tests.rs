@@ -171,6 +171,30 @@ async fn the_reactor_and_the_address_are_read() {
 }
 
 #[tokio::test]
+async fn what_gradle_builds_is_checked_when_it_has_built() {
+    let plain = [(0o100_644, "build.gradle", &b"group = 'org.acme'\n"[..])];
+    // One that says nothing of the release is an example; one in the root is the build.
+    let example = (0o100_644, "src/test/resources/pom.xml", &b"<project><artifactId>x</artifactId></project>"[..]);
+    for files in [plain.to_vec(), [&plain[..], &[example]].concat()] {
+        let made = Made::new(&files);
+        let source = made.resolve("org.acme:core:1.0", Some("v1"), None).await.unwrap();
+        let reactor: Vec<String> = source.reactor.iter().map(Coordinates::to_string).collect();
+        assert_eq!(reactor, ["org.acme:core:1.0"]);
+        assert!(
+            source.evidence.iter().any(|text| text.contains("build.gradle at commit") && text.contains("must say"))
+        );
+    }
+    let root = (
+        0o100_644,
+        "pom.xml",
+        &b"<project><groupId>g</groupId><artifactId>x</artifactId><version>1</version></project>"[..],
+    );
+    let made = Made::new(&[&plain[..], &[root]].concat());
+    let refused = made.resolve("org.acme:core:1.0", Some("v1"), None).await;
+    assert!(matches!(refused, Err(SourceError::Coordinates { .. })), "{refused:?}");
+}
+
+#[tokio::test]
 async fn only_tags_are_tags_and_contradictions_are_refused() {
     let made = Made::new(&usual());
     let commit = made.resolve("org.acme:core:1.0", Some("v1"), None).await.unwrap().commit;

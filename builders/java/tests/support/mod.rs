@@ -28,16 +28,15 @@ pub async fn engine() -> Option<Engine> {
     }
 }
 
-/// An image with this JDK: one that the engine holds, else `jdkN.tar` of the folder `PYRSIA_TEST_IMAGES`, else a
+/// The image of this recipe: one that the engine holds, else `NAME.tar` of the folder `PYRSIA_TEST_IMAGES`, else a
 /// fresh one, which takes minutes.
-pub async fn image(engine: &Engine, jdk: u32) -> LoadedImage {
+pub async fn image(engine: &Engine, name: &str) -> LoadedImage {
     static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _guard = ONE_AT_A_TIME.lock().await;
-    if let Some(image) = engine.images().await.unwrap().into_iter().find(|image| image.config.jdk == jdk) {
+    if let Some(image) = engine.images().await.unwrap().into_iter().find(|image| image.config.name == name) {
         return image;
     }
-    let name = format!("jdk{jdk}");
-    let recipe = recipe(&name).unwrap().unwrap();
+    let recipe = recipe(name).unwrap().unwrap();
     let kept = std::env::var_os("PYRSIA_TEST_IMAGES").map(|dir| PathBuf::from(dir).join(format!("{name}.tar")));
     match kept.filter(|layer| layer.is_file()) {
         Some(layer) => engine.load_image(&layer, &recipe.config()).await.unwrap(),

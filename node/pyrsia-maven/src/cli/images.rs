@@ -94,6 +94,8 @@ pub enum ImageName {
     Jdk21,
     /// OpenJDK 25 on Debian trixie
     Jdk25,
+    /// OpenJDK 17 and Gradle 4.4.1 on Debian bookworm
+    Gradle,
 }
 
 impl ImageName {
@@ -105,6 +107,7 @@ impl ImageName {
             Self::Jdk17 => "jdk17",
             Self::Jdk21 => "jdk21",
             Self::Jdk25 => "jdk25",
+            Self::Gradle => "gradle",
         }
     }
 }

@@ -67,6 +67,8 @@ async fn attempt(global: &Global, args: &InferArgs, session: &Session) -> anyhow
         if let Some(committed) = &found.source.specification {
             let why = ["pyrsia.toml of the commit".to_owned()];
             told.spec = Some(report::specification(committed, "source", &why));
+        } else if let Some(script) = found.checkout.gradle_script() {
+            told.skipped.push(format!("how Gradle builds it ({script}) is not inferred"));
         } else {
             let is_crlf = found.is_crlf();
             let (mut plan, evidence) = inference::plan(session, release, &published, Some(&found.checkout), is_crlf)?;

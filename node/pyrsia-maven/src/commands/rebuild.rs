@@ -124,6 +124,11 @@ async fn attempt(global: &Global, args: &RebuildArgs, session: &mut Session, way
                 Some(checkout) => checkout,
                 None => inference::read_checkout(task.source.archive.clone(), args.coordinates.clone()).await?,
             };
+            if let Some(script) = checkout.gradle_script() {
+                let text =
+                    format!("Gradle builds this source ({script}), and how is not inferred: name a specification");
+                return Err(CommandError::new(Exit::Failed, format!("{text} with --spec")).into());
+            }
             let (mut plan, evidence) =
                 inference::plan(session, &args.coordinates, &published, Some(&checkout), sourced.is_crlf)?;
             for text in &published.unread {

@@ -1,5 +1,6 @@
 //! What an authority rebuilds with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,7 +9,7 @@ use pyrsia_blobs::BlobStore;
 use pyrsia_rebuilds::{Board, Entries, Images, Intake, NoPeers, PeerBlobs, Steps, Worker, sweep};
 use pyrsia_repository::Files;
 
-use super::{DEFAULT_MAVEN, WORK, clock};
+use super::{DEFAULT_MAVEN, WORK, clock, java_config};
 use crate::context::Context;
 use crate::inputs::RepositoryInputs;
 use crate::peering::fetcher::Fetcher;
@@ -41,7 +42,15 @@ pub fn rebuilding(
     sweep(&work_dir);
     std::fs::create_dir_all(&work_dir).with_context(|| format!("cannot create {}", work_dir.display()))?;
     let blobs = Arc::new(blobs.clone());
-    let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs { files: inputs.clone(), blobs: blobs.clone() });
+    // Others mean something else on each machine, so a network has none.
+    let others = BTreeMap::new();
+    let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs {
+        files: Some(inputs.clone()),
+        others,
+        routes: Vec::new(),
+        blobs: blobs.clone(),
+        java: java_config(context),
+    });
     let peers: Arc<dyn PeerBlobs> = match fetcher {
         Some(fetcher) => Arc::new(fetcher),
         None => Arc::new(NoPeers),

@@ -11,9 +11,10 @@ use anyhow::{Context as _, bail};
 use build_infer::{Candidate, Outcome, Plan, Reference, is_telling};
 use build_spec::{
     BuildError, BuildLog, Builder as _, Checkout, Job, Mode, Phase, RunId, SandboxProfile, Source, SourceError,
-    SourceRequest, Specification, ToolFailure,
+    SourceRequest, Specification, Tool, ToolFailure,
 };
 use jar_compare::{Limits, Listing};
+use java_builder::{WRAPPER_PROPERTIES, with_wrapper};
 use maven_layout::{Coordinates, Extension};
 use pyrsia_rebuilds::{
     Assessment, FileOutcome, MAX_COMPARED_BYTES, Rebuilt, ReferenceFile, StoreBlobs, assess, check_inputs,
@@ -191,9 +192,15 @@ impl Task<'_> {
     }
 
     async fn attempt(&self, number: usize, specification: Specification) -> Result<Made, Failure> {
+        let properties = match specification.tool {
+            Tool::Gradle(_) => wrapper_properties(self.source.archive.clone()).await?,
+            Tool::Maven(_) => None,
+        };
+        let specification = with_wrapper(&specification, properties.as_deref())
+            .map_err(|error| Failure { another_may_help: another_may_help(&error), error: build_error(error) })?;
         let image = match &self.args.image {
             Some(reference) => Ok(reference.digest()),
-            None => image(self.session, specification.jdk).await,
+            None => image(self.session, &specification).await,
         };
         let image = image.map_err(|error| Failure { error, another_may_help: true })?;
         let source = self.checked_out(&specification).await?;
@@ -289,6 +296,13 @@ impl Task<'_> {
     }
 }
 
+/// What the wrapper of a source says, if Gradle has one there.
+async fn wrapper_properties(archive: PathBuf) -> anyhow::Result<Option<String>> {
+    let shown = archive.display().to_string();
+    let read = move || super::checkout::read_text(&archive, WRAPPER_PROPERTIES);
+    tokio::task::spawn_blocking(read).await?.with_context(|| format!("cannot read {shown}"))
+}
+
 /// The hints in a JAR on disk, if it can be read.
 fn told_by(path: &Path) -> Option<Reference> {
     let size = std::fs::metadata(path).ok()?.len();
@@ -299,11 +313,13 @@ fn told_by(path: &Path) -> Option<Reference> {
     Listing::open(&bytes, &Limits::default()).ok().map(|listing| Reference::read(&listing))
 }
 
-/// The image for a JDK, made now if it is not there: a maintainer's first try should need one command.
-async fn image(session: &Session, jdk: u32) -> anyhow::Result<pyrsia_digest::Sha256> {
+/// The image for a specification, made now if it is not there: a maintainer's first try should need one command.
+async fn image(session: &Session, specification: &Specification) -> anyhow::Result<pyrsia_digest::Sha256> {
+    // Before minutes are spent on an image that would not help.
+    session.builder.check(specification).map_err(build_error)?;
     let context = &session.context;
     let store = ImageStore::open(&context.images_dir(), context.config.builder.java.engine.clone())?;
-    let name = format!("jdk{jdk}");
+    let name = specification.image_name();
     let image = match store.find(&name)? {
         Some(image) => image,
         None => {

@@ -35,7 +35,8 @@ pub fn plan(
 ) -> anyhow::Result<(Plan, Vec<build_infer::Evidence>)> {
     let recipes = java_builder::recipes()?;
     let tools = Tools {
-        jdks: recipes.iter().map(|recipe| recipe.jdk).collect(),
+        // Nothing is inferred for Gradle.
+        jdks: recipes.iter().filter(|recipe| recipe.gradle.is_none()).map(|recipe| recipe.jdk).collect(),
         mavens: java_builder::maven::versions().map(str::to_owned).collect(),
         default_maven: DEFAULT_MAVEN.to_owned(),
         default_jdk: DEFAULT_JDK,

@@ -15,7 +15,7 @@ use crate::compose::{self, LocalRepository};
 use crate::context::Context;
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::exit::{CommandError, Exit};
-use crate::inputs::{NoInputs, RepositoryInputs};
+use crate::inputs::RepositoryInputs;
 use crate::specs::{self, Chosen};
 use crate::upstream::NONE;
 
@@ -65,10 +65,13 @@ impl Session {
         context.config.builder.java.temp_dir = Some(work.path().to_owned());
         let builder = Arc::new(compose::java_builder(&context));
         let local = LocalRepository::open(&cache, &context).await?;
-        let inputs: Arc<dyn Inputs> = match context.config.node.upstream.as_deref() {
-            Some(NONE) => Arc::new(NoInputs),
-            _ => Arc::new(RepositoryInputs { files: local.files.clone(), blobs: local.blobs.clone() }),
-        };
+        let inputs: Arc<dyn Inputs> = Arc::new(RepositoryInputs {
+            files: (context.config.node.upstream.as_deref() != Some(NONE)).then(|| local.files.clone()),
+            others: local.others.clone(),
+            routes: local.routes.clone(),
+            blobs: local.blobs.clone(),
+            java: compose::java_config(&context),
+        });
         Ok(Self { context, cache, work, builder, local, inputs, _lock: lock })
     }
 

@@ -269,7 +269,7 @@ pub fn image() -> Sha256 {
 
 #[async_trait]
 impl Images for OneImage {
-    async fn for_jdk(&self, _jdk: u32) -> Result<Sha256, String> {
+    async fn named(&self, _name: &str) -> Result<Sha256, String> {
         Ok(image())
     }
 
@@ -287,7 +287,7 @@ impl Images for OneImage {
 }
 
 fn image_name() -> String {
-    format!("jdk{}", specification().jdk)
+    specification().image_name()
 }
 
 pub fn specification() -> Specification {

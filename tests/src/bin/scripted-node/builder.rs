@@ -165,7 +165,7 @@ pub struct NoImages;
 
 #[async_trait]
 impl Images for NoImages {
-    async fn for_jdk(&self, _jdk: u32) -> Result<Sha256, String> {
+    async fn named(&self, _name: &str) -> Result<Sha256, String> {
         Ok(Sha256::of(b"an image that nothing runs in"))
     }
 
