@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::container::AttachContainerResults;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptionsBuilder};
 use build_spec::BuildError;
 
@@ -94,6 +94,8 @@ pub(crate) fn body(
         attach_stderr: Some(true),
         network_disabled: Some(true),
         host_config: Some(host_config),
+        // An image that others made may name a command that the engine would run beside the build.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         ..ContainerCreateBody::default()
     })
 }
