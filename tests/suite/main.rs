@@ -1,5 +1,5 @@
 //! The cross-process tests. One file for each promise; [`chain`], [`rebuild`], [`moved_tags`],
-//! [`clients`], [`restart`], [`releases`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`]
+//! [`clients`], [`restart`], [`releases`], [`workers`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`]
 //! mounts a small file system too, and so does [`hosted`], which needs root.
 
 mod agreement;
@@ -51,4 +51,5 @@ mod tracked_files;
 mod upkeep;
 mod upstreams;
 mod versions;
+mod workers;
 mod workspace_rules;

@@ -11,6 +11,7 @@
 //!   sent, so a page of another site can neither read nor cause anything;
 //! - every call that changes something needs the node's token, whatever it is and wherever it comes from; an upload to a hosted
 //!   repository needs the token of a writer who may write just there;
+//! - to workers nothing is answered without a worker's secret, not even what there is;
 //! - the body of an upload is asked for when it is certain that its path may be written by whoever sends it;
 //! - a repository path is decoded exactly once, into a [`maven_layout::RepoPath`], and what does not fit that type is refused:
 //!   nothing else of a request ever becomes part of a file name;

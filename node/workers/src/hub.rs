@@ -10,9 +10,9 @@ use pyrsia_digest::Sha256;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::leases::{LeaseId, Leases, NoLease, Rules, TaskId};
+use crate::leases::{LeaseId, Leases, NoLease, Rules, TaskId, Turn};
 use crate::messages::{
-    Ask, FileRef, InputQuestion, InputReply, Leased, MAX_IMAGES, MAX_LINES, MAX_NAME, Outcome, PROGRAM, Renewal,
+    Ask, FileRef, InputQuestion, InputReply, Leased, MAX_IMAGES, MAX_LINES, MAX_NAME, Outcome, PROGRAM, Part, Renewal,
 };
 use crate::refusal::Refusal;
 use crate::run::{Finished, OutputLimits, Run, Said, Upload, Work};
@@ -136,8 +136,12 @@ impl Hub {
     ) -> Result<Queued, BuildError> {
         let task = {
             let (mut inner, now) = (self.lock(), self.now());
-            let task =
-                inner.leases.submit(work.order.image, now).map_err(|full| BuildError::Engine(full.to_string()))?;
+            let turn = match work.order.part {
+                Part::Replay => Turn::Early,
+                Part::Record => Turn::Usual,
+            };
+            let submitted = inner.leases.submit(work.order.image, turn, now);
+            let task = submitted.map_err(|full| BuildError::Engine(full.to_string()))?;
             inner.waiting.insert(task, Waiting { work, done });
             task
         };

@@ -13,7 +13,7 @@ use pyrsia_digest::FileDigests;
 use tokio::task::JoinHandle;
 
 use crate::RemoteBuilder;
-use crate::messages::{MadeFile, Part, Replayed};
+use crate::messages::{MadeFile, Replayed};
 
 const POM: &str = "org/acme/dep/1/dep-1.pom";
 const LIB: &str = "org.acme:lib:1";

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use pyrsia_digest::Sha256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A task that has waited for so long goes to whoever asks next, whether or not it has the image.
-const FAIR_MS: u64 = 30_000;
+/// A task that has waited for so long goes to whoever asks next, before all that came later.
+const FAIR_MS: u64 = 5 * 60_000;
 
 /// What an operator and the composition decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,15 @@ pub struct Rules {
     pub tasks: usize,
     /// A worker that was heard of so lately counts as there.
     pub attended_ms: u64,
+}
+
+/// Which tasks are given out first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Turn {
+    /// What ends something that was begun: others may be waiting for it.
+    Early,
+    /// Everything else.
+    Usual,
 }
 
 /// A task. Those that came earlier are smaller.
@@ -100,6 +109,7 @@ pub struct Lost {
 #[derive(Debug)]
 struct Task {
     image: Sha256,
+    turn: Turn,
     since: u64,
     lease: Option<LeaseId>,
     losses: u32,
@@ -136,30 +146,27 @@ impl Leases {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn submit(&mut self, image: Sha256, now: u64) -> Result<TaskId, Full> {
+    pub fn submit(&mut self, image: Sha256, turn: Turn, now: u64) -> Result<TaskId, Full> {
         if self.tasks.len() >= self.rules.tasks {
             return Err(Full);
         }
         self.submitted += 1;
         let id = TaskId(self.submitted);
-        self.tasks.insert(id, Task { image, since: now, lease: None, losses: 0 });
+        self.tasks.insert(id, Task { image, turn, since: now, lease: None, losses: 0 });
         Ok(id)
     }
 
-    /// Leases a task to a worker that has these images: the first one whose image is there, but the very first one once that
-    /// has waited for long.
+    /// Leases a task to a worker that has these images: the first one of the earliest turn, of these one whose image is there;
+    /// but before all of them the first one that has waited for long.
     pub fn take(&mut self, worker: &str, images: &BTreeSet<Sha256>, now: u64) -> Option<(LeaseId, TaskId)> {
         self.heard = now;
-        let mut waiting = self.tasks.iter_mut().filter(|(_, task)| task.lease.is_none()).peekable();
-        let is_late = waiting.peek().is_some_and(|(_, first)| now.saturating_sub(first.since) >= FAIR_MS);
-        let (id, task) = if is_late {
-            waiting.next()?
-        } else {
-            let known = waiting.find(|(_, task)| images.contains(&task.image)).map(|(id, _)| *id);
-            let free =
-                |(id, task): &(&TaskId, &mut Task)| task.lease.is_none() && known.is_none_or(|known| known == **id);
-            self.tasks.iter_mut().find(free)?
-        };
+        let waiting = self.tasks.iter_mut().filter(|(_, task)| task.lease.is_none());
+        let (id, task) = waiting.min_by_key(|(id, task)| {
+            let is_late = now.saturating_sub(task.since) >= FAIR_MS;
+            let choice = (!is_late).then_some((task.turn, !images.contains(&task.image)));
+            // None is less than any choice.
+            (choice, **id)
+        })?;
         self.given += 1;
         let lease = LeaseId { epoch: self.epoch, number: self.given };
         task.lease = Some(lease);
@@ -279,8 +286,8 @@ mod tests {
     fn a_lost_workers_task_is_given_out_again_in_its_old_place() {
         let mut leases = leases();
         let none = having(&[]);
-        let first = leases.submit(image("a"), 0).unwrap();
-        let second = leases.submit(image("a"), 0).unwrap();
+        let first = leases.submit(image("a"), Turn::Usual, 0).unwrap();
+        let second = leases.submit(image("a"), Turn::Usual, 0).unwrap();
         let (lost, task) = leases.take("w1", &none, 0).unwrap();
         assert_eq!(task, first);
         assert!(leases.expire(99).is_empty());
@@ -295,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_said_under_a_lease_that_ran_out_does_not_count_even_before_anybody_looks() {
         let mut leases = leases();
-        leases.submit(image("a"), 0).unwrap();
+        leases.submit(image("a"), Turn::Usual, 0).unwrap();
         let (lease, _) = leases.take("w1", &having(&[]), 0).unwrap();
         assert_eq!(leases.finish(lease, "w2", 10), Err(NoLease), "somebody else's");
         assert_eq!(leases.renew(lease, "w1", 100), Err(NoLease));
@@ -311,7 +318,7 @@ mod tests {
     #[test]
     fn a_task_that_workers_die_of_is_given_up() {
         let mut leases = leases();
-        let task = leases.submit(image("a"), 0).unwrap();
+        let task = leases.submit(image("a"), Turn::Usual, 0).unwrap();
         for loss in 1..=3u64 {
             leases.take("w", &having(&[]), loss * 100).unwrap();
             let lost = leases.expire(loss * 100 + 100);
@@ -319,7 +326,7 @@ mod tests {
         }
         assert!(leases.take("w", &having(&[]), 1_000).is_none());
         // Whoever gives back has not died of it.
-        leases.submit(image("a"), 0).unwrap();
+        leases.submit(image("a"), Turn::Usual, 0).unwrap();
         for _ in 0..10 {
             let (lease, task) = leases.take("w", &having(&[]), 1_000).unwrap();
             assert_eq!(leases.give_back(lease, "w", 1_010), Ok(task));
@@ -329,7 +336,7 @@ mod tests {
     #[test]
     fn no_lease_is_renewed_for_ever() {
         let mut leases = leases();
-        leases.submit(image("a"), 0).unwrap();
+        leases.submit(image("a"), Turn::Usual, 0).unwrap();
         let (lease, task) = leases.take("w", &having(&[]), 0).unwrap();
         for now in (50..1_000).step_by(50) {
             assert_eq!(leases.renew(lease, "w", now), Ok(task));
@@ -339,14 +346,22 @@ mod tests {
     }
 
     #[test]
-    fn tasks_go_where_their_image_is_unless_one_has_waited_for_long() {
+    fn replays_go_first_then_tasks_whose_image_is_there_but_nothing_waits_for_ever() {
         let mut leases = leases();
-        let first = leases.submit(image("a"), 0).unwrap();
-        let second = leases.submit(image("b"), 10).unwrap();
-        let third = leases.submit(image("b"), 20).unwrap();
+        let first = leases.submit(image("a"), Turn::Usual, 0).unwrap();
+        let second = leases.submit(image("b"), Turn::Usual, 10).unwrap();
+        let third = leases.submit(image("b"), Turn::Usual, 20).unwrap();
         assert_eq!(leases.take("w", &having(&["b"]), 30).unwrap().1, second);
         assert_eq!(leases.take("w", &having(&["b"]), FAIR_MS).unwrap().1, first);
         assert_eq!(leases.take("w", &having(&["c"]), FAIR_MS).unwrap().1, third);
+        for done in [first, second, third] {
+            leases.withdraw(done);
+        }
+        let usual = leases.submit(image("a"), Turn::Usual, FAIR_MS).unwrap();
+        let early = leases.submit(image("b"), Turn::Early, FAIR_MS + 1).unwrap();
+        assert_eq!(leases.take("w", &having(&["a"]), FAIR_MS + 2).unwrap().1, early);
+        leases.submit(image("a"), Turn::Early, FAIR_MS + 3).unwrap();
+        assert_eq!(leases.take("w", &having(&["a"]), 2 * FAIR_MS).unwrap().1, usual, "nothing waits for ever");
     }
 
     #[test]
@@ -354,18 +369,18 @@ mod tests {
         let mut leases = leases();
         assert!(leases.is_attended(499), "those of an earlier process come back");
         assert!(!leases.is_attended(500));
-        let task = leases.submit(image("a"), 500).unwrap();
+        let task = leases.submit(image("a"), Turn::Usual, 500).unwrap();
         assert!(!leases.is_forgotten(task, 100, 599) && leases.is_forgotten(task, 100, 600));
         let (lease, _) = leases.take("w", &having(&[]), 600).unwrap();
         assert!(leases.is_attended(700) && !leases.is_forgotten(task, 1, 699), "it is being built");
         leases.give_back(lease, "w", 650).unwrap();
         assert!(leases.is_forgotten(task, 100, 700));
         for _ in 1..4 {
-            leases.submit(image("a"), 700).unwrap();
+            leases.submit(image("a"), Turn::Usual, 700).unwrap();
         }
-        assert_eq!(leases.submit(image("a"), 700), Err(Full));
+        assert_eq!(leases.submit(image("a"), Turn::Usual, 700), Err(Full));
         assert_eq!(leases.withdraw(task), None);
-        assert!(leases.submit(image("a"), 700).is_ok());
+        assert!(leases.submit(image("a"), Turn::Usual, 700).is_ok());
     }
 
     #[test]
@@ -427,7 +442,7 @@ mod tests {
                 match step {
                     Step::Submit(kind) => {
                         let open = tasks.values().filter(|fate| **fate == Fate::Open).count();
-                        let submitted = leases.submit(image(&kind.to_string()), now);
+                        let submitted = leases.submit(image(&kind.to_string()), Turn::Usual, now);
                         prop_assert_eq!(submitted.is_ok(), open < RULES.tasks);
                         if let Ok(task) = submitted {
                             prop_assert!(tasks.insert(task, Fate::Open).is_none());

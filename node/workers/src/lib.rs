@@ -36,7 +36,7 @@ mod run;
 
 pub use convert::OrderError;
 pub use hub::{Hub, HubConfig};
-pub use leases::{Full, LeaseId, LeaseIdError, Leases, Lost, NoLease, Rules, TaskId};
+pub use leases::{Full, LeaseId, LeaseIdError, Leases, Lost, NoLease, Rules, TaskId, Turn};
 pub use refusal::Refusal;
 pub use remote::RemoteBuilder;
 pub use run::{OutputLimits, Upload};

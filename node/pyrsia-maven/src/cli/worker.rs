@@ -13,7 +13,7 @@ pub struct WorkerArgs {
     /// The file that holds this worker's token
     #[arg(long, value_name = "FILE")]
     pub token_file: PathBuf,
-    /// Trust the certificates in FILE (PEM) too, as for one that the authority has made itself
+    /// Trust the certificates in FILE (PEM) and no others, as for one that the authority has made itself
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// Builds at a time [default: one for each processor]

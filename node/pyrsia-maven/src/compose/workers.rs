@@ -150,3 +150,45 @@ impl WorkerImages for NoImages {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pyrsia_rebuilds::Unable;
+
+    fn opened(text: &str, data: &DataDir) -> anyhow::Result<Option<Workers>> {
+        let unable = Arc::new(Unable("none".to_owned()));
+        let mut builders = Builders { builder: unable.clone(), images: unable, image_store: None, entries: None };
+        workers(&toml::from_str(text).unwrap(), data, &mut builders)
+    }
+
+    #[tokio::test]
+    async fn workers_are_let_in_by_name_and_beyond_loopback_with_tls_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path()).unwrap();
+        data.create().unwrap();
+        let (file, short) = (folder.path().join("token"), folder.path().join("short"));
+        std::fs::write(&file, "t".repeat(32)).unwrap();
+        std::fs::write(&short, "too short").unwrap();
+        let token = |name: &str| format!("[[workers.tokens]]\nname = {name:?}\ntoken_file = {file:?}\n");
+        let section = |more: &str| format!("[workers]\nlisten = \"127.0.0.1:0\"\n{more}\n{}", token("w"));
+
+        assert!(opened("", &data).unwrap().is_none());
+        let url = |text: &str| opened(text, &data).unwrap().unwrap().url();
+        assert!(url(&section("")).starts_with("http://127.0.0.1:"));
+        assert!(url(&section("tls = true")).starts_with("https://127.0.0.1:"));
+        assert!(url(&section("").replace("127.0.0.1", "0.0.0.0")).starts_with("https://0.0.0.0:"));
+        for (text, wanted) in [
+            (token("w"), "no `listen`"),
+            ("[workers]\nlisten = \"127.0.0.1:0\"\n".to_owned(), "nobody could"),
+            (format!("{}{}", section(""), token("w")), "same name"),
+            (section("lease_s = 1"), "lease_s"),
+            (section("builds = 0"), "builds"),
+            (section("").replace("/token", "/none"), "none"),
+            (section("").replace("/token", "/short"), "32"),
+        ] {
+            let error = opened(&text, &data).err().expect(&text);
+            assert!(format!("{error:#}").contains(wanted), "{wanted}: {error:#}");
+        }
+    }
+}

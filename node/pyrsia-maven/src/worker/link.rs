@@ -74,7 +74,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link to the authority at this address; `ca`: PEM certificates that are trusted beside the usual ones.
+    /// A link to the authority at this address; `ca`: PEM certificates that are trusted instead of the usual ones.
     ///
     /// # Errors
     /// For an address that is none, or that would show the token to whoever listens on the way.
@@ -95,7 +95,7 @@ impl Link {
         if let Some(pem) = ca {
             let all = Certificate::from_pem_bundle(pem).context("the certificates are not PEM")?;
             anyhow::ensure!(!all.is_empty(), "there is no certificate in PEM");
-            http = http.tls_certs_merge(all);
+            http = http.tls_certs_only(all);
         }
         let http = http.build()?;
         Ok(Self { base: format!("{}/workers/v1", authority.trim_end_matches('/')), token, http })

@@ -315,13 +315,13 @@ async fn a_tool_that_fails_is_a_finding_and_its_inputs_are_known() {
 
 #[tokio::test]
 async fn a_worker_that_vanishes_in_mid_build_is_replaced() {
-    let world = World::new(Duration::from_secs(1)).await;
+    let world = World::new(Duration::from_secs(3)).await;
     let (hold, held) = watch::channel(true);
     let (first, _) = world.start("first", Simple { held: Some(held), ..Simple::default() });
     let replay = world.replay(manifest());
     // Its log comes while it builds, and it keeps its lease for longer than one lasts.
     world.until_said("it begins").await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
     assert!(!world.heard.0.lock().unwrap().iter().any(|line| line.contains("lost")));
     drop(first);
     let (_second, _) = world.start("second", Simple::default());
@@ -350,7 +350,7 @@ async fn a_worker_that_is_stopped_gives_its_build_back() {
 
 #[tokio::test]
 async fn a_build_that_nobody_wants_any_more_is_dropped() {
-    let world = World::new(Duration::from_secs(1)).await;
+    let world = World::new(Duration::from_secs(3)).await;
     let (hold, held) = watch::channel(true);
     let (_worker, _) = world.start("one", Simple { held: Some(held.clone()), ..Simple::default() });
     let replay = world.replay(manifest());
