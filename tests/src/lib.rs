@@ -28,3 +28,4 @@ pub mod scripted;
 pub mod sources;
 pub mod upstream;
 pub mod verifier;
+pub mod worker;

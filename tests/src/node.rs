@@ -70,9 +70,18 @@ impl Node {
 
     /// The same address as [`Node::url`] has, of the listener with TLS.
     pub fn tls_url(&self) -> String {
+        self.ready("tls_url")
+    }
+
+    /// Where workers find it.
+    pub fn workers_url(&self) -> String {
+        self.ready("workers_url")
+    }
+
+    fn ready(&self, field: &str) -> String {
         let ready = std::fs::read(self.folder().join("ready.json")).expect("the ready file");
         let ready: Value = serde_json::from_slice(&ready).expect("a document");
-        ready["tls_url"].as_str().expect("a node with TLS").to_owned()
+        ready[field].as_str().unwrap_or_else(|| panic!("a node with {field}")).to_owned()
     }
 
     /// The node's own folder; the data folder lies in it, unless it was named.

@@ -20,7 +20,7 @@ const JAR: &str = "org/acme/lib/1.0/lib-1.0.jar";
 const START: Duration = Duration::from_secs(90);
 
 /// The sections with commands, and where those are run.
-const RUN: [(&str, &str); 19] = [
+const RUN: [(&str, &str); 20] = [
     // `dev_script` types all of these; `./dev test` is what runs this test.
     ("README.md", "Two commands"),
     ("README.md", "Verify"),
@@ -43,6 +43,8 @@ const RUN: [(&str, &str); 19] = [
     // In `hosted`.
     (OPERATING, "Repositories of your own"),
     (OPERATING, "Verifying"),
+    // In `workers`.
+    (OPERATING, "Workers"),
     // In `provenance`.
     ("docs/PROVENANCE.md", "Checking it"),
     // In `infer_rebuilds`.

@@ -1,4 +1,4 @@
-//! The cross-process tests. One file for each promise; [`chain`], [`rebuild`], [`gradle_rebuild`], [`moved_tags`],
+//! The cross-process tests. One file for each promise; [`chain`], [`rebuild`], [`gradle_rebuild`], [`moved_tags`], [`workers`],
 //! [`clients`], [`restart`], [`releases`], [`faults_machine`] and [`dev_script`] need a Docker engine; [`faults_machine`]
 //! mounts a small file system too, and so does [`hosted`], which needs root.
 
@@ -53,4 +53,5 @@ mod tracked_files;
 mod upkeep;
 mod upstreams;
 mod versions;
+mod workers;
 mod workspace_rules;

@@ -274,7 +274,7 @@ pub(crate) async fn refused(refusal: Refusal, request: Request<Body>) -> Respons
 
 /// Takes what a refused HTTP/2 request still sends: without that its stream is reset, and clients may see the reset before
 /// the answer.
-async fn drain(request: Request<Body>) {
+pub(crate) async fn drain(request: Request<Body>) {
     if request.version() == Version::HTTP_2 {
         let rest = axum::body::to_bytes(request.into_body(), BODY_LIMIT);
         let _ = tokio::time::timeout(DRAIN_TIME, rest).await;

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-use crate::door::Door;
+use crate::entrance::Entrance;
 use crate::patient::Patient;
 use crate::requests::Requests;
 use crate::tls::Tls;
@@ -61,10 +61,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Without `tls` it is plain HTTP/1.1; with it HTTP/2, or HTTP/1.1 for clients that do not ask for more.
 ///
 /// The caller has checked the listener's address with [`check_bind`](crate::check_bind).
-pub async fn serve(
+pub async fn serve<E: Entrance>(
     listener: TcpListener,
     tls: Option<Tls>,
-    door: Door,
+    door: E,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -153,10 +153,10 @@ fn longest_idle<'a>(seats: impl Iterator<Item = (&'a Id, &'a Seat)>) -> Option<I
     idle.min_by_key(|(since, _)| *since).map(|(_, id)| id)
 }
 
-async fn connection(
+async fn connection<E: Entrance>(
     stream: TcpStream,
     tls: Option<Tls>,
-    door: Arc<Door>,
+    door: Arc<E>,
     requests: Arc<Requests>,
     head: Duration,
     stopped: watch::Receiver<bool>,
@@ -171,9 +171,9 @@ async fn connection(
     }
 }
 
-async fn http_1(
+async fn http_1<E: Entrance>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    door: Arc<Door>,
+    door: Arc<E>,
     requests: Arc<Requests>,
     head: Duration,
     stopped: watch::Receiver<bool>,
@@ -190,9 +190,9 @@ async fn http_1(
     until_done(connection, stopped, std::future::pending()).await;
 }
 
-async fn http_2(
+async fn http_2<E: Entrance>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    door: Arc<Door>,
+    door: Arc<E>,
     requests: Arc<Requests>,
     head: Duration,
     stopped: watch::Receiver<bool>,

@@ -10,12 +10,14 @@ mod hosted;
 mod images;
 mod membership;
 mod policy;
+mod worker;
 
 pub use evidence::{CompareArgs, ProvenanceArgs, ReceiptArgs, SpecsArgs, VerifyArgs};
 pub use hosted::{HostedCommand, HostedRemoveArgs};
 pub use images::{ImageRef, ImagesCommand};
 pub use membership::{AuthorityCommand, DevnetCommand, DevnetUpArgs, NetworkCommand, NetworkInitArgs, NetworkJoinArgs};
 pub use policy::{AsPolicy, PolicyCommand, PolicyReportArgs, PolicyTestArgs};
+pub use worker::WorkerArgs;
 
 /// A Maven repository node that rebuilds releases from source and proves it.
 #[derive(Debug, Parser)]
@@ -61,6 +63,8 @@ pub struct Global {
 pub enum Command {
     /// Run a node: Maven repository at /maven2/, JSON API at /api/v1/, pages at /
     Node(NodeArgs),
+    /// Run builds of an authority here, beside a container engine
+    Worker(WorkerArgs),
     /// Ask the network to rebuild a release
     Build(BuildArgs),
     /// Rebuild a release here and now, without a network

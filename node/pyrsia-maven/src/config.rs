@@ -52,6 +52,8 @@ pub struct Config {
     pub source_mirrors: BTreeMap<String, String>,
     /// Rebuilding.
     pub builder: BuilderConfig,
+    /// Rebuilding on other machines.
+    pub workers: WorkersConfig,
     /// Agreeing on the order of entries.
     pub consensus: ConsensusConfig,
     /// Peers.
@@ -316,6 +318,39 @@ impl Default for BuilderConfig {
     fn default() -> Self {
         Self { enabled: true, images: None, java: JavaBuilderConfig::default() }
     }
+}
+
+/// Section `[workers]`: an authority that has a listener for workers has them build, and builds nothing itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkersConfig {
+    /// Address to listen at; none: this machine builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Speak TLS, with the certificate of `[tls]`, on loopback too; beyond it that is so in any case.
+    pub tls: bool,
+    /// Seconds after which the build of a worker that gives no sign of life goes to another one.
+    pub lease_s: u64,
+    /// Rounds that are worked on at the same time.
+    pub builds: usize,
+    /// Who may take builds.
+    pub tokens: Vec<WorkerTokenConfig>,
+}
+
+impl Default for WorkersConfig {
+    fn default() -> Self {
+        Self { listen: None, tls: false, lease_s: 30, builds: 16, tokens: Vec::new() }
+    }
+}
+
+/// One `[[workers.tokens]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerTokenConfig {
+    /// A name for logs.
+    pub name: String,
+    /// The file that holds the token. Several processes may share one.
+    pub token_file: PathBuf,
 }
 
 impl Config {

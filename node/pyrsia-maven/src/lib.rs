@@ -35,6 +35,7 @@ mod specs;
 mod terminal;
 mod upkeep;
 mod upstream;
+mod worker;
 
 use builders::MakeBuilders;
 use clap::Parser as _;
@@ -102,6 +103,7 @@ async fn dispatch(cli: &Cli, builders: MakeBuilders) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match &cli.command {
         Command::Node(args) => commands::node::run(global, args, builders).await,
+        Command::Worker(args) => commands::worker::run(global, args, builders).await,
         Command::Build(args) => commands::build::run(global, args).await,
         Command::Infer(args) => commands::infer::run(global, args).await,
         Command::Rebuild(args) => commands::rebuild::run(global, args).await,

@@ -3,7 +3,7 @@
 mod access;
 mod manage;
 mod problems;
-mod receive;
+pub(crate) mod receive;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

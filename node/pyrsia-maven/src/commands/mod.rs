@@ -28,3 +28,4 @@ pub mod seen_tags;
 pub mod specs;
 pub mod status;
 pub mod verify;
+pub mod worker;

@@ -30,12 +30,7 @@ pub async fn run(global: &Global, args: &NodeArgs, builders: MakeBuilders) -> an
     let stop = CancellationToken::new();
     watch_signals(stop.clone())?;
     if args.exit_with_stdin {
-        let stop = stop.clone();
-        // A thread of its own: a blocked read of standard input cannot be cancelled.
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-            stop.cancel();
-        });
+        watch_stdin(stop.clone());
     }
     if let Some(process) = args.exit_with_process {
         tokio::spawn(stop_with(process, stop.clone()));
@@ -46,15 +41,27 @@ pub async fn run(global: &Global, args: &NodeArgs, builders: MakeBuilders) -> an
     if let Some(address) = node.secure_address() {
         terminal::note(&format!("the same, TLS     https://{address}/"));
     }
+    if let Some(url) = node.workers_url() {
+        terminal::note(&format!("workers           {url}"));
+    }
     for address in node.peer_addresses() {
         terminal::note(&format!("peers             {address}"));
     }
     terminal::note(&format!("rebuilds          {}", node.rebuilds().await));
     if let Some(path) = &args.ready_file {
-        write_ready(path, node.address, node.secure_address())?;
+        write_ready(path, &node)?;
     }
     node.run(stop).await?;
     Ok(Exit::Done)
+}
+
+/// Stops when standard input is closed.
+pub(super) fn watch_stdin(stop: CancellationToken) {
+    // A thread of its own: a blocked read of standard input cannot be cancelled.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.cancel();
+    });
 }
 
 /// Stops when the process is gone, and not for a later one with its id.
@@ -66,7 +73,7 @@ async fn stop_with(process: i32, stop: CancellationToken) {
     stop.cancel();
 }
 
-fn watch_signals(stop: CancellationToken) -> anyhow::Result<()> {
+pub(super) fn watch_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut asked = Asked::listen()?;
     tokio::spawn(async move {
         asked.wait().await;

@@ -10,6 +10,7 @@ mod policies;
 mod rebuilding;
 mod running;
 mod secure;
+mod workers;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,7 +35,7 @@ pub use local::LocalRepository;
 pub use policies::policies;
 pub use running::Node;
 
-use crate::builders::{MakeBuilders, Surroundings};
+use crate::builders::{Builders, MakeBuilders, Surroundings};
 use crate::context::Context;
 use crate::image_store::ImageStore;
 use crate::network_file::Identity;
@@ -153,6 +154,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
     let surroundings =
         Surroundings { data_dir: data.root().to_owned(), images_dir: context.images_dir(), java: java_config(context) };
     let mut worker = None;
+    let mut for_workers = None;
     let mut injected = None;
     let mut images = None;
     let fetcher = network.as_ref().map(|joined| joined.fetcher.clone());
@@ -162,22 +164,34 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
             let mut builders = make_builders(surroundings)?;
             injected = builders.entries.take();
             images = builders.image_store.clone();
-            let made = rebuilding::rebuilding(context, parts(entries), builders.builder.clone(), builders.images)?;
+            let mut parallel = rebuilding::one_for_each_processor();
+            if let Some(opened) = workers::workers(&context.config, data, &mut builders)? {
+                parallel = context.config.workers.builds;
+                for_workers = Some(opened);
+            }
+            let Builders { builder, images, .. } = builders;
+            let made = rebuilding::rebuilding(context, parts(entries), builder.clone(), images, parallel)?;
             worker = Some(made.worker);
-            Builds::Here { intake: made.intake, builder: builders.builder }
+            Builds::Here { intake: made.intake, builder }
         }
         (Some(entries), joined) => {
             let reason = "switched off ([builder] enabled = false, or --no-builder)".to_owned();
             if joined.is_some() {
                 // It has turns all the same, and gives them away instead of letting the others wait.
                 let unable = Arc::new(Unable(reason.clone()));
-                worker = Some(rebuilding::rebuilding(context, parts(entries), unable.clone(), unable)?.worker);
+                let parallel = rebuilding::one_for_each_processor();
+                worker =
+                    Some(rebuilding::rebuilding(context, parts(entries), unable.clone(), unable, parallel)?.worker);
             }
             Builds::Nowhere(reason)
         }
         (None, Some(joined)) => Builds::There(RemoteBuilds::new(joined.network.clone())),
         (None, None) => Builds::Nowhere("it is a plain node without peers".to_owned()),
     };
+    anyhow::ensure!(
+        for_workers.is_some() || context.config.workers.listen.is_none(),
+        "there is a `listen` in [workers], and this node is no authority that rebuilds"
+    );
     if images.is_none() && entries.is_none() {
         images = Some(ImageStore::open(&context.images_dir(), None)?);
     }
@@ -231,6 +245,7 @@ pub async fn compose(context: &Context, make_builders: MakeBuilders) -> anyhow::
         listener,
         door,
         secure,
+        workers: for_workers,
         replica,
         batches,
         taking,
@@ -274,10 +289,13 @@ fn facts(
 }
 
 /// Says where the node serves, in one step: who waits for the file never sees half of it.
-pub fn write_ready(path: &Path, address: SocketAddr, secure: Option<SocketAddr>) -> anyhow::Result<()> {
-    let mut document = serde_json::json!({ "url": format!("http://{address}"), "pid": std::process::id() });
-    if let Some(secure) = secure {
+pub fn write_ready(path: &Path, node: &Node) -> anyhow::Result<()> {
+    let mut document = serde_json::json!({ "url": format!("http://{}", node.address), "pid": std::process::id() });
+    if let Some(secure) = node.secure_address() {
         document["tls_url"] = format!("https://{secure}").into();
+    }
+    if let Some(workers) = node.workers_url() {
+        document["workers_url"] = workers.into();
     }
     crate::data_dir::write_atomically(path, document.to_string().as_bytes())
 }

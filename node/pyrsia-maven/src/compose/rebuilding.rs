@@ -23,6 +23,11 @@ pub struct Parts<'a> {
     pub fetcher: Option<Fetcher>,
 }
 
+/// Rounds that this machine works on at a time, when nothing else is said.
+pub fn one_for_each_processor() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What takes submissions and works on rounds.
 pub struct Rebuilding {
     pub worker: Worker,
@@ -36,6 +41,7 @@ pub fn rebuilding(
     parts: Parts<'_>,
     builder: Arc<dyn Builder>,
     images: Arc<dyn Images>,
+    parallel: usize,
 ) -> anyhow::Result<Rebuilding> {
     let Parts { inputs, blobs, board, entries, fetcher } = parts;
     let work_dir = context.data.join(WORK);
@@ -66,7 +72,6 @@ pub fn rebuilding(
         work_dir,
         sources: tokio::sync::Mutex::default(),
     });
-    let parallel = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = Worker::new(steps, context.config.rounds, parallel, clock());
     let intake =
         Intake::new(builder.clone(), inputs, images.clone(), entries.clone(), board.clone(), DEFAULT_MAVEN.to_owned());

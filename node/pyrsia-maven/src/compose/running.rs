@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::BATCHES;
 use super::peers::{Joined, Taking};
 use super::secure::Secure;
+use super::workers::Workers;
 use crate::data_dir::DataDirLock;
 use crate::peering::{cosign, follow};
 use crate::service::{Builds, NodeService, Tally};
@@ -45,6 +46,7 @@ pub struct Node {
     pub(super) listener: TcpListener,
     pub(super) door: Door,
     pub(super) secure: Option<(Secure, Door)>,
+    pub(super) workers: Option<Workers>,
     pub(super) replica: Replica,
     pub(super) batches: mpsc::Receiver<OrderedBatch>,
     pub(super) taking: Option<Taking>,
@@ -73,6 +75,11 @@ impl Node {
     /// Where it listens with TLS, if it does.
     pub fn secure_address(&self) -> Option<SocketAddr> {
         self.secure.as_ref().map(|(secure, _)| secure.address)
+    }
+
+    /// Where its workers find it, if it has any.
+    pub fn workers_url(&self) -> Option<String> {
+        self.workers.as_ref().map(Workers::url)
     }
 
     /// Addresses at which peers reach it.
@@ -163,6 +170,13 @@ impl Node {
             let stopped = async move { shutdown.cancelled().await };
             tokio::spawn(pyrsia_http::serve(listener, tls, door, limits, stopped))
         };
+        let mut workers = match self.workers {
+            Some(workers) => {
+                let shutdown = stop.clone();
+                tokio::spawn(workers.serve(async move { shutdown.cancelled().await }))
+            }
+            None => tokio::spawn(until(stop.clone(), std::future::pending())),
+        };
         let mut secure = match self.secure {
             Some((secure, door)) => face(secure.listener, Some(secure.tls), door),
             None => tokio::spawn(until(stop.clone(), std::future::pending())),
@@ -184,6 +198,7 @@ impl Node {
             )),
             _ = &mut face => Some(anyhow::anyhow!("the HTTP server ended by itself")),
             _ = &mut secure => Some(anyhow::anyhow!("the HTTPS server ended by itself")),
+            _ = &mut workers => Some(anyhow::anyhow!("the server for workers ended by itself")),
             _ = &mut worker => Some(anyhow::anyhow!("the rebuilding worker ended by itself")),
             ended = replica => Some(match ended {
                 Ok(Ok(())) => anyhow::anyhow!("the ledger ended by itself"),
@@ -200,7 +215,7 @@ impl Node {
             }
             builder.settle().await;
         }
-        for face in [face, secure] {
+        for face in [face, secure, workers] {
             if !face.is_finished() {
                 let _ = face.await;
             }

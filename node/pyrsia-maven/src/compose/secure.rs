@@ -66,7 +66,7 @@ pub(super) fn token(section: &str, name: &str, file: &Path) -> anyhow::Result<To
     Token::new(&text).with_context(about)
 }
 
-fn certificate(config: &Config, data: &DataDir) -> anyhow::Result<Tls> {
+pub(super) fn certificate(config: &Config, data: &DataDir) -> anyhow::Result<Tls> {
     match (&config.tls.certificate, &config.tls.key) {
         (Some(certificate), Some(key)) => {
             let files = || format!("{} and {}", certificate.display(), key.display());

@@ -1,0 +1,116 @@
+//! The builder of an authority that has workers: they do what needs a container engine, it does the rest itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use build_spec::{
+    BuildError, BuildLog, Builder, Built, Checkout, InputManifest, Inputs, Job, ManifestBlobs, PinnedInput, Recorded,
+    Source, SourceError, SourceRequest, Specification,
+};
+use pyrsia_digest::Sha256;
+
+use crate::hub::Hub;
+use crate::messages::{FileRef, Order};
+use crate::run::{Finished, Replay, Work};
+
+/// The manifest of a replay, in the job's folder.
+const MANIFEST: &str = "manifest.txt";
+
+/// Builds by workers.
+///
+/// Sources are resolved here, and so are the questions of a record: a worker gets the frozen source and asks for inputs one by
+/// one, so that the network and the ledger are seen from one place, and a worker needs no way to either.
+pub struct RemoteBuilder {
+    here: Arc<dyn Builder>,
+    hub: Arc<Hub>,
+}
+
+impl RemoteBuilder {
+    /// `here`: the builder of this machine, for what needs no engine.
+    pub fn new(here: Arc<dyn Builder>, hub: Arc<Hub>) -> Self {
+        Self { here, hub }
+    }
+
+    async fn work(
+        &self,
+        job: &Job,
+        inputs: Option<Arc<dyn Inputs>>,
+        replay: Option<(&InputManifest, Arc<dyn ManifestBlobs>)>,
+        log: Arc<dyn BuildLog>,
+    ) -> Result<Work, BuildError> {
+        if job.source.checkout != Checkout::of(&job.specification) {
+            let problem = "the source was checked out in another way than the specification asks for";
+            return Err(BuildError::Engine(problem.to_owned()));
+        }
+        let failed = |error: std::io::Error| BuildError::Engine(format!("the build cannot be given out: {error}"));
+        let archive = tokio::fs::metadata(&job.source.archive).await.map_err(failed)?.len();
+        let mut files = BTreeMap::from([(job.source.tree, job.source.archive.clone())]);
+        let mut manifest = None;
+        let mut answers = None;
+        if let Some((named, blobs)) = replay {
+            let text = named.to_text().into_bytes();
+            let file = FileRef { sha256: Sha256::of(&text), size: text.len() as u64 };
+            let path = job.work_dir.join(MANIFEST);
+            tokio::fs::write(&path, text).await.map_err(failed)?;
+            files.insert(file.sha256, path);
+            manifest = Some(file);
+            answers = Some(Replay { inputs: named.files(), blobs });
+        }
+        let order = Order::of(job, archive, manifest);
+        Ok(Work { order, log, inputs, replay: answers, files, folder: job.work_dir.clone() })
+    }
+}
+
+#[async_trait]
+impl Builder for RemoteBuilder {
+    async fn resolve(&self, request: &SourceRequest, log: Arc<dyn BuildLog>) -> Result<Source, SourceError> {
+        self.here.resolve(request, log).await
+    }
+
+    fn seen_by(&self, job: &Job, inputs: Arc<dyn Inputs>) -> Arc<dyn Inputs> {
+        self.here.seen_by(job, inputs)
+    }
+
+    fn tool(&self, specification: &Specification) -> Option<PinnedInput> {
+        self.here.tool(specification)
+    }
+
+    fn max_input_bytes(&self) -> u64 {
+        self.here.max_input_bytes()
+    }
+
+    async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
+        // As the worker's builder would show them to the build: metadata is cut before it leaves, and once more there, which
+        // changes nothing. So each line of the manifest is an answer that was given from here.
+        let seen = self.here.seen_by(job, inputs);
+        let work = self.work(job, Some(seen), None, log).await?;
+        match self.hub.build(work).await? {
+            Finished::Recorded(recorded) => Ok(recorded),
+            Finished::Replayed(_) => Err(BuildError::Engine("a record became a replay".to_owned())),
+        }
+    }
+
+    async fn replay(
+        &self,
+        job: &Job,
+        manifest: &InputManifest,
+        blobs: Arc<dyn ManifestBlobs>,
+        log: Arc<dyn BuildLog>,
+    ) -> Result<Built, BuildError> {
+        let work = self.work(job, None, Some((manifest, blobs)), log).await?;
+        match self.hub.build(work).await? {
+            Finished::Replayed(built) => Ok(built),
+            Finished::Recorded(_) => Err(BuildError::Engine("a replay became a record".to_owned())),
+        }
+    }
+
+    /// A worker whose lease is gone drops its build by itself.
+    async fn settle(&self) {
+        self.here.settle().await;
+    }
+
+    async fn available(&self) -> Result<(), String> {
+        self.hub.available()
+    }
+}
