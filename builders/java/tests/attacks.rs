@@ -60,7 +60,7 @@ struct World {
 /// None without an engine.
 async fn world() -> Option<World> {
     let engine = support::engine().await?;
-    let image = support::image(&engine, 17).await.digest;
+    let image = support::image(&engine, "jdk17").await.digest;
     let folder = tempfile::tempdir().unwrap();
     let runtime = tempfile::Builder::new().prefix("pyrsia-a").rand_bytes(4).tempdir().unwrap();
     let config = hostile_source(folder.path(), runtime.path());

@@ -219,7 +219,7 @@ async fn all_build(pairs: impl IntoIterator<Item = (u32, &'static str)>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oldest_and_the_newest_maven_build_on_an_old_and_a_new_jdk() {
-    all_build([(8, "3.0.5"), (21, "4.0.0-rc-5")]).await;
+    all_build([(8, "3.0.5"), (17, "4.0.0-rc-5")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

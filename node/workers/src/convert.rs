@@ -134,6 +134,7 @@ impl From<BuildError> for Failure {
                 Self::CommandFailed { place, exit_code, log_tail }
             }
             BuildError::NoOutput(what) => Self::NoOutput(what),
+            BuildError::Interfered(what) => Self::Interfered(what),
             BuildError::Undeclared { repository, path } => Self::Undeclared { repository, path },
             BuildError::NeedsNetwork(what) => Self::NeedsNetwork(what),
             BuildError::UpstreamFailed(what) => Self::UpstreamFailed(what),
@@ -152,6 +153,8 @@ impl From<BuildError> for Failure {
                 BuildLimit::Time => LimitReached::Time,
                 BuildLimit::Memory => LimitReached::Memory,
                 BuildLimit::Disk => LimitReached::Disk,
+                BuildLimit::Processes => LimitReached::Processes,
+                BuildLimit::Log => LimitReached::Log,
                 BuildLimit::Outputs => LimitReached::Outputs,
             }),
             BuildError::Engine(what) => Self::Engine(what),
@@ -167,6 +170,7 @@ impl From<Failure> for BuildError {
                 Self::CommandFailed { place: text(&place), exit_code, log_tail: tail(log_tail) }
             }
             Failure::NoOutput(what) => Self::NoOutput(text(&what)),
+            Failure::Interfered(what) => Self::Interfered(text(&what)),
             Failure::Undeclared { repository, path } => {
                 Self::Undeclared { repository: text(&repository), path: text(&path) }
             }
@@ -184,6 +188,8 @@ impl From<Failure> for BuildError {
                 LimitReached::Time => BuildLimit::Time,
                 LimitReached::Memory => BuildLimit::Memory,
                 LimitReached::Disk => BuildLimit::Disk,
+                LimitReached::Processes => BuildLimit::Processes,
+                LimitReached::Log => BuildLimit::Log,
                 LimitReached::Outputs => BuildLimit::Outputs,
             }),
             Failure::Engine(what) => Self::Engine(text(&what)),
@@ -265,6 +271,7 @@ mod tests {
             BuildError::ToolFailed(ToolFailure { exit_code: 1, log_tail: tail.clone() }),
             BuildError::CommandFailed { place: text("exec_before"), exit_code: 2, log_tail: tail },
             BuildError::NoOutput(text("POM")),
+            BuildError::Interfered(text("POM")),
             BuildError::Undeclared { repository: text("central"), path: text("a/b") },
             BuildError::NeedsNetwork(text("host")),
             BuildError::UpstreamFailed(text("503")),
@@ -277,6 +284,8 @@ mod tests {
             BuildError::Limit(BuildLimit::Time),
             BuildError::Limit(BuildLimit::Memory),
             BuildError::Limit(BuildLimit::Disk),
+            BuildError::Limit(BuildLimit::Processes),
+            BuildError::Limit(BuildLimit::Log),
             BuildError::Limit(BuildLimit::Outputs),
             BuildError::Engine(text("gone")),
         ] {

@@ -259,7 +259,9 @@ impl Hub {
                     run.give(&repository, path, Said { status: InputStatus::Absent, last_modified: None }, None)?
                 }
                 Err(InputError::Unavailable { problem, .. }) => return Ok(InputReply::Unavailable(problem)),
-                Err(InputError::Withheld { problem, .. }) => return Ok(InputReply::Withheld(problem)),
+                Err(InputError::Withheld { problem, .. } | InputError::Refused { problem, .. }) => {
+                    return Ok(InputReply::Withheld(problem));
+                }
                 Err(InputError::UnknownRepository(id)) => return Ok(InputReply::UnknownRepository(id)),
             },
         };

@@ -230,6 +230,7 @@ pub enum Failure {
     ToolFailed(ToolFailed),
     CommandFailed { place: String, exit_code: i64, log_tail: Vec<String> },
     NoOutput(String),
+    Interfered(String),
     Undeclared { repository: String, path: String },
     NeedsNetwork(String),
     UpstreamFailed(String),
@@ -251,5 +252,7 @@ pub enum LimitReached {
     Time,
     Memory,
     Disk,
+    Processes,
+    Log,
     Outputs,
 }

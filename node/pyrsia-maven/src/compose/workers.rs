@@ -105,8 +105,8 @@ struct WithoutEngine(Arc<ImageStore>);
 
 #[async_trait]
 impl Images for WithoutEngine {
-    async fn for_jdk(&self, jdk: u32) -> Result<Sha256, String> {
-        self.0.for_jdk(jdk).await
+    async fn named(&self, name: &str) -> Result<Sha256, String> {
+        self.0.named(name).await
     }
 
     async fn ensure(&self, image: &Sha256) -> Result<(), String> {

@@ -105,7 +105,7 @@ struct AllImages;
 
 #[async_trait]
 impl Images for AllImages {
-    async fn for_jdk(&self, _: u32) -> Result<Sha256, String> {
+    async fn named(&self, _: &str) -> Result<Sha256, String> {
         Err("none".to_owned())
     }
 
