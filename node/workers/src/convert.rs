@@ -28,7 +28,7 @@ pub enum OrderError {
 
 impl Order {
     /// The order for a job; `manifest` is that of a replay.
-    pub(crate) fn of(job: &Job, archive_bytes: u64, manifest: Option<FileRef>) -> Self {
+    pub(crate) fn of(job: &Job, archive_bytes: u64, repositories: Vec<String>, manifest: Option<FileRef>) -> Self {
         let source = &job.source;
         Self {
             part: if manifest.is_some() { Part::Replay } else { Part::Record },
@@ -50,6 +50,7 @@ impl Order {
             specification: job.specification.to_toml(),
             image: job.image,
             profile: job.profile.digest(),
+            repositories,
             manifest,
         }
     }
@@ -238,9 +239,9 @@ mod tests {
     #[test]
     fn what_a_builder_looks_at_arrives() {
         let job = job();
-        let order = Order::of(&job, 4, None);
+        let order = Order::of(&job, 4, vec!["company".to_owned()], None);
         let order: Order = serde_json::from_str(&serde_json::to_string(&order).unwrap()).unwrap();
-        assert_eq!(order.part, Part::Record);
+        assert_eq!((order.part, &order.repositories[..]), (Part::Record, &["company".to_owned()][..]));
         let there = order.job(PathBuf::from("/here"), PathBuf::from("/out")).unwrap();
         assert_eq!(there.specification.digest(), job.specification.digest());
         assert_eq!((there.run, there.coordinates, there.mode), (job.run, job.coordinates, job.mode));
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn orders_that_cannot_be_carried_out_are_refused() {
         let file = FileRef { sha256: Sha256::of(b"m"), size: 1 };
-        let replay = Order::of(&job(), 4, Some(file));
+        let replay = Order::of(&job(), 4, Vec::new(), Some(file));
         assert_eq!(replay.part, Part::Replay);
         let refused = |order: Order| order.job(PathBuf::new(), PathBuf::new()).unwrap_err();
         assert_eq!(refused(Order { manifest: None, ..replay.clone() }), OrderError::Contradiction);
@@ -271,7 +272,7 @@ mod tests {
             BuildError::ToolFailed(ToolFailure { exit_code: 1, log_tail: tail.clone() }),
             BuildError::CommandFailed { place: text("exec_before"), exit_code: 2, log_tail: tail },
             BuildError::NoOutput(text("POM")),
-            BuildError::Interfered(text("POM")),
+            BuildError::Interfered(text("no tar")),
             BuildError::Undeclared { repository: text("central"), path: text("a/b") },
             BuildError::NeedsNetwork(text("host")),
             BuildError::UpstreamFailed(text("503")),

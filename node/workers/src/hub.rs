@@ -243,14 +243,14 @@ impl Hub {
     /// [`Refusal::NoLease`], [`Refusal::Bad`] for a replay, [`Refusal::TooMuch`].
     pub async fn input(&self, token: &str, lease: LeaseId, question: &InputQuestion) -> Result<InputReply, Refusal> {
         let run = self.run(token, lease)?;
-        let inputs = run.work.inputs.clone();
-        let inputs = inputs.ok_or_else(|| Refusal::Bad("a replay has its manifest and asks for nothing".to_owned()))?;
+        let asked = run.work.asked.as_ref();
+        let asked = asked.ok_or_else(|| Refusal::Bad("a replay has its manifest and asks for nothing".to_owned()))?;
         let repository: RepositoryId =
             question.repository.parse().map_err(|_| Refusal::Bad("this is no id of a repository".to_owned()))?;
         let path = &question.path;
         let said = match run.known(&repository, path) {
             Some(known) => known,
-            None => match inputs.get(&repository, path).await {
+            None => match asked.get(&repository, path).await {
                 Ok(Input::Found { file, digests, last_modified, cut }) => {
                     let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut };
                     run.give(&repository, path, Said { status, last_modified }, Some(file))?
@@ -259,10 +259,9 @@ impl Hub {
                     run.give(&repository, path, Said { status: InputStatus::Absent, last_modified: None }, None)?
                 }
                 Err(InputError::Unavailable { problem, .. }) => return Ok(InputReply::Unavailable(problem)),
-                Err(InputError::Withheld { problem, .. } | InputError::Refused { problem, .. }) => {
-                    return Ok(InputReply::Withheld(problem));
-                }
+                Err(InputError::Withheld { problem, .. }) => return Ok(InputReply::Withheld(problem)),
                 Err(InputError::UnknownRepository(id)) => return Ok(InputReply::UnknownRepository(id)),
+                Err(InputError::Refused { url, problem }) => return Ok(InputReply::Refused { url, problem }),
             },
         };
         Ok(match said.status {

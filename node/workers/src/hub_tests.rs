@@ -4,8 +4,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use build_spec::{
-    BuildLog, Builder, Built, Checkout, InputLine, InputManifest, Inputs, Job, ManifestBlobs, Mode, Phase, Recorded,
-    RunId, Source, SourceError, SourceRequest, Specification,
+    BuildLog, Builder, Built, Checkout, ExtraInput, InputLine, InputManifest, Inputs, Job, ManifestBlobs, Mode, Phase,
+    Recorded, RunId, Source, SourceError, SourceRequest, Specification,
 };
 use bytes::Bytes;
 use maven_layout::RepoPath;
@@ -71,6 +71,10 @@ impl Inputs for One {
             POM => Ok(Input::found(self.0.clone(), FileDigests::of(&std::fs::read(&self.0).unwrap()))),
             _ => Ok(Input::Absent),
         }
+    }
+
+    async fn pinned(&self, _: &ExtraInput) -> Result<Input, InputError> {
+        Ok(Input::found(self.0.clone(), FileDigests::of(&std::fs::read(&self.0).unwrap())))
     }
 }
 
@@ -223,6 +227,24 @@ async fn a_record_is_what_was_answered_here_and_nothing_else() {
         let error = recorded(&world, &claimed).await.unwrap_err();
         assert!(matches!(&error, BuildError::Engine(text) if text.contains("not what was answered")), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_single_file_is_one_that_the_specification_names() {
+    let world = World::new();
+    let mut job = world.job();
+    let (url, path) = ("https://files.example/tool".to_owned(), "lib/tool.jar".to_owned());
+    job.specification.inputs.push(ExtraInput { url, sha256: Sha256::of(b"<project/>"), path });
+    let (builder, inputs, log) = (world.builder.clone(), world.one(), world.heard.clone());
+    let _record = tokio::spawn(async move { builder.record(&job, inputs, log).await });
+    let lease = world.take("w").await.lease;
+    let ask = async |path: &str| {
+        let question = InputQuestion { repository: "input".to_owned(), path: path.parse().unwrap() };
+        world.hub.input("w", lease, &question).await.unwrap()
+    };
+    let InputReply::Found { file, .. } = ask("lib/tool.jar").await else { panic!("it is named") };
+    assert!(world.hub.file("w", lease, &file.sha256).await.is_ok());
+    assert!(matches!(ask("lib/other.jar").await, InputReply::UnknownRepository(_)));
 }
 
 #[tokio::test]

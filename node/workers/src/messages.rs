@@ -102,6 +102,8 @@ pub struct Order {
     pub image: Sha256,
     /// Digest of the sandbox profile.
     pub profile: Sha256,
+    /// The repositories of the specification that a record may ask beside the default one.
+    pub repositories: Vec<String>,
     /// The inputs of a replay: their manifest, a file that can be asked for.
     pub manifest: Option<FileRef>,
 }
@@ -140,9 +142,9 @@ pub struct Renewal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputQuestion {
-    /// Id of the repository.
+    /// Id of the repository; that of a manifest's single files for one that the specification names by its address.
     pub repository: String,
-    /// Path in it.
+    /// Path in it; of a single file the place in the source.
     pub path: RepoPath,
 }
 
@@ -167,6 +169,13 @@ pub enum InputReply {
     Withheld(String),
     /// There is no such repository.
     UnknownRepository(String),
+    /// A single file may not be had from its address, is not there, or is another one.
+    Refused {
+        /// The address.
+        url: String,
+        /// Why.
+        problem: String,
+    },
 }
 
 /// How a part of a build ended.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use build_spec::{
     BuildError, BuildLog, Builder, Built, Checkout, InputManifest, Inputs, Job, ManifestBlobs, PinnedInput, Recorded,
-    Source, SourceError, SourceRequest, Specification,
+    RepositoryId, Source, SourceError, SourceRequest, Specification, Withheld,
 };
 use pyrsia_digest::Sha256;
 
 use crate::hub::Hub;
 use crate::messages::{FileRef, Order};
-use crate::run::{Finished, Replay, Work};
+use crate::run::{Asked, Finished, Replay, Work};
 
 /// The manifest of a replay, in the job's folder.
 const MANIFEST: &str = "manifest.txt";
@@ -35,7 +35,7 @@ impl RemoteBuilder {
     async fn work(
         &self,
         job: &Job,
-        inputs: Option<Arc<dyn Inputs>>,
+        asked: Option<Asked>,
         replay: Option<(&InputManifest, Arc<dyn ManifestBlobs>)>,
         log: Arc<dyn BuildLog>,
     ) -> Result<Work, BuildError> {
@@ -57,8 +57,15 @@ impl RemoteBuilder {
             manifest = Some(file);
             answers = Some(Replay { inputs: named.files(), blobs });
         }
-        let order = Order::of(job, archive, manifest);
-        Ok(Work { order, log, inputs, replay: answers, files, folder: job.work_dir.clone() })
+        let specification = &job.specification;
+        let known = |id: &String| {
+            let has = |id: RepositoryId| asked.as_ref().is_some_and(|asked| asked.inputs.has(&id));
+            id.parse().is_ok_and(has)
+        };
+        let repositories = specification.repositories.iter().map(|repository| repository.id.clone()).filter(known);
+        let order = Order::of(job, archive, repositories.collect(), manifest);
+        let withheld = Withheld::of_build(&job.coordinates, &job.source.reactor, specification);
+        Ok(Work { order, log, asked, withheld, replay: answers, files, folder: job.work_dir.clone() })
     }
 }
 
@@ -83,8 +90,12 @@ impl Builder for RemoteBuilder {
     async fn record(&self, job: &Job, inputs: Arc<dyn Inputs>, log: Arc<dyn BuildLog>) -> Result<Recorded, BuildError> {
         // As the worker's builder would show them to the build: metadata is cut before it leaves, and once more there, which
         // changes nothing. So each line of the manifest is an answer that was given from here.
-        let seen = self.here.seen_by(job, inputs);
-        let work = self.work(job, Some(seen), None, log).await?;
+        let seen = self.here.seen_by(job, inputs.clone());
+        let mut pinned = BTreeMap::new();
+        for input in &job.specification.inputs {
+            pinned.insert(input.place()?, input.clone());
+        }
+        let work = self.work(job, Some(Asked { seen, inputs, pinned }), None, log).await?;
         match self.hub.build(work).await? {
             Finished::Recorded(recorded) => Ok(recorded),
             Finished::Replayed(_) => Err(BuildError::Engine("a record became a replay".to_owned())),

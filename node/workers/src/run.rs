@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use build_spec::{
-    BuildError, BuildLog, Built, BuiltFile, InputManifest, InputStatus, Inputs, MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES,
-    ManifestBlobs, Phase, Recorded, RepositoryId,
+    BuildError, BuildLog, Built, BuiltFile, ExtraInput, Input, InputError, InputManifest, InputStatus, Inputs,
+    MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES, ManifestBlobs, Phase, Recorded, RepositoryId, Withheld,
 };
 use bytes::Bytes;
 use maven_layout::{Coordinates, PathKind, RepoPath};
@@ -24,6 +24,29 @@ const MAX_QUESTIONS: usize = 2 * MAX_MANIFEST_LINES;
 /// Digests in one list of a result.
 const MAX_DIGESTS: usize = 2 * MAX_MANIFEST_LINES;
 
+/// What a record asks.
+pub(crate) struct Asked {
+    /// Repositories, as the record of this job sees them.
+    pub(crate) seen: Arc<dyn Inputs>,
+    /// Where the single files of the specification come from.
+    pub(crate) inputs: Arc<dyn Inputs>,
+    /// Those single files, by their places in the source.
+    pub(crate) pinned: BTreeMap<RepoPath, ExtraInput>,
+}
+
+impl Asked {
+    /// The answer to a question: a single file is one that the specification names, and no other address is asked.
+    pub(crate) async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
+        if *repository != RepositoryId::inputs() {
+            return self.seen.get(repository, path).await;
+        }
+        match self.pinned.get(path) {
+            Some(input) => self.inputs.pinned(input).await,
+            None => Err(InputError::UnknownRepository(format!("{repository} {path}"))),
+        }
+    }
+}
+
 /// The files of a replay.
 pub(crate) struct Replay {
     /// What its manifest names.
@@ -35,8 +58,10 @@ pub(crate) struct Replay {
 pub(crate) struct Work {
     pub(crate) order: Order,
     pub(crate) log: Arc<dyn BuildLog>,
-    /// What a record asks, as the record of this job sees it; none for a replay.
-    pub(crate) inputs: Option<Arc<dyn Inputs>>,
+    /// What a record asks; none for a replay.
+    pub(crate) asked: Option<Asked>,
+    /// What the build must not get.
+    pub(crate) withheld: Withheld,
     /// What a replay is answered from; none for a record.
     pub(crate) replay: Option<Replay>,
     /// The source's archive and, for a replay, the manifest.
@@ -55,16 +80,6 @@ impl Work {
 
     pub(crate) fn say(&self, sentence: &str) {
         self.log.line(self.phase(), sentence);
-    }
-
-    /// Whether a path lies in the folder of a release that is built, or of a sibling.
-    fn is_own(&self, path: &RepoPath) -> bool {
-        let releases = self.order.coordinates.iter().chain(&self.order.source.reactor);
-        let below = |release: &Coordinates| {
-            let folder = release.dir();
-            path.as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        releases.into_iter().any(below)
     }
 }
 
@@ -245,7 +260,7 @@ impl Run {
         let progress = self.progress();
         for line in manifest.lines() {
             let said = match line.status {
-                InputStatus::WithheldSelf => self.work.is_own(&line.path),
+                InputStatus::WithheldSelf => self.work.withheld.covers(&line.path),
                 status => {
                     let given = progress.given.get(&(line.repository.clone(), line.path.clone()));
                     given.is_some_and(|given| given.status == status)

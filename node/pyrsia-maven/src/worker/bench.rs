@@ -48,7 +48,8 @@ impl Bench {
         let job = order.job(archive, folder.path().to_owned()).map_err(|error| error.to_string())?;
         let from = |sizes: BTreeMap<Sha256, u64>| {
             let (link, blobs, trouble) = (Arc::clone(&self.link), blobs.clone(), OnceLock::new());
-            Arc::new(FromAuthority { link, lease: *lease, blobs, sizes, trouble })
+            let repositories = order.repositories.clone();
+            Arc::new(FromAuthority { link, lease: *lease, blobs, repositories, sizes, trouble })
         };
         match &order.manifest {
             None => {

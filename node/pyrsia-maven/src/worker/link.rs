@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use build_spec::{Input, InputError, Inputs, ManifestBlobs, RepositoryId};
+use build_spec::{ExtraInput, Input, InputError, Inputs, ManifestBlobs, RepositoryId};
 use maven_layout::RepoPath;
 use pyrsia_api_types::Problem;
 use pyrsia_blobs::{BlobStore, Expected};
@@ -240,6 +240,8 @@ pub struct FromAuthority {
     pub lease: LeaseId,
     /// Where files are kept.
     pub blobs: BlobStore,
+    /// Repositories that a record may ask beside the default one.
+    pub repositories: Vec<String>,
     /// Sizes of the files that a replay may ask for.
     pub sizes: BTreeMap<Sha256, u64>,
     /// What went wrong.
@@ -262,6 +264,18 @@ impl FromAuthority {
 
 #[async_trait]
 impl Inputs for FromAuthority {
+    fn has(&self, repository: &RepositoryId) -> bool {
+        *repository == RepositoryId::central() || self.repositories.iter().any(|known| known == repository.as_str())
+    }
+
+    /// The authority gets it: it knows the address from the specification, as this worker does.
+    async fn pinned(&self, input: &ExtraInput) -> Result<Input, InputError> {
+        let place = input
+            .place()
+            .map_err(|error| InputError::Refused { url: input.url.clone(), problem: error.to_string() })?;
+        self.get(&RepositoryId::inputs(), &place).await
+    }
+
     async fn get(&self, repository: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
         let unavailable = |problem: String| InputError::Unavailable {
             repository: repository.to_string(),
@@ -280,6 +294,7 @@ impl Inputs for FromAuthority {
             InputReply::Unavailable(problem) => Err(unavailable(problem)),
             InputReply::Withheld(problem) => Err(InputError::Withheld { path: path.to_string(), problem }),
             InputReply::UnknownRepository(id) => Err(InputError::UnknownRepository(id)),
+            InputReply::Refused { url, problem } => Err(InputError::Refused { url, problem }),
         }
     }
 }
