@@ -17,7 +17,8 @@ pub struct JavaBuilderConfig {
     /// Folder of the build-slot locks: one for all nodes of this machine. It must belong to the account of the node or
     /// to root; for nodes of several accounts root makes it, with mode 1777.
     pub slots_dir: PathBuf,
-    /// Builds that may run at the same time on this machine; none: one per processor.
+    /// Builds that may run at the same time on this machine; none: one per processor, as far as the machine's memory holds
+    /// what the processes of each may take.
     pub slots: Option<usize>,
     /// Folder for clones and source archives; none: the system's folder for temporary files.
     pub temp_dir: Option<PathBuf>,
@@ -44,6 +45,31 @@ impl Default for JavaBuilderConfig {
             limits: Limits::default(),
         }
     }
+}
+
+impl JavaBuilderConfig {
+    /// Builds that may run at the same time on this machine.
+    pub fn builds_at_a_time(&self) -> usize {
+        let by_itself = || {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+            let held = memory_mib(&meminfo).map_or(usize::MAX, |memory| held(memory, self.limits.memory_mib));
+            processors.min(held)
+        };
+        self.slots.unwrap_or_else(by_itself).max(1)
+    }
+}
+
+/// All memory of the machine, in MiB, if this text of the kernel's says so.
+fn memory_mib(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
+}
+
+/// How many builds fit into this memory, each of which takes so much.
+fn held(memory: u64, each: u64) -> usize {
+    usize::try_from(memory / each.max(1)).unwrap_or(usize::MAX)
 }
 
 /// One rule of the source map, like git's `insteadOf`.
@@ -146,6 +172,19 @@ pub(crate) fn bytes(mib: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_builds_run_than_memory_holds_unless_somebody_says_so() {
+        let meminfo = "MemFree:        1 kB\nMemTotal:       16777216 kB\nMemAvailable:   2 kB\n";
+        assert_eq!(memory_mib(meminfo), Some(16 * 1024));
+        assert_eq!(memory_mib("MemFree: 1 kB\n"), None);
+        assert_eq!((held(16 * 1024, 3072), held(2048, 3072), held(1, 0)), (5, 0, 1));
+        let with = |slots| JavaBuilderConfig { slots, ..JavaBuilderConfig::default() };
+        assert_eq!((with(Some(7)).builds_at_a_time(), with(Some(0)).builds_at_a_time()), (7, 1));
+        let mut huge = with(None);
+        huge.limits.memory_mib = u64::MAX;
+        assert_eq!(huge.builds_at_a_time(), 1, "one there always is");
+    }
 
     #[test]
     fn an_empty_section_gives_the_defaults_and_a_typo_is_refused() {

@@ -76,7 +76,7 @@ impl OnThisMachine {
 impl JavaBuilder {
     /// A builder with these settings.
     pub fn new(config: JavaBuilderConfig) -> Self {
-        let slots = Slots::new(config.slots_dir.clone(), config.slots);
+        let slots = Slots::new(config.slots_dir.clone(), config.builds_at_a_time());
         Self { config, slots, on_this_machine: Arc::default(), foreign: None }
     }
 

@@ -27,10 +27,9 @@ pub(crate) struct Slot {
 }
 
 impl Slots {
-    /// `count` of none: one slot for each processor.
-    pub(crate) fn new(dir: PathBuf, count: Option<usize>) -> Self {
-        let processors = || std::thread::available_parallelism().map_or(1, |count| count.get());
-        Self { dir, count: count.unwrap_or_else(processors).max(1) }
+    /// So many slots, which lie here.
+    pub(crate) fn new(dir: PathBuf, count: usize) -> Self {
+        Self { dir, count: count.max(1) }
     }
 
     /// Waits for a free slot. `waiting` is called once if there is none at once.
@@ -70,12 +69,12 @@ mod tests {
     #[tokio::test]
     async fn no_more_than_the_slots_are_held_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        let slots = Slots::new(dir.path().join("slots"), Some(2));
+        let slots = Slots::new(dir.path().join("slots"), 2);
         let first = slots.acquire(|| ()).await.unwrap();
         let _second = slots.acquire(|| ()).await.unwrap();
         assert!(slots.try_acquire().unwrap().is_none());
         // Another instance, as in another process: the lock is on the open file, not on the process.
-        let other = Slots::new(dir.path().join("slots"), Some(2));
+        let other = Slots::new(dir.path().join("slots"), 2);
         assert!(other.try_acquire().unwrap().is_none());
         let mut told = false;
         let waiting = tokio::time::timeout(PAUSE * 2, other.acquire(|| told = true)).await;

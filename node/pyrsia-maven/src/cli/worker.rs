@@ -16,7 +16,7 @@ pub struct WorkerArgs {
     /// Trust the certificates in FILE (PEM) and no others, as for one that the authority has made itself
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Builds at a time [default: one for each processor]
+    /// Builds at a time [default: one for each processor, as far as memory holds them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub slots: Option<u16>,
     /// Keep so much of what builds were given, for the next ones

@@ -33,11 +33,9 @@ pub async fn run(global: &Global, args: &WorkerArgs, make_builders: MakeBuilders
     let work_dir = data.join(WORK);
     pyrsia_rebuilds::sweep(&work_dir);
     std::fs::create_dir_all(&work_dir).with_context(|| format!("cannot create {}", work_dir.display()))?;
-    let surroundings = Surroundings {
-        data_dir: data.root().to_owned(),
-        images_dir: context.images_dir(),
-        java: java_config(&context),
-    };
+    let java = java_config(&context);
+    let slots = args.slots.map_or_else(|| java.builds_at_a_time(), usize::from);
+    let surroundings = Surroundings { data_dir: data.root().to_owned(), images_dir: context.images_dir(), java };
     let Builders { builder, images, image_store, .. } = make_builders(surroundings)?;
     if let Some(store) = &image_store {
         store.set_peers(link.clone());
@@ -51,8 +49,6 @@ pub async fn run(global: &Global, args: &WorkerArgs, make_builders: MakeBuilders
     if args.exit_with_stdin {
         watch_stdin(stop.clone());
     }
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    let slots = args.slots.map_or_else(processors, usize::from);
     terminal::note(&format!("worker {} of {}: {slots} builds at a time", worker.instance, args.authority));
     worker.run(slots, stop).await?;
     Ok(Exit::Done)
