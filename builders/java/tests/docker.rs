@@ -414,7 +414,7 @@ async fn lines_of_a_specification_run_in_the_sandbox_under_its_settings() {
     assert!(matches!(&error, BuildError::Unsupported(text) if text.contains("no JDK 8")), "{error}");
 }
 
-/// Two plugins that read `.git` by themselves, as jgit does it, and put what they find into the JAR.
+/// Two plugins that put what they find in `.git` into the JAR: the first reads it as jgit does, the second asks git.
 const GIT_PLUGINS: &str = r#"
   <build><plugins>
     <plugin>
@@ -426,7 +426,6 @@ const GIT_PLUGINS: &str = r#"
       <groupId>org.codehaus.mojo</groupId><artifactId>buildnumber-maven-plugin</artifactId><version>3.2.1</version>
       <executions><execution><phase>validate</phase><goals><goal>create</goal></goals></execution></executions>
       <configuration>
-        <providerImplementations><git>jgit</git></providerImplementations>
         <doCheck>true</doCheck><doUpdate>false</doUpdate>
       </configuration>
     </plugin>

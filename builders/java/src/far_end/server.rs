@@ -116,11 +116,13 @@ async fn respond(
         response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    // No repository lists its folders here; who looks for versions in this way finds none.
-    if request.uri().path().ends_with('/') {
+    let wanted = request.uri().path().trim_start_matches('/');
+    // No repository lists its folders here, nor what it has at all: who looks for versions in this way finds none, and the
+    // list of prefixes, which only saves clients requests, is another one every day.
+    if wanted.is_empty() || wanted.ends_with('/') || wanted == maven_layout::prefixes::PATH {
         return status(StatusCode::NOT_FOUND);
     }
-    let Ok(path) = RepoPath::from_url_path(request.uri().path().trim_start_matches('/')) else {
+    let Ok(path) = RepoPath::from_url_path(wanted) else {
         return status(StatusCode::BAD_REQUEST);
     };
     match answers::answer(answers, path).await {

@@ -194,6 +194,16 @@ async fn own_files_are_withheld_without_asking() {
 }
 
 #[tokio::test]
+async fn listings_are_nobodys_input() {
+    let inputs = Fake::new(&[("central", ".meta/prefixes.txt", b"## repository-prefixes/2.0\n")]);
+    let recorder = recorder(&inputs);
+    let wanted = [("GET", ""), ("GET", "org/acme/"), ("GET", ".meta/prefixes.txt"), ("HEAD", ".meta/prefixes.txt")];
+    let (got, reason) = with_server(recorder.clone(), &wanted).await;
+    assert!(got.iter().all(|(status, _)| *status == 404) && reason.is_none(), "{got:?} {reason:?}");
+    assert_eq!(recorder.manifest().len(), 0);
+}
+
+#[tokio::test]
 async fn snapshots_and_failing_inputs_end_the_build_by_name() {
     let inputs = Fake::new(&[]);
     let (_, reason) = with_server(recorder(&inputs), &[("GET", "a/b/1-SNAPSHOT/maven-metadata.xml")]).await;
