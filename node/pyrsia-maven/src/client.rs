@@ -27,6 +27,8 @@ pub struct Refused {
     pub status: StatusCode,
     /// The problem's text.
     pub detail: String,
+    /// What to do next, if the node knows it.
+    pub next: Option<String>,
 }
 
 /// How a call can go wrong.
@@ -43,8 +45,10 @@ impl From<CallError> for anyhow::Error {
         match error {
             CallError::Unreachable(error) => error.into(),
             CallError::Refused(refused) => {
-                CommandError::new(Exit::Failed, format!("the node refused ({}): {}", refused.status, refused.detail))
-                    .into()
+                let next = refused.next.filter(|next| !next.is_empty()).map(|next| format!("\nnext: {next}"));
+                let next = next.unwrap_or_default();
+                let said = format!("the node refused ({}): {}{next}", refused.status, refused.detail);
+                CommandError::new(Exit::Failed, said).into()
             }
         }
     }
@@ -78,11 +82,11 @@ impl Client {
         }
         let status = response.status();
         let text = self.read(response).await?;
-        let detail = match serde_json::from_slice::<Problem>(&text) {
-            Ok(problem) => problem.detail.unwrap_or(problem.title),
-            Err(_) => String::from_utf8_lossy(&text).chars().take(300).collect(),
+        let (detail, next) = match serde_json::from_slice::<Problem>(&text) {
+            Ok(problem) => (problem.detail.unwrap_or(problem.title), problem.next),
+            Err(_) => (String::from_utf8_lossy(&text).chars().take(300).collect(), None),
         };
-        Err(CallError::Refused(Refused { status, detail }))
+        Err(CallError::Refused(Refused { status, detail, next }))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CallError {
@@ -107,6 +111,7 @@ impl Client {
                 return Err(CallError::Refused(Refused {
                     status: StatusCode::BAD_GATEWAY,
                     detail: format!("the answer is larger than {MAX_ANSWER} bytes"),
+                    next: None,
                 }));
             }
         }
@@ -119,6 +124,7 @@ impl Client {
             CallError::Refused(Refused {
                 status: StatusCode::BAD_GATEWAY,
                 detail: format!("the answer is not what this program understands: {error}"),
+                next: None,
             })
         })
     }
