@@ -44,9 +44,10 @@ doc_tests() { counted cargo test --release --locked --workspace --doc; }
 # The libraries that check signed provenance; in the same place the tests would install them by themselves.
 test_verifier() { tests/verifier/install.sh "$root/.dev/verifier"; }
 
+# One more at a time than there are cores: many of them wait, and builds take turns by themselves.
 suite() {
     counted env PYRSIA_BIN="$bin" PYRSIA_IMAGE_CACHE="$images" \
-        cargo test --release --locked --workspace --test suite
+        cargo test --release --locked --workspace --test suite -- --test-threads "$(($(nproc) + 1))"
 }
 
 make_image() { "$bin" --data-dir "$work/image-maker" --images "$images" images build "$1"; }

@@ -35,6 +35,8 @@ struct Release {
     jdk: u32,
     maven: String,
     profile: String,
+    /// `crlf`: made on Windows.
+    newline: Option<String>,
     /// The verdict that the tests expect of the recipe.
     ci: Option<String>,
 }
@@ -60,9 +62,10 @@ impl Release {
     /// The recipe as a specification: what the release was made with, and none of it needs anybody's approval.
     fn specification(&self) -> String {
         let Self { jdk, maven, profile, .. } = self;
+        let newline = self.newline.as_ref().map(|newline| format!("newline = \"{newline}\"\n")).unwrap_or_default();
         format!(
             "version = 1\ntool = \"maven-{maven}\"\njdk = {jdk}\ngoals = [\"clean\", \"package\"]\n\
-             profiles = [\"{profile}\"]\n[properties]\nskipTests = \"\"\n\"maven.javadoc.skip\" = \"\"\n\"gpg.skip\" = \"\"\n"
+             profiles = [\"{profile}\"]\n{newline}[properties]\nskipTests = \"\"\n\"maven.javadoc.skip\" = \"\"\n\"gpg.skip\" = \"\"\n"
         )
     }
 }

@@ -124,7 +124,7 @@ fn document(releases: &[Release], outcomes: &BTreeMap<(String, Way), Outcome>) -
     text.push_str(
         "\nThese are shares of this sample, chosen because their sources can be had here, and not of the world's releases. The verdict \
          is that of the main artifact and the POM; \"files\" counts all that was published and is built (also sources, javadoc, \
-         site descriptors). A recipe is a JDK, a Maven and a profile (`sample-projects/releases.toml`). Seconds are those of the \
+         site descriptors). A recipe is a JDK, a Maven, a profile and, of releases that were made on Windows, line ends (`sample-projects/releases.toml`). Seconds are those of the \
          whole command, one at a time for each core of one machine, most inputs in a cache nearby.\n\n\
          | release | JDK | recipe | files | s (replay) | coordinates alone | files | s (replay) | why it is not identical |\n\
          |---|---|---|---|---|---|---|---|---|\n",
