@@ -50,7 +50,7 @@ impl fmt::Display for Cause {
 
 /// Plugins whose goals only check or decorate, and the switch of each; all of them are on the list of structured
 /// specifications.
-const CHECKS: [(&str, &str); 16] = [
+const CHECKS: [(&str, &str); 17] = [
     ("maven-enforcer-plugin", "enforcer.skip"),
     ("maven-javadoc-plugin", "maven.javadoc.skip"),
     ("maven-gpg-plugin", "gpg.skip"),
@@ -67,6 +67,7 @@ const CHECKS: [(&str, &str); 16] = [
     ("revapi-maven-plugin", "revapi.skip"),
     ("spotless-maven-plugin", "spotless.check.skip"),
     ("jacoco-maven-plugin", "jacoco.skip"),
+    ("pgpverify-maven-plugin", "pgpverify.skip"),
 ];
 
 /// Whether a line of a log may say why a build failed, so that it is worth keeping. Logs are long, and the reason is
@@ -267,6 +268,10 @@ mod tests {
             (
                 "[ERROR] Failed to execute goal org.apache.maven.plugins:maven-gpg-plugin:1.6:sign (s) on project a",
                 Cause::Check("gpg.skip"),
+            ),
+            (
+                "[ERROR] Failed to execute goal org.simplify4u.plugins:pgpverify-maven-plugin:1.17.0:check (c) on project a: z",
+                Cause::Check("pgpverify.skip"),
             ),
             ("[ERROR] Cannot run program \"git\" (in directory \"x\"): error=2", Cause::MissingTool("git".to_owned())),
         ];

@@ -37,6 +37,7 @@ const PROPERTIES: &[&str] = &[
     "maven.javadoc.skip",
     "maven.site.skip",
     "maven.test.skip",
+    "pgpverify.skip",
     "pmd.skip",
     "rat.skip",
     "revapi.skip",
