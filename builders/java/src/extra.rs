@@ -1,5 +1,6 @@
 //! Single files that a specification names: lines of the manifest, and part of what the sandbox finds in its work folder.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,15 +23,14 @@ pub(crate) struct Extra {
     pub(crate) sha256: Sha256,
 }
 
-/// Gets the files of a specification for a record, at most so many bytes together.
+/// Gets the files of a specification for a record, at most the bytes that are left for inputs, and takes them off.
 pub(crate) async fn recorded(
     specification: &Specification,
     inputs: &dyn Inputs,
-    max_bytes: u64,
+    left: &mut u64,
     log: &dyn BuildLog,
 ) -> Result<(Vec<Extra>, Vec<InputLine>), BuildError> {
     let (mut extras, mut lines) = (Vec::new(), Vec::new());
-    let mut left = max_bytes;
     for input in &specification.inputs {
         log.line(Phase::Record, &format!("the input {} is {}", input.path, input.url));
         let (file, digests) = match inputs.pinned(input).await {
@@ -42,7 +42,7 @@ pub(crate) async fn recorded(
         if sha256 != input.sha256 {
             return Err(BuildError::InputsUnavailable(format!("{} is {sha256}, not {}", input.url, input.sha256)));
         }
-        left = left.checked_sub(size).ok_or(BuildError::Limit(BuildLimit::Disk))?;
+        *left = left.checked_sub(size).ok_or(BuildError::Limit(BuildLimit::Disk))?;
         let status = InputStatus::Found { size, sha256, cut: false };
         lines.push(InputLine { repository: RepositoryId::inputs(), path: input.place()?, status });
         extras.push(Extra { path: input.path.clone(), file, sha256 });
@@ -105,15 +105,27 @@ pub(crate) async fn packed(
 fn write(extras: &[Extra], time: u64, file: &mut File) -> io::Result<()> {
     let profile = SandboxProfile::v1();
     let mut tar = tar::Builder::new(BufWriter::new(file));
-    for extra in extras {
-        let content = File::open(&extra.file)?;
+    let header = |kind: tar::EntryType, mode: u32, size: u64| {
         let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Regular);
+        header.set_entry_type(kind);
         header.set_mtime(time);
         header.set_uid(profile.uid.into());
         header.set_gid(profile.uid.into());
-        header.set_mode(0o644);
-        header.set_size(content.metadata()?.len());
+        header.set_mode(mode);
+        header.set_size(size);
+        header
+    };
+    // The folders on the way too, also those that the source has: what is put into them gives them the time of the build,
+    // which is another one everywhere. Each comes before those in it.
+    let above = |extra: &Extra| -> Vec<String> {
+        extra.path.match_indices('/').map(|(at, _)| extra.path[..at].to_owned()).collect()
+    };
+    for folder in extras.iter().flat_map(above).collect::<BTreeSet<String>>() {
+        tar.append_data(&mut header(tar::EntryType::Directory, 0o755, 0), &folder, io::empty())?;
+    }
+    for extra in extras {
+        let content = File::open(&extra.file)?;
+        let mut header = header(tar::EntryType::Regular, 0o644, content.metadata()?.len());
         tar.append_data(&mut header, &extra.path, content)?;
     }
     tar.into_inner()?.flush()
@@ -201,6 +213,10 @@ mod tests {
         let packed = pack("lib/more/b.zip", b"a zip").await.unwrap().unwrap();
         let mut tar = tar::Archive::new(packed.reopen().unwrap());
         let mut entries = tar.entries().unwrap();
+        for folder in ["lib", "lib/more"] {
+            let entry = entries.next().unwrap().unwrap();
+            assert_eq!((entry.path().unwrap().as_ref(), entry.header().mtime().unwrap()), (Path::new(folder), 5));
+        }
         let mut entry = entries.next().unwrap().unwrap();
         assert_eq!(entry.path_bytes().as_ref(), b"lib/more/b.zip");
         assert_eq!((entry.header().mode().unwrap(), entry.header().mtime().unwrap()), (0o644, 5));

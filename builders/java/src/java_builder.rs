@@ -298,11 +298,11 @@ impl Builder for JavaBuilder {
             }
             None => (None, None),
         };
-        let (extras, extra_lines) =
-            extra::recorded(&job.specification, &*inputs, self.max_input_bytes(), &*log).await?;
+        let mut left = self.max_input_bytes();
+        let (extras, extra_lines) = extra::recorded(&job.specification, &*inputs, &mut left, &*log).await?;
         let inputs = self.seen_by(job, inputs);
         let withheld = withheld(job);
-        let recorder = Arc::new(Recorder::new(inputs, routes, withheld, self.max_input_bytes()));
+        let recorder = Arc::new(Recorder::new(inputs, routes, withheld, left));
         let answers: Arc<dyn Answers> = recorder.clone();
         let result = match self.build(job, Phase::Record, tool, extras, answers, log).await {
             Ok(built) => Ok(built),
@@ -332,8 +332,10 @@ impl Builder for JavaBuilder {
         let extras = extra::replayed(&job.specification, manifest, &*blobs).await?;
         let placed: Vec<Sha256> = extras.iter().map(|extra| extra.sha256).collect();
         let withheld = withheld(job);
+        // The path of a single file is one in the source, and says nothing about a release.
         let own = manifest
             .lines()
+            .filter(|line| line.repository != RepositoryId::inputs())
             .find(|line| matches!(line.status, InputStatus::Found { .. }) && withheld.covers(&line.path));
         if let Some(line) = own {
             return Err(BuildError::InputIsOutput(line.path.to_string()));

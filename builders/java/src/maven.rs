@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use build_spec::{BuildError, Specification, Tool};
-use maven_layout::{RepoPath, Version};
+use maven_layout::{Coordinates, RepoPath, Version};
 use pyrsia_digest::{FileDigests, Sha1, Sha512};
 
 /// The table.
@@ -35,6 +35,8 @@ pub struct Distribution {
     pub sha512: Sha512,
     /// The same file's SHA-1, which every repository publishes.
     pub sha1: Sha1,
+    /// The plugin's newer version is what is built, so the build does not get it.
+    without_newer_install: bool,
 }
 
 impl Distribution {
@@ -43,7 +45,8 @@ impl Distribution {
         let (version, sha512, sha1) = rows().find(|(known, ..)| *known == version)?;
         let path = format!("org/apache/maven/apache-maven/{version}/apache-maven-{version}-bin.tar.gz");
         let path = RepoPath::from_str(&path).ok()?;
-        Some(Self { version, path, sha512: sha512.parse().ok()?, sha1: sha1.parse().ok()? })
+        let (sha512, sha1) = (sha512.parse().ok()?, sha1.parse().ok()?);
+        Some(Self { version, path, sha512, sha1, without_newer_install: false })
     }
 
     /// The distribution that a specification asks for.
@@ -84,7 +87,15 @@ impl Distribution {
 
     /// The goal behind those of the specification.
     pub(crate) fn install_goal(&self) -> &'static str {
-        if self.is_since(INSTALL_GOAL_SINCE) { INSTALL_GOAL } else { OLD_INSTALL_GOAL }
+        let newer = self.is_since(INSTALL_GOAL_SINCE) && !self.without_newer_install;
+        if newer { INSTALL_GOAL } else { OLD_INSTALL_GOAL }
+    }
+
+    /// The same for a build of these releases, which gets none of them.
+    pub(crate) fn building<'a>(mut self, releases: impl IntoIterator<Item = &'a Coordinates>) -> Self {
+        let plugin = INSTALL_GOAL.trim_end_matches(":install");
+        self.without_newer_install = releases.into_iter().any(|release| release.to_string() == plugin);
+        self
     }
 
     fn is_since(&self, first: &str) -> bool {
@@ -146,6 +157,8 @@ mod tests {
         ] {
             let found = Distribution::of(version).unwrap();
             assert_eq!((found.options() == QUIET, found.install_goal()), (quiet, goal), "{version}");
+            let own = "org.apache.maven.plugins:maven-install-plugin:3.1.2".parse().unwrap();
+            assert_eq!(found.building([&own]).install_goal(), OLD_INSTALL_GOAL, "{version}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The build tool of a specification: a Maven that is fetched like any other input, or the Gradle of the image.
 
 use build_spec::{BuildError, Specification, Tool};
+use maven_layout::Coordinates;
 
 use crate::images::ImageError;
 use crate::maven::Distribution;
@@ -40,6 +41,14 @@ impl BuildTool {
                 let distribution = specification.gradle_distribution().map(|input| input.path.clone());
                 Ok(Self::Gradle(Gradle { version: version.clone(), distribution }))
             }
+        }
+    }
+
+    /// The tool as a build of these releases may have it, which gets none of them.
+    pub(crate) fn building<'a>(self, releases: impl IntoIterator<Item = &'a Coordinates>) -> Self {
+        match self {
+            Self::Maven(distribution) => Self::Maven(distribution.building(releases)),
+            Self::Gradle(gradle) => Self::Gradle(gradle),
         }
     }
 

@@ -64,7 +64,12 @@ async fn fetch(
     let too_large = || problem.for_good(format!("it is larger than {} MiB", config.limits.source_mib));
     if let Some(path) = address.url.strip_prefix("file://") {
         let unreadable = |error: std::io::Error| problem.for_good(format!("{path}: {error}"));
-        if tokio::fs::metadata(path).await.map_err(unreadable)?.len() > most {
+        let there = tokio::fs::metadata(path).await.map_err(unreadable)?;
+        if !there.is_file() {
+            // A device or pipe has no size, and no end.
+            return Err(problem.for_good(format!("{path} is no file")));
+        }
+        if there.len() > most {
             return Err(too_large());
         }
         tokio::fs::copy(path, into).await.map_err(unreadable)?;
@@ -156,6 +161,12 @@ mod tests {
         let other = refusal(&input("https://files.example/a.zip", b"other")).await;
         assert_eq!(other, format!("it is {}, not {}", Sha256::of(b"a zip"), Sha256::of(b"other")));
         assert!(refusal(&input("https://files.example/none.zip", b"none")).await.contains("none.zip"));
+        std::fs::create_dir(folder.path().join("folder")).unwrap();
+        assert!(refusal(&input("https://files.example/folder", b"x")).await.contains("is no file"));
+        for path in ["../a.zip", "folder/../a.zip", "folder/%2E./a.zip"] {
+            let outside = refusal(&input(&format!("https://files.example/{path}"), b"other")).await;
+            assert!(outside.contains("`..`"), "{path}: {outside}");
+        }
         // What is here already needs no address.
         std::fs::remove_file(folder.path().join("a.zip")).unwrap();
         assert!(matches!(get(&config, &right, &blobs).await, Ok(Input::Found { .. })));

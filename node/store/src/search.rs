@@ -124,8 +124,9 @@ impl IndexStore {
     }
 
     /// At most `max` files of releases that came after the one of this number, in the order in which they came; with the number
-    /// of the last one. A file that took the place of another one, as those of snapshots may, came when it did. Numbers begin anew with the index, and a document that is removed leaves its number to whatever comes
-    /// next: so only the numbers of files of releases are told.
+    /// of the last one. A file that took the place of another one, as those of snapshots may, came when it did. Numbers begin
+    /// anew with the index, and a document that is removed leaves its number to whatever comes next: so only the numbers of
+    /// files of releases are told.
     ///
     /// # Errors
     /// Errors of SQLite.

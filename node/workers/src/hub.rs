@@ -250,19 +250,22 @@ impl Hub {
         let path = &question.path;
         let said = match run.known(&repository, path) {
             Some(known) => known,
-            None => match asked.get(&repository, path).await {
-                Ok(Input::Found { file, digests, last_modified, cut }) => {
-                    let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut };
-                    run.give(&repository, path, Said { status, last_modified }, Some(file))?
+            None => {
+                run.ask()?;
+                match asked.get(&repository, path).await {
+                    Ok(Input::Found { file, digests, last_modified, cut }) => {
+                        let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut };
+                        run.give(&repository, path, Said { status, last_modified }, Some(file))
+                    }
+                    Ok(Input::Absent) => {
+                        run.give(&repository, path, Said { status: InputStatus::Absent, last_modified: None }, None)
+                    }
+                    Err(InputError::Unavailable { problem, .. }) => return Ok(InputReply::Unavailable(problem)),
+                    Err(InputError::Withheld { problem, .. }) => return Ok(InputReply::Withheld(problem)),
+                    Err(InputError::UnknownRepository(id)) => return Ok(InputReply::UnknownRepository(id)),
+                    Err(InputError::Refused { url, problem }) => return Ok(InputReply::Refused { url, problem }),
                 }
-                Ok(Input::Absent) => {
-                    run.give(&repository, path, Said { status: InputStatus::Absent, last_modified: None }, None)?
-                }
-                Err(InputError::Unavailable { problem, .. }) => return Ok(InputReply::Unavailable(problem)),
-                Err(InputError::Withheld { problem, .. }) => return Ok(InputReply::Withheld(problem)),
-                Err(InputError::UnknownRepository(id)) => return Ok(InputReply::UnknownRepository(id)),
-                Err(InputError::Refused { url, problem }) => return Ok(InputReply::Refused { url, problem }),
-            },
+            }
         };
         Ok(match said.status {
             InputStatus::Found { size, sha256, cut } => {
@@ -340,8 +343,8 @@ impl Drop for Queued {
         let mut inner = self.hub.lock();
         inner.waiting.remove(&self.task);
         // Its worker learns of it when it renews.
-        if let Some(lease) = inner.leases.withdraw(self.task) {
-            inner.runs.remove(&lease);
+        if let Some(run) = inner.leases.withdraw(self.task).and_then(|lease| inner.runs.remove(&lease)) {
+            run.close();
         }
     }
 }

@@ -230,6 +230,22 @@ async fn a_record_is_what_was_answered_here_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_record_with_a_file_of_its_own_release_is_none() {
+    let world = World::new();
+    let mut job = world.job();
+    job.source.reactor.push("org.acme:dep:1".parse().unwrap());
+    let (builder, inputs, log) = (world.builder.clone(), world.one(), world.heard.clone());
+    let record = tokio::spawn(async move { builder.record(&job, inputs, log).await });
+    let lease = world.take("w").await.lease;
+    world.hub.input("w", lease, &question(POM)).await.unwrap();
+    world.hub.input("w", lease, &question("org/acme/none/1/none-1.pom")).await.unwrap();
+    let manifest = world.send(lease, manifest().to_text().as_bytes()).await.unwrap();
+    world.hub.finish("w", lease, Outcome::Recorded { manifest, failed: None }).await.unwrap();
+    let error = record.await.unwrap().unwrap_err();
+    assert!(matches!(&error, BuildError::InputIsOutput(path) if path == POM), "{error}");
+}
+
+#[tokio::test]
 async fn a_single_file_is_one_that_the_specification_names() {
     let world = World::new();
     let mut job = world.job();
@@ -387,6 +403,19 @@ async fn a_dropped_build_is_taken_back_and_a_given_back_one_waits_again() {
     assert!(replay.await.unwrap_err().is_cancelled());
     let renewal = Renewal { first: 0, lines: Vec::new() };
     assert_eq!(world.hub.renew("v", lease, &renewal), Err(NoLease.into()));
+}
+
+#[tokio::test]
+async fn a_file_that_is_on_its_way_when_the_lease_ends_does_not_arrive() {
+    let world = World::new();
+    let _replay = world.replay();
+    let lease = world.take("w").await.lease;
+    let mut whole = world.hub.receive("w", lease, Sha256::of(b"jar")).await.unwrap();
+    whole.write(Bytes::from_static(b"jar")).await.unwrap();
+    let mut begun = world.hub.receive("w", lease, Sha256::of(b"pom")).await.unwrap();
+    world.hub.give_back("w", lease).unwrap();
+    assert_eq!(begun.write(Bytes::from_static(b"pom")).await, Err(NoLease.into()));
+    assert_eq!(whole.finish().await, Err(NoLease.into()));
 }
 
 #[tokio::test]

@@ -16,11 +16,13 @@
 //! worker has no open port.
 //!
 //! Invariants:
-//! - nothing that is said under a lease counts once that has run out, whenever it arrives;
-//! - a worker gets the files that it was told of in its order or in an answer, and no others;
+//! - nothing that is said under a lease counts once that has run out, whenever it arrives; a file that is on its way then, or
+//!   when the result is looked at, does not arrive;
+//! - of a build a worker gets the files that it was told of in its order or in an answer, and no others (builder images are for
+//!   every worker);
 //! - what a worker sends is bounded in count and size, hashed on the way in, and lies in the job's own folder until its result
 //!   was checked: files belong to the releases asked for, and **every line of a recorded manifest is an answer that this
-//!   authority gave**;
+//!   authority gave**, and none is a file of the release itself;
 //! - a lost worker or a broken link is a fault of the engine: tried again, and never said of a build.
 //!
 //! What is not here: HTTP (`pyrsia-http`), the worker's own end and its container engine (`pyrsia-maven`, `java-builder`), rounds

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use build_spec::{
-    BuildError, BuildLog, Built, BuiltFile, ExtraInput, Input, InputError, InputManifest, InputStatus, Inputs,
-    MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES, ManifestBlobs, Phase, Recorded, RepositoryId, Withheld,
+    BuildError, BuildLog, Built, BuiltFile, ExtraInput, Input, InputError, InputLine, InputManifest, InputStatus,
+    Inputs, MAX_MANIFEST_BYTES, MAX_MANIFEST_LINES, ManifestBlobs, Phase, Recorded, RepositoryId, Withheld,
 };
 use bytes::Bytes;
 use maven_layout::{Coordinates, PathKind, RepoPath};
@@ -15,7 +15,7 @@ use pyrsia_digest::{FileDigests, MultiHasher, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::convert::text;
-use crate::leases::LeaseId;
+use crate::leases::{LeaseId, NoLease};
 use crate::messages::{FileRef, MadeFile, Order, Outcome, Part, Renewal, Replayed};
 use crate::refusal::Refusal;
 
@@ -108,6 +108,10 @@ struct Progress {
     /// None while it is being received.
     outputs: BTreeMap<Sha256, Option<BuiltOutput>>,
     bytes: u64,
+    /// Questions that were asked, also those without an answer.
+    questions: usize,
+    /// The result is being looked at, or the lease is over: what is here stays as it is.
+    closed: bool,
 }
 
 /// What was said about an input.
@@ -168,22 +172,23 @@ impl Run {
         self.progress().given.get(&(repository.clone(), path.clone())).copied()
     }
 
-    /// Notes what is said about an input; the first answer stays.
-    pub(crate) fn give(
-        &self,
-        repository: &RepositoryId,
-        path: &RepoPath,
-        said: Said,
-        file: Option<PathBuf>,
-    ) -> Result<Said, Refusal> {
+    /// Counts a question, before anybody is asked for its sake.
+    pub(crate) fn ask(&self) -> Result<(), Refusal> {
         let mut progress = self.progress();
-        if progress.given.len() >= MAX_QUESTIONS {
+        if progress.questions >= MAX_QUESTIONS {
             return Err(Refusal::TooMuch("questions about inputs"));
         }
+        progress.questions += 1;
+        Ok(())
+    }
+
+    /// Notes what is said about an input; the first answer stays.
+    pub(crate) fn give(&self, repository: &RepositoryId, path: &RepoPath, said: Said, file: Option<PathBuf>) -> Said {
+        let mut progress = self.progress();
         if let (InputStatus::Found { sha256, .. }, Some(file)) = (said.status, file) {
             progress.files.entry(sha256).or_insert(file);
         }
-        Ok(*progress.given.entry((repository.clone(), path.clone())).or_insert(said))
+        *progress.given.entry((repository.clone(), path.clone())).or_insert(said)
     }
 
     /// A file that this worker may have: what belongs to the order, and what it was told of.
@@ -202,6 +207,9 @@ impl Run {
     pub(crate) async fn receive(self: &Arc<Self>, sha256: Sha256) -> Result<Upload, Refusal> {
         {
             let mut progress = self.progress();
+            if progress.closed {
+                return Err(NoLease.into());
+            }
             match progress.outputs.get(&sha256) {
                 Some(None) => return Err(Refusal::Bad(format!("{sha256} is being received already"))),
                 Some(Some(_)) => {}
@@ -235,14 +243,25 @@ impl Run {
         if known.digests.size == file.size { Ok(known) } else { Err(format!("{} has another size", file.sha256)) }
     }
 
+    /// Nothing comes in any more: a file that is sent once more while the result is looked at would not be the one that was
+    /// hashed.
+    pub(crate) fn close(&self) {
+        self.progress().closed = true;
+    }
+
     /// What the worker says came out, checked as far as it can be without building: files are those that were uploaded, and
     /// belong to the releases that were asked for; a manifest says what this authority has answered. Anything else is a
     /// fault of the worker and says nothing about the build.
     pub(crate) async fn check(&self, outcome: Outcome) -> Result<Finished, BuildError> {
+        self.close();
         let checked = match (outcome, self.work.order.part) {
             (Outcome::Failed(failure), _) => return Err(failure.into()),
             (Outcome::Recorded { manifest, failed }, Part::Record) => {
                 let manifest = self.recorded(&manifest).await;
+                // Each replay would refuse it.
+                if let Some(own) = manifest.as_ref().ok().and_then(|manifest| self.own(manifest)) {
+                    return Err(BuildError::InputIsOutput(own));
+                }
                 let result = failed.map_or(Ok(Built::default()), |failed| Err(failed.into()));
                 manifest.map(|manifest| Finished::Recorded(Recorded { manifest, result }))
             }
@@ -271,6 +290,17 @@ impl Run {
             }
         }
         Ok(manifest)
+    }
+
+    /// A file that the manifest has and the build must not get. It may have been answered: a builder asks for times of its
+    /// own release.
+    fn own(&self, manifest: &InputManifest) -> Option<String> {
+        let is_own = |line: &InputLine| {
+            line.repository != RepositoryId::inputs()
+                && matches!(line.status, InputStatus::Found { .. })
+                && self.work.withheld.covers(&line.path)
+        };
+        manifest.lines().find(is_own).map(|line| line.path.to_string())
     }
 
     fn replayed(&self, replayed: Replayed) -> Result<Built, String> {
@@ -304,6 +334,7 @@ impl Run {
 
     /// Removes what was uploaded, when nothing will become of it. Best effort: the job's folder goes with its owner.
     pub(crate) fn discard(&self) {
+        self.close();
         remove(&self.folder);
     }
 }
@@ -354,10 +385,14 @@ impl Upload {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// [`Refusal::TooMuch`] when the files of this lease become too large together, [`Refusal::Local`].
+    /// [`Refusal::NoLease`] when the lease is over, [`Refusal::TooMuch`] when its files become too large together,
+    /// [`Refusal::Local`].
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
         {
             let mut progress = self.run.progress();
+            if progress.closed {
+                return Err(NoLease.into());
+            }
             let bytes = progress.bytes.saturating_add(chunk.len() as u64);
             if bytes > self.run.limits.bytes {
                 return Err(Refusal::TooMuch("bytes"));
@@ -373,7 +408,7 @@ impl Upload {
     /// Ends it, if it is the file that was announced.
     ///
     /// # Errors
-    /// [`Refusal::Bad`] if it is another one, [`Refusal::Local`].
+    /// [`Refusal::NoLease`], [`Refusal::Bad`] if it is another one, [`Refusal::Local`].
     pub async fn finish(mut self) -> Result<(), Refusal> {
         if let Some(mut file) = self.file.take() {
             file.flush().await.map_err(failed)?;
@@ -383,7 +418,13 @@ impl Upload {
             return Err(Refusal::Bad(format!("{} came instead of {}", digests.sha256, self.sha256)));
         }
         let path = self.run.path_of(&self.sha256);
-        self.run.progress().outputs.insert(self.sha256, Some(BuiltOutput { path, digests }));
+        {
+            let mut progress = self.run.progress();
+            if progress.closed {
+                return Err(NoLease.into());
+            }
+            progress.outputs.insert(self.sha256, Some(BuiltOutput { path, digests }));
+        }
         self.done = true;
         Ok(())
     }

@@ -41,7 +41,7 @@ pub(crate) async fn feed(plan: &Plan<'_>, seconds: u64) -> Result<Feed, BuildErr
     let (job, profile) = (plan.job, &plan.job.profile);
     let specification = &job.specification;
     let options = jvm_options(profile, specification, &format!("{CONTROL}/java.args"));
-    let tool = BuildTool::wanted(specification)?;
+    let tool = BuildTool::wanted(specification)?.building(job.coordinates.iter().chain(&job.source.reactor));
     let settings = match &tool {
         BuildTool::Maven(_) => settings_xml(profile),
         BuildTool::Gradle(_) => init_script(profile, &job.coordinates),

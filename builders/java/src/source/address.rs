@@ -26,6 +26,12 @@ pub struct FileAddress {
 /// # Errors
 /// [`SourceError::Refused`]; [`SourceError::Clone`] for a host that cannot be resolved.
 pub async fn file_address(config: &JavaBuilderConfig, url: &str) -> Result<FileAddress, SourceError> {
+    // A rule of the source map puts a folder or server of the operator's in front, and nothing may lead out of it again.
+    let leads_out = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if url.split(['/', '\\', '?', '#']).any(leads_out) {
+        let problem = "it has a part `.` or `..`".to_owned();
+        return Err(SourceError::Refused { repository: url.to_owned(), problem });
+    }
     let address = mapped(url, &config.source_mirrors);
     let way = check(&address, config.private_sources).await?;
     let host = way.map(|way| (way.host, way.addresses));

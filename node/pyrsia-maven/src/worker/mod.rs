@@ -90,6 +90,8 @@ impl Worker {
                 pause(stop).await;
                 continue;
             }
+            // Before a build is taken: whoever empties the cache may wait for long builds, and a lease is not for waiting.
+            let _held = self.bench.cache.hold().await;
             let ask = self.ask();
             let asked = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
