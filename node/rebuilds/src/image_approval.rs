@@ -51,12 +51,14 @@ impl Intake {
     /// Approves every image that this node has made and nobody has decided about: to be called at the start and now and
     /// then, since operators make images while nodes run. Says nothing that this authority has said already.
     ///
-    /// The error is what kept an image from being approved; trying again may help.
+    /// The error is what kept the first of those from being approved that were not, and it keeps no other; trying again may
+    /// help.
     pub async fn approve_own_images(&self) -> Result<(), String> {
+        let mut kept = Ok(());
         for own in self.images.made().await? {
-            self.approve(&own).await?;
+            kept = kept.and(self.approve(&own).await);
         }
-        Ok(())
+        kept
     }
 
     async fn approve(&self, own: &OwnImage) -> Result<(), String> {
