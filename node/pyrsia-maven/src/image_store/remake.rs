@@ -70,6 +70,10 @@ impl ImageStore {
     /// What came out when the image was made again; made again now if that was not done yet. One that came out different is
     /// not tried again: the same packages make the same files.
     pub async fn remade(&self, image: &KnownImage, progress: &(dyn Fn(&str) + Send + Sync)) -> anyhow::Result<Remade> {
+        // What is known waits for nobody: another image may be made again for minutes.
+        if let Some(remade) = self.noted(image) {
+            return Ok(remade);
+        }
         // All nodes of a machine may share this folder, and each of them wants to know.
         let _one = self.one_remake().await?;
         match self.noted(image) {
@@ -165,6 +169,27 @@ mod tests {
         assert!(refusal(other).await.contains("recipe"));
         assert!(!store.was_remade(&image(None)));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "blobs and the lock: nothing is left behind");
+    }
+
+    #[tokio::test]
+    async fn what_is_known_does_not_wait_for_what_is_being_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ImageStore::open(folder.path(), None).unwrap();
+        let image = image(Some(Sha256::of(b"lock")));
+        let remade = Remade {
+            image: image.digest,
+            name: "jdk17".to_owned(),
+            lock: Sha256::of(b"lock"),
+            suites: Vec::new(),
+            packages: 0,
+            layer: image.layer,
+            equal: true,
+            different: Vec::new(),
+        };
+        std::fs::write(store.note(&image.digest), serde_json::to_vec(&remade).unwrap()).unwrap();
+        let _another = store.one_remake().await.unwrap();
+        let known = tokio::time::timeout(std::time::Duration::from_secs(5), store.remade(&image, &|_| ())).await;
+        assert!(known.unwrap().unwrap().equal);
     }
 
     #[test]
