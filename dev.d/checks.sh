@@ -111,7 +111,7 @@ build_to_install() { cargo build --profile dist --locked --package pyrsia-maven 
 bench() {
     step "building everything" build_everything
     step "building the program as it is installed" build_to_install
-    step "making the builder image jdk17" test_image jdk17
+    step "making the builder image jdk17" make_image jdk17
     step "making jdk17 again from its packages" verify_image jdk17
     step "benchmarks" env PYRSIA_BIN="${CARGO_TARGET_DIR:-$root/target}/dist/pyrsia-maven" PYRSIA_IMAGE_CACHE="$images" \
         cargo test --release --locked --workspace --test suite -- --ignored --nocapture --test-threads 1 bench_

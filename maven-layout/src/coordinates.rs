@@ -62,6 +62,13 @@ impl Coordinates {
         })
     }
 
+    /// What follows `artifact-version` in the name of a file of the release, beginning with `.` or `-`: `-sources.jar`. None for
+    /// other names.
+    pub fn rest_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let rest = name.strip_prefix(self.artifact.as_str())?.strip_prefix('-')?.strip_prefix(self.version.as_str())?;
+        Some(rest).filter(|rest| rest.len() > 1 && rest.starts_with(['.', '-']))
+    }
+
     /// The path of one file of the release: `org/example/tool/1.0/tool-1.0-sources.jar`.
     pub fn path(&self, classifier: Option<&Classifier>, extension: &Extension) -> RepoPath {
         self.dir().join(&self.file(classifier, extension))

@@ -126,6 +126,17 @@ pub fn is_running(id: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+/// The processes that run with this text in their command line.
+pub fn mentioning(text: &str) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("the processes").flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mentions = |id: &u32| {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    };
+    ids.filter(mentions).collect()
+}
+
 /// Memory of a process that is in use now, in MiB.
 #[track_caller]
 pub fn resident_mib(id: u32) -> u64 {

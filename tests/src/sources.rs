@@ -62,10 +62,15 @@ impl Sources {
         git(tree.path(), &["commit", "-q", "-m", &format!("{sample} {tag}")]);
         git(tree.path(), &["tag", tag]);
         let commit = git(tree.path(), &["rev-parse", "HEAD"]).trim().to_owned();
+        Repository { path: self.publish(name, tree.path()), commit, tag: tag.to_owned() }
+    }
+
+    /// Puts the repository of a work folder there as `NAME.git`, in the place of the one that was there.
+    fn publish(&self, name: &str, tree: &Path) -> PathBuf {
         let path = self.folder.join(format!("{name}.git"));
         let _ = std::fs::remove_dir_all(&path);
-        git(tree.path(), &["clone", "-q", "--bare", ".", &path.to_string_lossy()]);
-        Repository { path, commit, tag: tag.to_owned() }
+        git(tree, &["clone", "-q", "--bare", ".", &path.to_string_lossy()]);
+        path
     }
 
     /// Puts the repository `NAME.git` there with one commit and tag after the other, each after its edit of the tree, which
@@ -81,9 +86,7 @@ impl Sources {
             git(tree.path(), &["tag", tag]);
             made.push(git(tree.path(), &["rev-parse", "HEAD"]).trim().to_owned());
         }
-        let path = self.folder.join(format!("{name}.git"));
-        let _ = std::fs::remove_dir_all(&path);
-        git(tree.path(), &["clone", "-q", "--bare", ".", &path.to_string_lossy()]);
+        self.publish(name, tree.path());
         made
     }
 

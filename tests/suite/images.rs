@@ -1,6 +1,7 @@
 //! Builder images: made again from their packages, carried as files, and those of others.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use pyrsia_digest::Sha256;
@@ -43,6 +44,30 @@ fn an_image_is_made_again_from_its_packages_and_equal() {
 }
 
 #[test]
+fn an_image_that_is_not_finished_leaves_nothing_behind() {
+    let folder = places::scratch("unfinished");
+    let mut command = node::program();
+    command.arg("--data-dir").arg(places::run_folder().join("images-data")).arg("--images").arg(folder.path());
+    command.args(["images", "build", "jdk17"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    let here = folder.path().to_str().expect("text");
+    // The tool has begun when something runs that knows the folder, but for the command itself.
+    let works = || process::mentioning(here).into_iter().any(|id| id != child.id());
+    process::until(BUILD, || (works() || !process::is_running(child.id())).then_some(()));
+    assert!(process::is_running(child.id()), "it ended before it had begun");
+    // In the midst of packages that are unpacked, with `/proc` and `/sys` mounted, if the mirror is quick.
+    std::thread::sleep(Duration::from_secs(10));
+    process::terminate(child.id());
+    assert_eq!(process::wait(&mut child, Duration::from_secs(60)), 1);
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("what is mounted");
+    assert!(!mounts.contains(here), "{mounts}");
+    process::until(Duration::from_secs(30), || process::mentioning(here).is_empty().then_some(()));
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["blobs"], "neither a tree nor an image");
+}
+
+#[test]
 fn an_image_is_carried_as_a_file() {
     let image = jdk17();
     let digest = image["digest"].as_str().expect("a digest").to_owned();
@@ -71,17 +96,9 @@ fn an_image_is_carried_as_a_file() {
 
 /// The file of a blob in the images' folder.
 fn blob(digest: &str) -> PathBuf {
-    let mut open = vec![places::image_cache().join("blobs")];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.path() {
-                path if path.is_dir() => open.push(path),
-                path if entry.file_name() == digest => return path,
-                _ => {}
-            }
-        }
-    }
-    panic!("there is no blob {digest}");
+    let file = place(&places::image_cache(), &digest.parse().expect("a digest"));
+    assert!(file.is_file(), "there is no blob {digest}");
+    file
 }
 
 /// A blob by its place in a folder of images.

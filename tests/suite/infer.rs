@@ -244,9 +244,8 @@ fn line_ends_and_generated_files_are_told_apart() {
     assert_eq!(matched["generated"], 2, "the manifest and the generated class: {told:#}");
     assert_eq!(told["source"]["match_percent"], 100.0);
     says(&told, "evidence", "crlf");
-    // Either the builder can do it, or it is said by name that it cannot.
     let spec = told["spec"]["toml"].as_str().expect("a specification");
-    assert!(spec.contains("newline = \"crlf\"") || told["skipped"].to_string().contains("newline"), "{told:#}");
+    assert!(spec.contains("newline = \"crlf\""), "{told:#}");
 }
 
 #[test]

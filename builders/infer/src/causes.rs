@@ -138,7 +138,6 @@ fn of_line(line: &str) -> Vec<Cause> {
         "class com.sun.tools.javac.tree.JCTree",
         "com.sun.tools.javac.code.TypeTag",
         "cannot access class com.sun.tools.javac",
-        "does not \"opens java.base\"",
         "does not \"opens java.",
     ];
     if internals.iter().any(|phrase| line.contains(phrase)) {

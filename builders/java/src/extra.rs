@@ -160,15 +160,7 @@ fn not_there(extras: Vec<Extra>, source: &Path) -> Result<Vec<Extra>, BuildError
         if kind != tar::EntryType::Regular {
             return refused(extra, "the source has something there that is no file");
         }
-        let mut hasher = pyrsia_digest::MultiHasher::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match io::Read::read(&mut entry, &mut buffer).map_err(broken)? {
-                0 => break,
-                read => hasher.update(&buffer[..read]),
-            }
-        }
-        if hasher.finish().sha256 != extra.sha256 {
+        if far_end::digests(&mut entry).map_err(broken)?.sha256 != extra.sha256 {
             return refused(extra, "the source has another file there");
         }
         missing.remove(at);

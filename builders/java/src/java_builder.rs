@@ -203,7 +203,7 @@ fn withheld(job: &Job) -> Withheld {
 
 /// The tool of a specification that this builder can build to.
 fn usable(specification: &Specification) -> Result<BuildTool, BuildError> {
-    sandbox::check(specification)?;
+    specification.check()?;
     BuildTool::wanted(specification)
 }
 

@@ -23,8 +23,8 @@
 //!   Ivy publish: it is always the last one that was uploaded, whole;
 //! - what is removed is a version as a whole, by whoever has that right, and the documents stop telling of it first;
 //! - no checksum is stored: every one that is handed out was computed here from the bytes that are here;
-//! - uploads only ever add to a `maven-metadata.xml`, one after the other; one that the disk has damaged is made anew from the files
-//!   that are here, and never handed out;
+//! - uploads only ever add to a `maven-metadata.xml`, one after the other; one that the disk has made unreadable
+//!   is made anew from the files that are here, and never handed out;
 //! - nothing of a request becomes part of a file name but a [`RepoPath`](maven_layout::RepoPath) that is a path of the layout.
 //!
 //! What is not here: who may do what (`pyrsia-http` compares credentials, with [`PathRule`]s), HTTP, peers, the ledger.

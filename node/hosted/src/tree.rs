@@ -144,40 +144,19 @@ impl Tree {
 
     /// The paths directly in a folder that have an entry, in order.
     pub(crate) fn directly_in(&self, folder: &RepoPath) -> Result<Vec<RepoPath>, HostedError> {
-        let place = self.place(folder);
-        let failed = || HostedError::io("list", &place);
-        let read = match fs::read_dir(&place) {
-            Ok(read) => read,
-            Err(error) if is_absence(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(failed()(error)),
-        };
-        let mut found = Vec::new();
-        for next in read {
-            let next = next.map_err(failed())?.path();
-            if !next.is_dir() {
-                found.extend(self.path_of(&next));
-            }
-        }
+        let places = list(&self.place(folder))?;
+        let files = places.iter().filter(|place| !place.is_dir());
+        let mut found: Vec<RepoPath> = files.filter_map(|place| self.path_of(place)).collect();
         found.sort();
         Ok(found)
     }
 
     /// The names of the folders directly in a folder, in order.
     pub(crate) fn folders_in(&self, folder: &str) -> Result<Vec<String>, HostedError> {
-        let place = self.entries.join(folder);
-        let failed = || HostedError::io("list", &place);
-        let read = match fs::read_dir(&place) {
-            Ok(read) => read,
-            Err(error) if is_absence(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(failed()(error)),
-        };
-        let mut found = Vec::new();
-        for next in read {
-            let next = next.map_err(failed())?;
-            if next.path().is_dir() {
-                found.extend(next.file_name().into_string());
-            }
-        }
+        let places = list(&self.entries.join(folder))?;
+        let folders = places.iter().filter(|place| place.is_dir());
+        let mut found: Vec<String> =
+            folders.filter_map(|place| Some(place.file_name()?.to_str()?.to_owned())).collect();
         found.sort();
         Ok(found)
     }
@@ -246,6 +225,17 @@ fn text_of(path: &RepoPath, entry: &Entry) -> Result<Vec<u8>, HostedError> {
 
 fn occupied(path: &RepoPath) -> HostedError {
     Refused::Occupied { path: path.clone() }.into()
+}
+
+/// What lies directly in a folder, in any order; nothing where there is no folder.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, HostedError> {
+    let failed = || HostedError::io("list", folder);
+    let read = match fs::read_dir(folder) {
+        Ok(read) => read,
+        Err(error) if is_absence(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(failed()(error)),
+    };
+    read.map(|next| next.map(|next| next.path()).map_err(failed())).collect()
 }
 
 /// Whether nothing can lie there: no such name, or one that cannot be.

@@ -108,3 +108,27 @@ pub(crate) fn routes(hot: Arc<HotAnswers>, view: Arc<dyn NodeView>, control: Arc
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(Shared { hot, view, control })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    #[test]
+    fn texts_of_more_than_a_packet_are_compressed_and_files_are_not() {
+        for (kind, size, is) in [
+            ("text/html; charset=utf-8", 2_000, true),
+            ("application/json", 2_000, true),
+            ("application/problem+json", 2_000, true),
+            ("application/xml; charset=UTF-8", 2_000, true),
+            ("application/xml; charset=UTF-8", 1_000, false),
+            ("application/octet-stream", 2_000, false),
+        ] {
+            let mut response = Response::new(Body::from(vec![b'x'; size]));
+            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+            assert_eq!(Texts.should_compress(&response), is, "{kind} {size}");
+            response.headers_mut().insert(header::ETAG, header::HeaderValue::from_static("\"x\""));
+            assert!(!Texts.should_compress(&response), "{kind} {size}");
+        }
+    }
+}

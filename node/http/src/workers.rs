@@ -7,15 +7,14 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{BoxError, Extension, Router};
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use hyper::body::Incoming;
 use pyrsia_api_types::Problem;
 use pyrsia_digest::Sha256;
@@ -24,20 +23,16 @@ use pyrsia_workers::{Hub, LeaseId, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt as _;
-use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::entrance::Entrance;
 use crate::guard::{self, Token};
-use crate::hosted::receive::pass_over;
+use crate::hosted::receive::{Interrupted, Pieces, pass_over};
 use crate::problem::{NOSNIFF, problem_response};
 use crate::router::BODY_TIME;
 
 /// Bytes of a file that are read at once.
 const PIECE: usize = 256 * 1024;
-/// Longest pause between two pieces of a file that comes, and longest time for all of it.
-const PAUSE: Duration = Duration::from_secs(30);
-const WHOLE: Duration = Duration::from_secs(60 * 60);
 
 /// A worker that may come in, or several processes that share a secret.
 #[derive(Debug, Clone)]
@@ -89,6 +84,15 @@ impl From<Refusal> for Refused {
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
         Self::Hub(Refusal::Local(error.to_string()))
+    }
+}
+
+impl From<Interrupted> for Refused {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Late => problem("timeout", 408, "The request's body did not arrive in time."),
+            Interrupted::Broken(_) => problem("invalid", 400, "The body broke off."),
+        }
     }
 }
 
@@ -175,7 +179,7 @@ async fn read<T: DeserializeOwned>(body: Body, most: usize) -> Result<T, Refused
     let bytes = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, most)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => return Err(problem("too-much", 413, "The body is too large, or broke off.")),
-        Err(_) => return Err(problem("timeout", 408, "The request's body did not arrive in time.")),
+        Err(_) => return Err(Interrupted::Late.into()),
     };
     serde_json::from_slice(&bytes)
         .map_err(|error| Refusal::Bad(format!("the body is not the document: {error}")).into())
@@ -246,25 +250,23 @@ async fn output(
     Path((id, sha256)): Path<(String, String)>,
     body: Body,
 ) -> Answered {
-    let mut upload = shared.hub.receive(&name, lease(&id)?, digest(&sha256)?).await?;
     let mut body = body.into_data_stream();
-    let end = Instant::now() + WHOLE;
-    loop {
-        let refused: Refused = match tokio::time::timeout_at(end.min(Instant::now() + PAUSE), body.next()).await {
-            Ok(None) => break,
-            Ok(Some(Ok(chunk))) => match upload.write(chunk).await {
-                Ok(()) => continue,
-                Err(refusal) => refusal.into(),
-            },
-            Ok(Some(Err(_))) => problem("invalid", 400, "The body broke off."),
-            Err(_) => problem("timeout", 408, "The request's body did not arrive in time."),
-        };
+    if let Err(refused) = take(&shared.hub, &name, &id, &sha256, &mut body).await {
         // Else the worker would see its connection break instead of the reason.
         pass_over(body);
         return Err(refused);
     }
-    upload.finish().await?;
     done()
+}
+
+async fn take(hub: &Hub, name: &str, id: &str, sha256: &str, body: &mut BodyDataStream) -> Result<(), Refused> {
+    let mut upload = hub.receive(name, lease(id)?, digest(sha256)?).await?;
+    let mut pieces = Pieces::of(body);
+    while let Some(piece) = pieces.piece().await? {
+        upload.write(piece).await?;
+    }
+    upload.finish().await?;
+    Ok(())
 }
 
 async fn result(
@@ -319,4 +321,45 @@ async fn send(path: PathBuf) -> Answered {
         (header::X_CONTENT_TYPE_OPTIONS, NOSNIFF),
     ];
     Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt as _;
+    use pyrsia_workers::{HubConfig, OutputLimits};
+    use std::time::Duration;
+
+    struct NoImages;
+
+    impl WorkerImages for NoImages {
+        fn describe(&self, _: &Sha256) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn layer(&self, _: &Sha256) -> Option<PathBuf> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_nobody_waits_for_is_taken_beside_the_answer_that_says_so() {
+        let (secret, hour) = ("s".repeat(32), Duration::from_secs(3600));
+        let outputs = OutputLimits { bytes: 10, files: 1 };
+        let hub = Hub::new(HubConfig { lease: hour, longest: hour, outputs }).unwrap();
+        let tokens = vec![WorkerToken { name: "w".to_owned(), token: Token::new(&secret).unwrap() }];
+        let door = WorkerDoor::new(hub, Arc::new(NoImages), tokens);
+        let (tell, taken) = tokio::sync::oneshot::channel();
+        let last = stream::once(async move {
+            let _ = tell.send(());
+            Ok::<_, io::Error>(Bytes::new())
+        });
+        let pieces = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"bytes"))]).chain(last);
+        // Of a lease that has ended.
+        let path = format!("/workers/v1/leases/0000000000000000-1/outputs/{}", Sha256::of(b"bytes"));
+        let request = Request::put(path).header(header::AUTHORIZATION, format!("Bearer {secret}"));
+        let answer = door.answer(request.body(Body::from_stream(pieces)).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::GONE);
+        taken.await.unwrap();
+    }
 }

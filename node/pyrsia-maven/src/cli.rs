@@ -178,7 +178,7 @@ pub struct NodeArgs {
     /// Do not rebuild, only serve
     #[arg(long)]
     pub no_builder: bool,
-    /// Write {"url", "pid"} to FILE once the node serves
+    /// Write {"url", "pid"}, and "workers_url" if there is one, to FILE once the node serves
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
     /// Stop when standard input is closed

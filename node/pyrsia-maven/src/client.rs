@@ -54,6 +54,23 @@ impl From<CallError> for anyhow::Error {
     }
 }
 
+/// What the body of a refusal says, and what to do next, if it says that.
+pub fn said(body: &[u8]) -> (String, Option<String>) {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => (problem.detail.unwrap_or(problem.title), problem.next),
+        Err(_) => (String::from_utf8_lossy(body).chars().take(300).collect(), None),
+    }
+}
+
+/// The innermost cause of a call that came to nothing: the outer ones repeat the address.
+pub fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 impl Client {
     /// A client for the node at `base`; `token` is sent with calls that change state.
     pub fn new(base: &str, token: Option<String>) -> anyhow::Result<Self> {
@@ -82,18 +99,12 @@ impl Client {
         }
         let status = response.status();
         let text = self.read(response).await?;
-        let (detail, next) = match serde_json::from_slice::<Problem>(&text) {
-            Ok(problem) => (problem.detail.unwrap_or(problem.title), problem.next),
-            Err(_) => (String::from_utf8_lossy(&text).chars().take(300).collect(), None),
-        };
+        let (detail, next) = said(&text);
         Err(CallError::Refused(Refused { status, detail, next }))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CallError {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
+        let cause = cause(error);
         CallError::Unreachable(CommandError::new(
             Exit::Unreachable,
             format!(

@@ -1,7 +1,7 @@
 //! Builder images: layers, and what they were made of, as blobs; one small document per image.
 //!
-//! `NAME.json` is what this machine made itself, `DIGEST.json` what came from others, `DIGEST.remade` says that an image was
-//! made again here from its packages and came out equal.
+//! `NAME.json` is what this machine made itself, `DIGEST.json` what came from others, `DIGEST.remade` says what came out when
+//! an image was made again here from its packages.
 
 mod carry;
 mod remake;
@@ -41,7 +41,7 @@ pub struct KnownImage {
 
 impl KnownImage {
     /// Refuses a description that its digest contradicts. (The digest covers neither the size nor the lock: the one is
-    /// checked while bytes come, the other by making the image again.)
+    /// a limit for the bytes that come, the other is checked by making the image again.)
     fn check(&self) -> anyhow::Result<()> {
         let is_it = self.config.digest(&self.layer) == self.digest;
         anyhow::ensure!(is_it, "the description of image {} contradicts its digest", self.digest);
@@ -150,7 +150,7 @@ impl ImageStore {
         let known = peers.describe(image).await.with_context(|| format!("no peer knows builder image {image}"))?;
         anyhow::ensure!(known.digest == *image, "a peer describes another image than {image}");
         known.check()?;
-        let layer = peers.file(&known.layer, MAX_LAYER, &self.blobs).await;
+        let layer = peers.file(&known.layer, known.layer_bytes, &self.blobs).await;
         layer.with_context(|| format!("the layer of image {image} did not come"))?;
         self.keep_of_others(&known)?;
         Ok(known)
@@ -213,9 +213,21 @@ impl ImageStore {
             config: built.config,
             lock: Some(lock),
         };
-        let json = serde_json::to_vec_pretty(&image)?;
-        write_atomically(&self.dir.join(format!("{name}.json")), &json)?;
+        self.keep_own(&image)?;
         Ok(image)
+    }
+
+    /// Writes the description of an image that this machine has made.
+    fn keep_own(&self, image: &KnownImage) -> anyhow::Result<()> {
+        let described = |name: &str| self.dir.join(format!("{name}.json"));
+        write_atomically(&described(&image.config.name), &serde_json::to_vec_pretty(image)?)?;
+        // It may have come from others before, perhaps with another lock: it would be listed twice.
+        match std::fs::remove_file(described(&image.digest.to_string())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).context("cannot remove what others said of the image")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes an image that a build needs and nobody has made yet; the second caller finds what the first has made.
@@ -279,7 +291,7 @@ impl Images for ImageStore {
         // What came from peers lies under its digest: others' work is no reason to vouch for it.
         let mut own: Vec<KnownImage> = known.into_iter().filter(|image| self.is_own(image)).collect();
         // Those that can be vouched for at once do not wait for others to be made again, which takes minutes.
-        own.sort_by_key(|image| !self.was_remade(image));
+        own.sort_by_cached_key(|image| !self.was_remade(image));
         Ok(own.into_iter().map(|known| OwnImage { image: known.digest, name: known.config.name }).collect())
     }
 
@@ -350,6 +362,22 @@ mod tests {
             store.find_or_fetch(&Sha256::of(b"another")).await.is_err(),
             "a description that its digest contradicts"
         );
+    }
+
+    #[tokio::test]
+    async fn an_image_of_others_that_is_made_here_too_is_one_and_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ImageStore::open(folder.path(), None).unwrap();
+        store.blobs.put_bytes(b"same").unwrap();
+        let theirs = KnownImage { lock: Some(Sha256::of(b"their lock")), ..image(b"same") };
+        store.keep_of_others(&theirs).unwrap();
+        assert!(!store.is_own(&theirs));
+        let own = KnownImage { lock: Some(Sha256::of(b"own lock")), ..theirs };
+        store.keep_own(&own).unwrap();
+        assert_eq!(store.list().unwrap(), std::slice::from_ref(&own));
+        assert_eq!(store.by_digest(&own.digest).unwrap(), Some(own.clone()));
+        assert_eq!(store.made().await.unwrap().len(), 1);
+        store.keep_own(&own).unwrap();
     }
 
     #[tokio::test]

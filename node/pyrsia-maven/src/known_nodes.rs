@@ -50,14 +50,14 @@ pub fn token(data: &DataDir, url: &str) -> anyhow::Result<Option<String>> {
     {
         return Ok(Some(text.trim_end().to_owned()));
     }
-    if is_this_machine(url) { data.existing_api_token() } else { Ok(None) }
+    if url.parse().is_ok_and(|url| is_this_machine(&url)) { data.existing_api_token() } else { Ok(None) }
 }
 
-fn is_this_machine(url: &str) -> bool {
-    let url = reqwest::Url::parse(url).ok();
-    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+/// Whether an address leads to nobody but this machine: secrets may go there in the open.
+pub fn is_this_machine(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    address.map_or(host == "localhost", |address| address.is_loopback())
+    address.map_or(host == "localhost", |address| address.to_canonical().is_loopback())
 }
 
 /// The network of the node at `url`, if there is a note.

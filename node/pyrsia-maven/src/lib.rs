@@ -12,6 +12,7 @@
 
 mod asked;
 pub mod builders;
+mod checked_download;
 mod cli;
 mod client;
 mod clock;

@@ -2,21 +2,14 @@
 
 use std::fmt::Display;
 use std::path::Path;
-use std::time::Duration;
 
 use build_spec::{ExtraInput, Input, InputError, RepositoryId, SourceError};
 use java_builder::JavaBuilderConfig;
 use java_builder::source::{FileAddress, file_address};
 use pyrsia_blobs::BlobStore;
-use reqwest::redirect::Policy;
-use tokio::io::AsyncWriteExt as _;
 
+use crate::checked_download::{self, Broken};
 use crate::commands::local_files;
-
-/// Until a connection stands.
-const CONNECT: Duration = Duration::from_secs(20);
-/// How long a server may say nothing.
-const SILENCE: Duration = Duration::from_secs(120);
 
 /// Gets a file into the store, unless it is there already.
 ///
@@ -61,7 +54,6 @@ async fn fetch(
     problem: &Problem<'_>,
 ) -> Result<(), InputError> {
     let most = config.limits.source_mib.saturating_mul(1024 * 1024);
-    let too_large = || problem.for_good(format!("it is larger than {} MiB", config.limits.source_mib));
     if let Some(path) = address.url.strip_prefix("file://") {
         let unreadable = |error: std::io::Error| problem.for_good(format!("{path}: {error}"));
         let there = tokio::fs::metadata(path).await.map_err(unreadable)?;
@@ -70,7 +62,7 @@ async fn fetch(
             return Err(problem.for_good(format!("{path} is no file")));
         }
         if there.len() > most {
-            return Err(too_large());
+            return Err(problem.for_good(Broken::TooLarge(most)));
         }
         tokio::fs::copy(path, into).await.map_err(unreadable)?;
         return Ok(());
@@ -79,18 +71,9 @@ async fn fetch(
     if !is_plain && !address.url.starts_with("https://") {
         return Err(problem.for_good("a source mirror of single files leads to https, http or file"));
     }
-    let mut client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        .timeout(Duration::from_secs(config.limits.clone_seconds));
-    if let Some((host, addresses)) = &address.host {
-        // A name server may answer differently the second time.
-        client = client.resolve_to_addrs(host, addresses);
-    }
-    let client = client.build().map_err(|error| problem.for_now(error))?;
-    let mut answer = client.get(&address.url).send().await.map_err(|error| problem.for_now(error.without_url()))?;
+    let client = checked_download::client(address.way.clone(), config.limits.clone_seconds);
+    let client = client.map_err(|error| problem.for_now(error))?;
+    let answer = client.get(&address.url).send().await.map_err(|error| problem.for_now(error.without_url()))?;
     let status = answer.status();
     if status.is_redirection() {
         return Err(problem.for_good("its server leads to another address, which is not followed: name that one"));
@@ -101,16 +84,10 @@ async fn fetch(
     if !status.is_success() {
         return Err(problem.for_now(format!("its server says {status}")));
     }
-    let mut file = tokio::fs::File::create(into).await.map_err(|error| problem.for_now(error))?;
-    let mut written = 0;
-    while let Some(chunk) = answer.chunk().await.map_err(|error| problem.for_now(error.without_url()))? {
-        written += chunk.len() as u64;
-        if written > most {
-            return Err(too_large());
-        }
-        file.write_all(&chunk).await.map_err(|error| problem.for_now(error))?;
-    }
-    file.flush().await.map_err(|error| problem.for_now(error))
+    checked_download::write(answer, most, into).await.map_err(|error| match error {
+        Broken::TooLarge(_) => problem.for_good(error),
+        error => problem.for_now(error),
+    })
 }
 
 /// What is wrong with the file at an address.

@@ -22,7 +22,7 @@ pub fn elsewhere<'a>(
     rounds
 }
 
-/// What to say of a source whose tag has been moved since the ledger last saw it; none if it was not.
+/// What to say of a source whose tag led elsewhere when another build was requested, however long ago; none if it never did.
 pub(crate) fn sentence(state: &State, source: &Source) -> Option<String> {
     let (tag, commit) = (source.tag.as_deref()?, source.commit.parse::<CommitId>().ok()?);
     let was = *elsewhere(state, &source.repository, tag, &commit).first()?;

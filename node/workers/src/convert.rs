@@ -199,13 +199,14 @@ impl From<Failure> for BuildError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::messages::Outcome;
     use build_spec::{Checkout, SpecificationError};
     use pyrsia_digest::Sha256;
 
-    fn job() -> Job {
+    /// A record of a Maven release.
+    pub(crate) fn job() -> Job {
         let specification = Specification::default_maven("3.9.11");
         Job {
             run: RunId::new("abc-0"),

@@ -165,7 +165,8 @@ impl Hub {
         }
         for (run, lost, given_up) in told {
             tracing::warn!(worker = lost.worker, lease = %lost.lease, "a worker was lost");
-            run.work.say(&format!("worker {} was lost; the build is queued again", lost.worker));
+            let next = if lost.given_up { "with this build no other is tried" } else { "the build is queued again" };
+            run.work.say(&format!("worker {} was lost; {next}", lost.worker));
             run.discard();
             if let Some(Waiting { done, .. }) = given_up {
                 let _ = done.send(Err(BuildError::Engine(format!("{LOSSES} workers were lost with this build"))));
@@ -251,7 +252,7 @@ impl Hub {
         let said = match run.known(&repository, path) {
             Some(known) => known,
             None => {
-                run.ask()?;
+                run.ask(asked)?;
                 match asked.get(&repository, path).await {
                     Ok(Input::Found { file, digests, last_modified, cut }) => {
                         let status = InputStatus::Found { size: digests.size, sha256: digests.sha256, cut };

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use build_spec::{
-    BuildLog, Builder, Built, Checkout, ExtraInput, InputLine, InputManifest, Inputs, Job, ManifestBlobs, Mode, Phase,
-    Recorded, RunId, Source, SourceError, SourceRequest, Specification,
+    BuildLog, Builder, Built, ExtraInput, InputLine, InputManifest, Inputs, Job, ManifestBlobs, Phase, Recorded,
+    Source, SourceError, SourceRequest,
 };
 use bytes::Bytes;
 use maven_layout::RepoPath;
-use pyrsia_digest::FileDigests;
+use pyrsia_digest::{FileDigests, KnownDigests};
 use tokio::task::JoinHandle;
 
 use crate::RemoteBuilder;
@@ -109,36 +109,11 @@ impl World {
     }
 
     fn job(&self) -> Job {
-        let specification = Specification::default_maven("3.9.11");
+        let job = crate::convert::tests::job();
         let work_dir = self.folder.path().join("job");
         std::fs::create_dir_all(&work_dir).unwrap();
-        Job {
-            run: RunId::new("r"),
-            coordinates: vec![LIB.parse().unwrap()],
-            mode: Mode::Native,
-            source: Source {
-                repository: "https://git.example/acme/lib".parse().unwrap(),
-                mirrored: false,
-                tag: None,
-                tag_object: None,
-                commit: "0".repeat(40),
-                commit_tree: "0".repeat(40),
-                signature: None,
-                submodules: Vec::new(),
-                checkout: Checkout::of(&specification),
-                commit_time: 0,
-                tree: Sha256::of(b"tar"),
-                archive: self.folder.path().join("archive"),
-                reactor: Vec::new(),
-                declared_scm: None,
-                specification: None,
-                evidence: Vec::new(),
-            },
-            specification,
-            image: Sha256::of(b"image"),
-            profile: SandboxProfile::v1(),
-            work_dir,
-        }
+        let source = Source { archive: self.folder.path().join("archive"), ..job.source };
+        Job { source, work_dir, ..job }
     }
 
     fn record(&self) -> JoinHandle<Result<Recorded, BuildError>> {
@@ -263,6 +238,33 @@ async fn a_single_file_is_one_that_the_specification_names() {
     assert!(matches!(ask("lib/other.jar").await, InputReply::UnknownRepository(_)));
 }
 
+/// Whatever is asked for is a file of 300 MiB.
+struct Large;
+
+#[async_trait]
+impl Inputs for Large {
+    async fn get(&self, _: &RepositoryId, path: &RepoPath) -> Result<Input, InputError> {
+        let sha256 = Sha256::of(path.as_str().as_bytes());
+        Ok(Input::found(PathBuf::from("/there"), KnownDigests { size: 300 << 20, sha256, others: None }))
+    }
+}
+
+#[tokio::test]
+async fn a_record_does_not_fill_the_store() {
+    let world = World::new();
+    let (builder, job, log) = (world.builder.clone(), world.job(), world.heard.clone());
+    let _record = tokio::spawn(async move { builder.record(&job, Arc::new(Large), log).await });
+    let lease = world.take("w").await.lease;
+    let ask = async |path: &str| world.hub.input("w", lease, &question(path)).await;
+    let first = ask(POM).await.unwrap();
+    assert!(
+        ask("org/acme/dep/1/dep-1.jar").await.is_ok(),
+        "only now it is more than an input limit of 1 MiB and the tool"
+    );
+    assert_eq!(ask("org/acme/dep/2/dep-2.jar").await, Err(Refusal::TooMuch("bytes of inputs")));
+    assert_eq!(ask(POM).await, Ok(first), "what is here costs nothing");
+}
+
 #[tokio::test]
 async fn the_first_answer_stays() {
     let world = World::new();
@@ -348,6 +350,27 @@ async fn a_replay_is_made_of_uploaded_files_of_its_release() {
     assert_eq!(names, ["lib-1.jar", "lib-1.pom"]);
     assert_eq!(std::fs::read(&built.files[0].path).unwrap(), b"jar");
     assert!(built.reactor.contains(&Sha256::of(b"jar")));
+}
+
+#[tokio::test]
+async fn a_file_that_is_sent_again_replaces_what_is_still_on_its_way() {
+    let world = World::new();
+    let replay = world.replay();
+    let lease = world.take("w").await.lease;
+    let bytes = [7u8; 60];
+    // Its connection is dead, which nobody has noticed here.
+    let mut first = world.hub.receive("w", lease, Sha256::of(&bytes)).await.unwrap();
+    first.write(Bytes::copy_from_slice(&bytes[..50])).await.unwrap();
+    let file = world.send(lease, &bytes).await.expect("what came of the first try takes no room");
+    assert!(matches!(first.write(Bytes::copy_from_slice(&bytes[50..])).await, Err(Refusal::Bad(_))));
+    assert!(matches!(first.finish().await, Err(Refusal::Bad(_))));
+    let pom = MadeFile { coordinates: LIB.parse().unwrap(), name: "lib-1.pom".to_owned(), file };
+    let replayed = Replayed { files: vec![pom], byproducts: None, reactor: BTreeSet::new(), asked: BTreeSet::new() };
+    world.hub.finish("w", lease, Outcome::Replayed(replayed)).await.unwrap();
+    let built = replay.await.unwrap().unwrap();
+    assert_eq!(std::fs::read(&built.files[0].path).unwrap(), bytes);
+    let folder = world.folder.path().join("job").join(lease.to_string());
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing of the first try is left");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@
 //! - what a worker sends is bounded in count and size, hashed on the way in, and lies in the job's own folder until its result
 //!   was checked: files belong to the releases asked for, and **every line of a recorded manifest is an answer that this
 //!   authority gave**, and none is a file of the release itself;
+//! - what a record makes the authority fetch is bounded in count, and in size by the limit of its own builder with some room;
 //! - a lost worker or a broken link is a fault of the engine: tried again, and never said of a build.
 //!
 //! What is not here: HTTP (`pyrsia-http`), the worker's own end and its container engine (`pyrsia-maven`, `java-builder`), rounds

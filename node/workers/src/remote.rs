@@ -16,6 +16,8 @@ use crate::run::{Asked, Finished, Replay, Work};
 
 /// The manifest of a replay, in the job's folder.
 const MANIFEST: &str = "manifest.txt";
+/// Bytes of inputs that the worker's builder does not count: the build tool, and files that it asks the times of.
+const UNCOUNTED: u64 = 512 << 20;
 
 /// Builds by workers.
 ///
@@ -95,7 +97,8 @@ impl Builder for RemoteBuilder {
         for input in &job.specification.inputs {
             pinned.insert(input.place()?, input.clone());
         }
-        let work = self.work(job, Some(Asked { seen, inputs, pinned }), None, log).await?;
+        let max_bytes = self.here.max_input_bytes().saturating_add(UNCOUNTED);
+        let work = self.work(job, Some(Asked { seen, inputs, pinned, max_bytes }), None, log).await?;
         match self.hub.build(work).await? {
             Finished::Recorded(recorded) => Ok(recorded),
             Finished::Replayed(_) => Err(BuildError::Engine("a record became a replay".to_owned())),

@@ -1,5 +1,6 @@
 //! One lease while it is worked on: what its worker may have, and what it has brought.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub(crate) struct Asked {
     pub(crate) inputs: Arc<dyn Inputs>,
     /// Those single files, by their places in the source.
     pub(crate) pinned: BTreeMap<RepoPath, ExtraInput>,
+    /// Bytes of different files after which nothing further is asked for.
+    pub(crate) max_bytes: u64,
 }
 
 impl Asked {
@@ -104,10 +107,14 @@ struct Progress {
     /// Lines of the log so far.
     logged: u64,
     given: BTreeMap<(RepositoryId, RepoPath), Said>,
+    /// Bytes of the files that were given as inputs.
+    given_bytes: u64,
     files: BTreeMap<Sha256, PathBuf>,
-    /// None while it is being received.
-    outputs: BTreeMap<Sha256, Option<BuiltOutput>>,
+    outputs: BTreeMap<Sha256, Output>,
+    /// Bytes of all outputs, those on their way included.
     bytes: u64,
+    /// Uploads that were begun.
+    uploads: u64,
     /// Questions that were asked, also those without an answer.
     questions: usize,
     /// The result is being looked at, or the lease is over: what is here stays as it is.
@@ -121,10 +128,13 @@ pub(crate) struct Said {
     pub(crate) last_modified: Option<u64>,
 }
 
-#[derive(Clone)]
-struct BuiltOutput {
-    path: PathBuf,
-    digests: FileDigests,
+/// A file that comes or has come.
+struct Output {
+    /// The upload that brings it, the last one of those that have tried.
+    upload: u64,
+    bytes: u64,
+    /// None while it is being received.
+    digests: Option<FileDigests>,
 }
 
 /// A lease that is worked on.
@@ -173,10 +183,14 @@ impl Run {
     }
 
     /// Counts a question, before anybody is asked for its sake.
-    pub(crate) fn ask(&self) -> Result<(), Refusal> {
+    pub(crate) fn ask(&self, asked: &Asked) -> Result<(), Refusal> {
         let mut progress = self.progress();
         if progress.questions >= MAX_QUESTIONS {
             return Err(Refusal::TooMuch("questions about inputs"));
+        }
+        // The size of a file is known only once it is here: what is already on its way comes on top.
+        if progress.given_bytes > asked.max_bytes {
+            return Err(Refusal::TooMuch("bytes of inputs"));
         }
         progress.questions += 1;
         Ok(())
@@ -185,8 +199,11 @@ impl Run {
     /// Notes what is said about an input; the first answer stays.
     pub(crate) fn give(&self, repository: &RepositoryId, path: &RepoPath, said: Said, file: Option<PathBuf>) -> Said {
         let mut progress = self.progress();
-        if let (InputStatus::Found { sha256, .. }, Some(file)) = (said.status, file) {
-            progress.files.entry(sha256).or_insert(file);
+        if let (InputStatus::Found { sha256, size, .. }, Some(file)) = (said.status, file)
+            && let Entry::Vacant(place) = progress.files.entry(sha256)
+        {
+            place.insert(file);
+            progress.given_bytes = progress.given_bytes.saturating_add(size);
         }
         *progress.given.entry((repository.clone(), path.clone())).or_insert(said)
     }
@@ -205,42 +222,53 @@ impl Run {
 
     /// Begins to take a file of this digest.
     pub(crate) async fn receive(self: &Arc<Self>, sha256: Sha256) -> Result<Upload, Refusal> {
-        {
+        let (number, former) = {
             let mut progress = self.progress();
             if progress.closed {
                 return Err(NoLease.into());
             }
-            match progress.outputs.get(&sha256) {
-                Some(None) => return Err(Refusal::Bad(format!("{sha256} is being received already"))),
-                Some(Some(_)) => {}
-                None if progress.outputs.len() >= self.limits.files => return Err(Refusal::TooMuch("files")),
-                None => {}
+            if progress.outputs.len() >= self.limits.files && !progress.outputs.contains_key(&sha256) {
+                return Err(Refusal::TooMuch("files"));
             }
-            // Whoever sends a file again (the answer may have been lost) replaces it.
-            if let Some(Some(known)) = progress.outputs.insert(sha256, None) {
-                progress.bytes = progress.bytes.saturating_sub(known.digests.size);
+            progress.uploads += 1;
+            let number = progress.uploads;
+            // Whoever sends a file again replaces it: the answer may have been lost, or the connection of the first try is
+            // dead and nobody has noticed it here yet.
+            let former = progress.outputs.insert(sha256, Output { upload: number, bytes: 0, digests: None });
+            if let Some(former) = &former {
+                progress.bytes = progress.bytes.saturating_sub(former.bytes);
             }
-        }
+            (number, former)
+        };
         // From here on dropping it makes room again.
-        let mut upload =
-            Upload { run: Arc::clone(self), sha256, file: None, hasher: MultiHasher::new(), size: 0, done: false };
+        let run = Arc::clone(self);
+        let mut upload = Upload { run, sha256, number, file: None, hasher: MultiHasher::new(), done: false };
+        if let Some(former) = former {
+            let _ = tokio::fs::remove_file(self.path_of(&sha256, former.upload)).await;
+        }
         // Not its parents: the folder of a build that is over does not come back.
         match tokio::fs::create_dir(&self.folder).await {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
             _ => {}
         }
-        upload.file = Some(tokio::fs::File::create(self.path_of(&sha256)).await.map_err(failed)?);
+        upload.file = Some(tokio::fs::File::create(self.path_of(&sha256, number)).await.map_err(failed)?);
         Ok(upload)
     }
 
-    fn path_of(&self, sha256: &Sha256) -> PathBuf {
-        self.folder.join(sha256.to_string())
+    /// Each upload has a path of its own, so that one that was replaced cannot write into the file of the next.
+    fn path_of(&self, sha256: &Sha256, upload: u64) -> PathBuf {
+        self.folder.join(format!("{sha256}-{upload}"))
     }
 
-    fn output(&self, file: &FileRef) -> Result<BuiltOutput, String> {
-        let known = self.progress().outputs.get(&file.sha256).cloned().flatten();
-        let known = known.ok_or_else(|| format!("{} was not uploaded", file.sha256))?;
-        if known.digests.size == file.size { Ok(known) } else { Err(format!("{} has another size", file.sha256)) }
+    fn output(&self, file: &FileRef) -> Result<(PathBuf, FileDigests), String> {
+        let progress = self.progress();
+        let known = progress.outputs.get(&file.sha256);
+        let known = known.and_then(|output| Some((output.upload, output.digests.clone()?)));
+        let (upload, digests) = known.ok_or_else(|| format!("{} was not uploaded", file.sha256))?;
+        if digests.size != file.size {
+            return Err(format!("{} has another size", file.sha256));
+        }
+        Ok((self.path_of(&file.sha256, upload), digests))
     }
 
     /// Nothing comes in any more: a file that is sent once more while the result is looked at would not be the one that was
@@ -273,8 +301,8 @@ impl Run {
     }
 
     async fn recorded(&self, file: &FileRef) -> Result<InputManifest, String> {
-        let output = self.output(file)?;
-        let written = tokio::fs::read_to_string(&output.path).await.map_err(|error| error.to_string())?;
+        let (path, _) = self.output(file)?;
+        let written = tokio::fs::read_to_string(&path).await.map_err(|error| error.to_string())?;
         let manifest = InputManifest::parse(&written).map_err(|error| error.to_string())?;
         let progress = self.progress();
         for line in manifest.lines() {
@@ -314,9 +342,9 @@ impl Run {
         let mut built = Built { files: Vec::new(), byproducts, reactor, asked };
         for MadeFile { coordinates, name, file } in files {
             belongs(&self.work.order.coordinates, &coordinates, &name)?;
-            let output = self.output(&file)?;
+            let (path, digests) = self.output(&file)?;
             built.reactor.insert(file.sha256);
-            built.files.push(BuiltFile { coordinates, name, path: output.path, digests: output.digests });
+            built.files.push(BuiltFile { coordinates, name, path, digests });
         }
         built.files.sort_by(|a, b| (&a.coordinates, &a.name).cmp(&(&b.coordinates, &b.name)));
         let same = |pair: &[BuiltFile]| pair[0].coordinates == pair[1].coordinates && pair[0].name == pair[1].name;
@@ -346,13 +374,8 @@ fn belongs(wanted: &[Coordinates], release: &Coordinates, name: &str) -> Result<
     }
     let path: RepoPath =
         format!("{}/{name}", release.dir()).parse().map_err(|_| format!("{name:?} is no file name"))?;
-    let rest = name
-        .strip_prefix(release.artifact.as_str())
-        .and_then(|rest| rest.strip_prefix('-'))
-        .and_then(|rest| rest.strip_prefix(release.version.as_str()));
-    let named = rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with(['.', '-']));
     let is_output = !matches!(path.kind(), PathKind::Checksum { .. } | PathKind::Signature { .. });
-    if path.file_name() == name && named && is_output {
+    if path.file_name() == name && release.rest_of(name).is_some() && is_output {
         Ok(())
     } else {
         Err(format!("{name:?} is no file of {release}"))
@@ -375,31 +398,39 @@ fn failed(error: io::Error) -> Refusal {
 pub struct Upload {
     run: Arc<Run>,
     sha256: Sha256,
+    number: u64,
     file: Option<tokio::fs::File>,
     hasher: MultiHasher,
-    size: u64,
     done: bool,
 }
 
 impl Upload {
+    /// What it brings, unless that is over or is being sent again.
+    fn own<'a>(&self, progress: &'a mut Progress) -> Result<&'a mut Output, Refusal> {
+        if progress.closed {
+            return Err(NoLease.into());
+        }
+        let own = progress.outputs.get_mut(&self.sha256).filter(|output| output.upload == self.number);
+        own.ok_or_else(|| Refusal::Bad(format!("{} is being sent again", self.sha256)))
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// [`Refusal::NoLease`] when the lease is over, [`Refusal::TooMuch`] when its files become too large together,
-    /// [`Refusal::Local`].
+    /// [`Refusal::NoLease`] when the lease is over, [`Refusal::Bad`] when the file is being sent again,
+    /// [`Refusal::TooMuch`] when its files become too large together, [`Refusal::Local`].
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
         {
             let mut progress = self.run.progress();
-            if progress.closed {
-                return Err(NoLease.into());
-            }
-            let bytes = progress.bytes.saturating_add(chunk.len() as u64);
+            let came = chunk.len() as u64;
+            let bytes = progress.bytes.saturating_add(came);
+            let own = self.own(&mut progress)?;
             if bytes > self.run.limits.bytes {
                 return Err(Refusal::TooMuch("bytes"));
             }
+            own.bytes = own.bytes.saturating_add(came);
             progress.bytes = bytes;
         }
-        self.size = self.size.saturating_add(chunk.len() as u64);
         self.hasher.update(&chunk);
         let file = self.file.as_mut().ok_or_else(|| Refusal::Local("the file is not open".to_owned()))?;
         file.write_all(&chunk).await.map_err(failed)
@@ -408,7 +439,7 @@ impl Upload {
     /// Ends it, if it is the file that was announced.
     ///
     /// # Errors
-    /// [`Refusal::NoLease`], [`Refusal::Bad`] if it is another one, [`Refusal::Local`].
+    /// [`Refusal::NoLease`], [`Refusal::Bad`] if it is another one or is being sent again, [`Refusal::Local`].
     pub async fn finish(mut self) -> Result<(), Refusal> {
         if let Some(mut file) = self.file.take() {
             file.flush().await.map_err(failed)?;
@@ -417,14 +448,7 @@ impl Upload {
         if digests.sha256 != self.sha256 {
             return Err(Refusal::Bad(format!("{} came instead of {}", digests.sha256, self.sha256)));
         }
-        let path = self.run.path_of(&self.sha256);
-        {
-            let mut progress = self.run.progress();
-            if progress.closed {
-                return Err(NoLease.into());
-            }
-            progress.outputs.insert(self.sha256, Some(BuiltOutput { path, digests }));
-        }
+        self.own(&mut self.run.progress())?.digests = Some(digests);
         self.done = true;
         Ok(())
     }
@@ -434,10 +458,14 @@ impl Drop for Upload {
     fn drop(&mut self) {
         if !self.done {
             let mut progress = self.run.progress();
-            progress.outputs.remove(&self.sha256);
-            progress.bytes = progress.bytes.saturating_sub(self.size);
+            let is_own = |output: &Output| output.upload == self.number;
+            if progress.outputs.get(&self.sha256).is_some_and(is_own)
+                && let Some(Output { bytes, .. }) = progress.outputs.remove(&self.sha256)
+            {
+                progress.bytes = progress.bytes.saturating_sub(bytes);
+            }
             drop(progress);
-            let _ = std::fs::remove_file(self.run.path_of(&self.sha256));
+            let _ = std::fs::remove_file(self.run.path_of(&self.sha256, self.number));
         }
     }
 }

@@ -80,7 +80,7 @@ impl Outcome {
             format!("{}: {} {} {explanation}", text(&output["name"]), text(&output["outcome"]), normalisers.join(", "))
         });
         let mut reason: Vec<String> = said.collect();
-        reason.extend(report["failure"].as_str().map(str::to_owned));
+        reason.extend(report["failure"].as_str().map(telling));
         Self {
             verdict: verdict(report),
             took,
@@ -90,6 +90,15 @@ impl Outcome {
             reason: short(&reason.join("; ")),
         }
     }
+}
+
+/// A failure without what its log says beside the errors, which would stand in front of them: the tool's banner, warnings.
+fn telling(failure: &str) -> String {
+    let (sentence, log) = failure.split_once('\n').unwrap_or((failure, ""));
+    // Those without words only keep the others apart.
+    let says = |line: &&str| line.split_once("ERROR").is_some_and(|(_, text)| text.contains(char::is_alphanumeric));
+    let errors: Vec<&str> = log.lines().filter(says).collect();
+    if errors.is_empty() { failure.to_owned() } else { format!("{sentence} {}", errors.join(" ")) }
 }
 
 /// One line of a table.
@@ -148,4 +157,13 @@ fn document(releases: &[Release], outcomes: &BTreeMap<(String, Way), Outcome>) -
         let _ = writeln!(text, "| `{}` | {} | {recipe} | {alone} | {reason} |", release.coordinates, release.jdk);
     }
     text
+}
+
+#[test]
+fn a_failure_is_told_by_its_errors() {
+    let maven = "the build tool ended with exit code 1\nApache Maven 3.9.11\n[INFO] Scanning\n[ERROR] No such goal\n\
+        [ERROR] \n[WARNING] old\n[ERROR] To see more";
+    assert_eq!(telling(maven), "the build tool ended with exit code 1 [ERROR] No such goal [ERROR] To see more");
+    let other = "the build tool ended with exit code 1\nkilled";
+    assert_eq!(telling(other), other);
 }

@@ -74,19 +74,21 @@ pub(crate) async fn answer(answers: &dyn Answers, path: RepoPath) -> Result<Repl
     Ok(Reply::NotFound)
 }
 
+/// All digests of what there is to read.
+pub(crate) fn digests(input: &mut impl io::Read) -> io::Result<FileDigests> {
+    let mut hasher = MultiHasher::new();
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match input.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
 /// All digests of a file, if it is what it should be.
 pub(crate) async fn hash(file: PathBuf, size: u64, expected: Sha256) -> Result<FileDigests, String> {
-    let work = move || -> io::Result<FileDigests> {
-        let mut file = std::fs::File::open(file)?;
-        let mut hasher = MultiHasher::new();
-        let mut buffer = vec![0; 1 << 17];
-        loop {
-            match io::Read::read(&mut file, &mut buffer)? {
-                0 => return Ok(hasher.finish()),
-                read => hasher.update(&buffer[..read]),
-            }
-        }
-    };
+    let work = move || digests(&mut std::fs::File::open(file)?);
     let digests = tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| error.to_string())?

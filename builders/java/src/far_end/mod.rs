@@ -19,7 +19,7 @@ use build_spec::{BuildError, Inputs, RepositoryId, Specification};
 use maven_layout::{ChecksumAlgorithm, RepoPath};
 use pyrsia_digest::{FileDigests, KnownDigests};
 
-pub(crate) use answers::{Answers, hash};
+pub(crate) use answers::{Answers, digests, hash};
 pub(crate) use record::{Recorder, not_had};
 pub(crate) use replay::Replayer;
 pub(crate) use server::FarEnd;

@@ -10,6 +10,10 @@ use tokio::process::Command;
 
 use crate::images::{BuiltImage, ImageError, Recipe, archive, lock};
 
+const TOOL: &str = "mmdebstrap";
+/// What a tool runs below that mounts file systems: they are mounted for it and its children alone, and all of these end with
+/// the one process that this program knows.
+const CONTAINED: [&str; 7] = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"];
 /// So many of the tool's last lines are told when it fails: `apt` needs a dozen to say which digest is another.
 const TAIL: usize = 20;
 /// What keeps the packages until a hook has taken them out.
@@ -90,7 +94,8 @@ impl Oven {
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<PathBuf, ImageError> {
         let unfinished = self.scratch.path().join("layer.tar");
-        let mut child = Command::new("mmdebstrap")
+        let mut child = contained(TOOL)
+            .await
             .args(arguments)
             .arg(&unfinished)
             .args(sources)
@@ -100,7 +105,6 @@ impl Oven {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(ImageError::Start)?;
 
@@ -126,6 +130,26 @@ impl Oven {
         tokio::fs::rename(&unfinished, &layer).await.map_err(failed)?;
         Ok(layer)
     }
+}
+
+/// A command that ends, with all that it has started and mounted, when its process is dropped. Root's `mmdebstrap` mounts
+/// `/proc`, `/sys` and devices into the tree that it makes: were it only killed, they would stay, and whoever removed the folder
+/// would go into them. Without the right to do that it works in namespaces of its own anyway.
+async fn contained(tool: &str) -> Command {
+    let within = || {
+        let mut command = Command::new("unshare");
+        command.args(CONTAINED).arg("--").arg(tool);
+        command
+    };
+    // Looked for with the tool itself: that it is not there shows where it is started without anything around it.
+    let mut probe = within();
+    probe.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut command = match probe.status().await {
+        Ok(status) if status.success() => within(),
+        _ => Command::new(tool),
+    };
+    command.kill_on_drop(true);
+    command
 }
 
 /// A path as one word of a hook, which the tool splits as a shell would.
@@ -172,6 +196,49 @@ mod tests {
             assert_eq!(is_open_to_all(&work), open, "{mode:o}");
         }
         assert!(!is_open_to_all(&home.path().join("none")));
+    }
+
+    #[tokio::test]
+    async fn what_a_dropped_tool_has_mounted_and_started_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = contained("bash").await;
+        if command.as_std().get_program() != "unshare" {
+            eprintln!("NOT TESTED: this account may not make namespaces");
+            return;
+        }
+        // The folder's name is in the command line of the second process, which is looked for.
+        let script =
+            "mount -t tmpfs none \"$0\" && touch \"$0/inside\" && echo up && (exec -a \"$0\" sleep 300) & wait";
+        let child = command.args(["-c", script]).arg(folder.path()).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("up"));
+        let name = folder.path().to_str().unwrap().to_owned();
+        assert!(!std::fs::read_to_string("/proc/self/mounts").unwrap().contains(&name), "mounted for the tool alone");
+        assert!(!folder.path().join("inside").exists());
+        let runs = || {
+            std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
+                std::fs::read(process.path().join("cmdline")).is_ok_and(|line| line.starts_with(name.as_bytes()))
+            })
+        };
+        let until = |wanted: bool| async move {
+            for _ in 0..500 {
+                if runs() == wanted {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            panic!("the tool's own process runs: {}", !wanted);
+        };
+        until(true).await;
+        drop(child);
+        until(false).await;
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_is_not_there_is_said_to_be_missing() {
+        let missing = contained("no-such-tool-of-pyrsia").await.spawn().unwrap_err();
+        assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -147,11 +147,12 @@ pub(super) fn of_bake(recipe: &Recipe, indexes: &Path, packages: &Path) -> Resul
     let mut waiting = BTreeMap::new();
     for file in children(packages)? {
         if file.extension().is_some_and(|extension| extension == "deb") {
-            waiting.insert(measure(&file)?.sha256, file);
+            let LockedFile { sha256, bytes } = measure(&file)?;
+            waiting.insert(sha256, (bytes, file));
         }
     }
     let mut lock = ImageLock { version: 1, suites: Vec::new(), packages: Vec::new() };
-    let mut files: Vec<PathBuf> = waiting.values().cloned().collect();
+    let mut files: Vec<PathBuf> = waiting.values().map(|(_, file)| file.clone()).collect();
     for release in children(indexes)? {
         let name = release.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let suite = name.strip_suffix("_InRelease").and_then(|name| name.rsplit_once("_dists_"));
@@ -176,7 +177,7 @@ pub(super) fn of_bake(recipe: &Recipe, indexes: &Path, packages: &Path) -> Resul
         });
         files.extend([release, index]);
     }
-    if let Some(file) = waiting.values().next() {
+    if let Some((_, file)) = waiting.values().next() {
         return Err(ImageError::Lock(format!("no index names {}", file.display())));
     }
     lock.suites.sort_by(|a, b| a.suite.cmp(&b.suite));
@@ -184,11 +185,11 @@ pub(super) fn of_bake(recipe: &Recipe, indexes: &Path, packages: &Path) -> Resul
     Ok(MadeOf { lock: ImageLock::parse(&lock.to_json())?, files })
 }
 
-/// The packages of an index whose digest is one of these.
+/// The packages of an index whose digest is one of these, which come with their sizes.
 fn named(
     index: &Path,
     suite: &str,
-    wanted: &BTreeMap<Sha256, PathBuf>,
+    wanted: &BTreeMap<Sha256, (u64, PathBuf)>,
 ) -> Result<Vec<(Sha256, LockedPackage)>, ImageError> {
     let failed = |source| ImageError::Read { file: index.to_owned(), source };
     let mut lines = BufReader::new(File::open(index).map_err(failed)?);
@@ -206,7 +207,7 @@ fn named(
         let fields = std::mem::take(&mut fields);
         let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
         if let Ok(sha256) = field("SHA256").parse::<Sha256>()
-            && let Some(file) = wanted.get(&sha256)
+            && let Some((bytes, _)) = wanted.get(&sha256)
         {
             let package = LockedPackage {
                 name: field("Package"),
@@ -214,7 +215,7 @@ fn named(
                 architecture: field("Architecture"),
                 suite: suite.to_owned(),
                 path: field("Filename"),
-                file: measure(file)?,
+                file: LockedFile { sha256, bytes: *bytes },
             };
             found.push((sha256, package));
         }

@@ -245,6 +245,8 @@ mod tests {
             let mut sid = lock.clone();
             sid.suites[0].suite = "sid".to_owned();
             assert!(refusal(&sid, b"good").contains("sid"));
+        } else {
+            eprintln!("NOT TESTED: Debian's keys are not here");
         }
     }
 }

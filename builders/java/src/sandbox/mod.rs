@@ -31,7 +31,6 @@ use crate::images::Room;
 use crate::log::{Hints, LogLines};
 
 pub(crate) use runtime::Runtime;
-pub(crate) use script::check;
 pub(crate) use slots::Slots;
 
 /// Everything that a build needs, gathered.

@@ -147,22 +147,15 @@ fn place<'a>(name: &str, wanted: &'a [Coordinates]) -> Result<Option<(&'a Coordi
     let folder = path.parent();
     let owner = wanted.iter().find(|release| Some(release.dir()) == folder);
     match owner {
-        Some(release) if belongs(path.file_name(), release) => Ok(Some((release, path.file_name().to_owned()))),
+        Some(release) if release.rest_of(path.file_name()).is_some() => {
+            Ok(Some((release, path.file_name().to_owned())))
+        }
         Some(release) => {
             tracing::info!(%release, file = path.file_name(), "a file in the release's folder is no file of it");
             Ok(None)
         }
         None => Err(unexpected(&format!("{name}, which nobody asked for"))),
     }
-}
-
-/// Whether a name is `artifact-version.extension` or `artifact-version-classifier.extension`.
-fn belongs(name: &str, release: &Coordinates) -> bool {
-    let rest = name
-        .strip_prefix(release.artifact.as_str())
-        .and_then(|rest| rest.strip_prefix('-'))
-        .and_then(|rest| rest.strip_prefix(release.version.as_str()));
-    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with(['.', '-']))
 }
 
 fn keep(entry: &mut impl Read, coordinates: &Coordinates, name: String, root: &Path) -> io::Result<BuiltFile> {

@@ -26,7 +26,7 @@ const SCRIPT: &str = include_str!("build.sh");
 pub(crate) struct Feed {
     /// Argument file, settings, toolchains, launcher, commands.
     pub(crate) small: Vec<u8>,
-    /// The tool's distribution, then the source.
+    /// The tool's distribution, unless the image has it; the source; the single files, if there are any.
     pub(crate) files: Vec<(PathBuf, u64)>,
     /// The script with its assignments.
     pub(crate) script: String,
@@ -95,11 +95,6 @@ pub(crate) async fn feed(plan: &Plan<'_>, seconds: u64) -> Result<Feed, BuildErr
         arguments: tool.arguments(specification),
         environment: environment(plan, &tool, &options.environment),
     })
-}
-
-/// Refuses what no builder can do, before anything is started.
-pub(crate) fn check(specification: &Specification) -> Result<(), BuildError> {
-    Ok(specification.check()?)
 }
 
 fn newline(newline: Newline) -> &'static str {

@@ -18,7 +18,7 @@ pub struct FileAddress {
     /// Whether a rule of the source map made it. Such an address may also be `file://` or `http://`.
     pub mirrored: bool,
     /// The host, and the only addresses of it that may be connected to. None for what is not https.
-    pub host: Option<(String, Vec<SocketAddr>)>,
+    pub way: Option<Way>,
 }
 
 /// Checks the address of a single file as that of a source.
@@ -34,8 +34,7 @@ pub async fn file_address(config: &JavaBuilderConfig, url: &str) -> Result<FileA
     }
     let address = mapped(url, &config.source_mirrors);
     let way = check(&address, config.private_sources).await?;
-    let host = way.map(|way| (way.host, way.addresses));
-    Ok(FileAddress { url: address.url, mirrored: address.mirrored, host })
+    Ok(FileAddress { url: address.url, mirrored: address.mirrored, way })
 }
 
 const NO_SSH: &str = "this program has no SSH: use https, http, git or file";

@@ -1,9 +1,9 @@
 //! Which of git's attributes a file has, and what follows from them for its bytes.
 //!
 //! Attributes come from the `.gitattributes` files of the commit alone: none of this machine or of its user takes part.
-//! They are read by libgit2, after a rewrite ([`super::attribute_file`]); what they mean for a checkout is decided here, since libgit2's own checkout writes to a disk
-//! and knows no `working-tree-encoding`. `export-ignore` and `export-subst` are about archives, and filters that no
-//! configuration defines do nothing: git does the same.
+//! They are read by libgit2, after a rewrite ([`super::attribute_file`]); what they mean for a checkout is decided here,
+//! since libgit2's own checkout writes to a disk and knows no `working-tree-encoding`. `export-ignore` and `export-subst`
+//! are about archives, and filters that no configuration defines do nothing: git does the same.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

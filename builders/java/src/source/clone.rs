@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use build_spec::{SourceError, SourceRequest};
-use git2::{
-    AutotagOption, Config, ConfigLevel, FetchOptions, Oid, ProxyOptions, RemoteCallbacks, RemoteRedirect, Repository,
-};
+use git2::{AutotagOption, Config, ConfigLevel, FetchOptions, Oid, RemoteCallbacks, RemoteRedirect, Repository};
 
 use crate::source::{Budget, CloneAddress, tags};
 
@@ -157,7 +155,31 @@ fn knows_depth(url: &str) -> bool {
     !url.starts_with("file://") && url.contains("://")
 }
 
-/// Some hosts know a repository only with `.git` at the end, and redirects are not followed, so both are tried.
+/// Asks the server of an address. Some hosts know a repository only with `.git` at the end, and redirects are not
+/// followed, so both are tried.
+pub(crate) fn ask_any<T>(
+    url: &str,
+    budget: &Budget,
+    ask: impl Fn(&str) -> Result<T, git2::Error>,
+) -> Result<T, SourceError> {
+    let error = match ask(url) {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    if budget.exhausted().is_none()
+        && !url.ends_with(".git")
+        && let Ok(answer) = ask(&format!("{}.git", url.trim_end_matches('/')))
+    {
+        return Ok(answer);
+    }
+    Err(failed(url, budget, &error))
+}
+
+fn failed(url: &str, budget: &Budget, error: &git2::Error) -> SourceError {
+    let problem = budget.exhausted().map_or_else(|| error.message().to_owned(), str::to_owned);
+    SourceError::Clone { repository: url.to_owned(), problem }
+}
+
 fn fetch_any(
     address: &CloneAddress,
     repository: &Repository,
@@ -166,20 +188,7 @@ fn fetch_any(
     budget: &Budget,
 ) -> Result<(), SourceError> {
     let depth = if shallow && knows_depth(&address.url) { 1 } else { 0 };
-    let first = fetch_once(repository, &address.url, refspecs, depth, budget);
-    let Err(error) = first else { return Ok(()) };
-    let with_suffix = format!("{}.git", address.url.trim_end_matches('/'));
-    if budget.exhausted().is_none()
-        && !address.url.ends_with(".git")
-        && fetch_once(repository, &with_suffix, refspecs, depth, budget).is_ok()
-    {
-        return Ok(());
-    }
-    let problem = match budget.exhausted() {
-        Some(reason) => reason.to_owned(),
-        None => error.message().to_owned(),
-    };
-    Err(SourceError::Clone { repository: address.url.clone(), problem })
+    ask_any(&address.url, budget, |url| fetch_once(repository, url, refspecs, depth, budget))
 }
 
 /// Fetches all branches and tags with their history.
@@ -195,13 +204,7 @@ pub(crate) fn fetch_head(address: &CloneAddress, dir: &Path, budget: &Budget) ->
     let repository = empty_repository(dir)?;
     let fetched = fetch_once(&repository, &address.url, &[format!("+HEAD:{FETCHED}")], 1, budget)
         .and_then(|()| repository.set_head(FETCHED));
-    match fetched {
-        Ok(()) => Ok(repository),
-        Err(error) => {
-            let problem = budget.exhausted().map_or_else(|| error.message().to_owned(), str::to_owned);
-            Err(SourceError::Clone { repository: address.url.clone(), problem })
-        }
-    }
+    fetched.map(|()| repository).map_err(|error| failed(&address.url, budget, &error))
 }
 
 fn fetch_once(
@@ -230,9 +233,7 @@ fn fetch_once(
     if depth > 0 {
         options.depth(depth);
     }
-    if let Some(url) = &budget.proxy {
-        let mut proxy = ProxyOptions::new();
-        proxy.url(url);
+    if let Some(proxy) = budget.proxy_options() {
         options.proxy_options(proxy);
     }
     repository.remote_anonymous(url)?.fetch(refspecs, Some(&mut options), None)
@@ -245,15 +246,7 @@ fn resolve_tag(request: &SourceRequest, repository: &Repository, tag: &str) -> R
     let reference = repository.find_reference(&format!("refs/tags/{tag}")).map_err(missing)?;
     let no_commit = || revision(request, &wanted, "the tag does not lead to a commit");
     let target = reference.target().ok_or_else(no_commit)?;
-    let mut next = target;
-    for _ in 0..tags::MAX_CHAIN {
-        // Before anything is inflated.
-        tags::check_size(repository, next)?;
-        match repository.find_tag(next) {
-            Ok(tag) => next = tag.target_id(),
-            Err(_) => break,
-        }
-    }
-    let commit = repository.find_commit(next).map_err(|_| no_commit())?;
+    let (_, last) = tags::chain(repository, target)?;
+    let commit = repository.find_commit(last).map_err(|_| no_commit())?;
     Ok((target, commit.id()))
 }

@@ -1,7 +1,7 @@
 //! What git does to the bytes of a file while it checks it out: line ends, and `$Id$`.
 //!
 //! The rules are those of [gitattributes](https://git-scm.com/docs/gitattributes) (`text`, `eol`, `ident`), in the
-//! direction from the repository to the work folder; the tests of [`super::attributes`] compare them with git itself.
+//! direction from the repository to the work folder; tests beside this compare whole checkouts with those of git itself.
 
 use std::borrow::Cow;
 

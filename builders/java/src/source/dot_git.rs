@@ -26,6 +26,8 @@ use crate::source::{Budget, clone, tags, tree_error};
 const MAX_OBJECTS: usize = 3_000_000;
 /// Tags of a history.
 const MAX_TAGS: usize = 20_000;
+/// So much of an object's path is kept, from its end: libgit2 looks at no more when it says what may be alike.
+const PATH_END: usize = 64;
 
 /// What is to be made.
 pub(crate) struct Plan<'a> {
@@ -128,8 +130,8 @@ fn config(plan: &Plan<'_>, module: &Module, folder: &str, inner: &[&Module]) -> 
         module.address
     ));
     for other in inner {
-        let name = other.name.replace('\\', "\\\\").replace('"', "\\\"");
-        text.push_str(&format!("[submodule \"{name}\"]\n\tactive = true\n\turl = {}\n", other.address));
+        let name = quoted(&other.name);
+        text.push_str(&format!("[submodule {name}]\n\tactive = true\n\turl = {}\n", other.address));
     }
     Ok(text)
 }
@@ -173,6 +175,12 @@ fn packed_refs(tags: &Tags) -> String {
     text
 }
 
+/// The last characters of a path.
+fn end_of(path: &str) -> &str {
+    let start = path.char_indices().rev().nth(PATH_END - 1).map_or(0, |(at, _)| at);
+    &path[start..]
+}
+
 struct Packed {
     /// Names and places of the pack and its index.
     files: Vec<(String, PathBuf)>,
@@ -185,7 +193,7 @@ struct Packing<'a> {
     plan: &'a Plan<'a>,
     module: &'a Module,
     folder: PathBuf,
-    /// In the order of the pack, with the path that an object was first seen at.
+    /// In the order of the pack, with the end of the path that an object was first seen at.
     objects: Vec<(Oid, Option<String>)>,
     seen: HashSet<Oid>,
     tags: Tags,
@@ -229,11 +237,11 @@ impl<'a> Packing<'a> {
         let module = self.module;
         let repository = &module.repository;
         let mut open = BinaryHeap::from([(i64::MAX, self.module.commit)]);
+        // A commit may name the same parent tens of thousands of times, in a few bytes of a pack.
+        let mut queued = HashSet::from([self.module.commit]);
         let mut commits = Vec::new();
         while let Some((_, id)) = open.pop() {
-            if !self.take(id, None)? {
-                continue;
-            }
+            self.take(id, None)?;
             commits.push(id);
             let commit = repository.find_commit(id).map_err(|error| self.failed(error.message()))?;
             let parents = parents(&commit).map_err(|error| self.failed(error.message()))?;
@@ -242,6 +250,9 @@ impl<'a> Packing<'a> {
                 break;
             }
             for parent in parents {
+                if !queued.insert(parent) {
+                    continue;
+                }
                 let missing = |_| self.failed(&format!("commit {parent} of its history is missing"));
                 tags::check_size(repository, parent).map_err(|_| missing(()))?;
                 let parent = repository.find_commit(parent).map_err(|_| missing(()))?;
@@ -261,26 +272,20 @@ impl<'a> Packing<'a> {
             let references = repository.references_glob("refs/tags/*").map_err(|error| self.failed(error.message()))?;
             for reference in references.flatten() {
                 let (Ok(name), Some(target)) = (reference.name(), reference.target()) else { continue };
-                let Ok(commit) = reference.peel_to_commit() else { continue };
-                if commit.id() == self.module.commit || !self.seen.contains(&commit.id()) {
+                let Ok((_, last)) = tags::chain(repository, target) else { continue };
+                // Nothing but commits is seen yet, so what leads to none, or is too large to be read, is left out.
+                if last == self.module.commit || !self.seen.contains(&last) {
                     continue;
                 }
-                self.tags.insert(name.to_owned(), (target, commit.id()));
+                self.tags.insert(name.to_owned(), (target, last));
                 if self.tags.len() > MAX_TAGS {
                     return Err(self.failed(&format!("its history has more than {MAX_TAGS} tags")));
                 }
             }
         }
         for target in self.tags.values().map(|(target, _)| *target).collect::<Vec<_>>() {
-            let mut next = target;
-            for _ in 0..tags::MAX_CHAIN {
-                tags::check_size(repository, next)?;
-                let Ok(tag) = repository.find_tag(next) else { break };
-                self.take(next, None)?;
-                next = tag.target_id();
-            }
-            if !self.seen.contains(&next) {
-                return Err(self.failed("a tag of tags is too long a chain"));
+            for object in tags::chain(repository, target)?.0 {
+                self.take(object, None)?;
             }
         }
         Ok(())
@@ -299,9 +304,14 @@ impl<'a> Packing<'a> {
                 return Err(self.failed("a folder of its history is too deep or too large"));
             }
             let tree = repository.find_tree(id).map_err(|error| self.failed(error.message()))?;
+            // A folder may have the same one millions of times, in a few bytes of a pack.
+            if open.len() + tree.len() > MAX_OBJECTS {
+                return Err(self.failed(&format!("folders of its history have more than {MAX_OBJECTS} entries")));
+            }
             for entry in &tree {
                 let name = String::from_utf8_lossy(entry.name_bytes());
                 let path = if path.is_empty() { name.into_owned() } else { format!("{path}/{name}") };
+                let path = end_of(&path).to_owned();
                 match entry.kind() {
                     Some(ObjectType::Tree) => open.push((entry.id(), path, depth + 1)),
                     // A submodule's commit is in another repository.
@@ -347,5 +357,18 @@ impl<'a> Packing<'a> {
         }
         found.sort();
         Ok(Packed { files: found, tags: self.tags, shallow: self.shallow })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PATH_END, end_of};
+
+    #[test]
+    fn of_a_path_the_end_is_kept() {
+        assert_eq!(end_of("a/b.java"), "a/b.java");
+        let long = format!("{}/b.java", "é".repeat(1_000));
+        let end = end_of(&long);
+        assert!(end.ends_with("é/b.java") && end.chars().count() == PATH_END, "{end}");
     }
 }

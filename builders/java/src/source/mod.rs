@@ -88,6 +88,15 @@ impl Budget {
         Self { proxy, ..self.clone() }
     }
 
+    /// What git is told to go through.
+    fn proxy_options(&self) -> Option<git2::ProxyOptions<'static>> {
+        self.proxy.as_ref().map(|url| {
+            let mut proxy = git2::ProxyOptions::new();
+            proxy.url(url);
+            proxy
+        })
+    }
+
     /// Counts bytes that came.
     fn receive(&self, more: u64) {
         self.received.fetch_add(more, Ordering::Relaxed);

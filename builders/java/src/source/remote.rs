@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use build_spec::SourceError;
-use git2::{Direction, ProxyOptions, RemoteCallbacks};
+use git2::{Direction, RemoteCallbacks};
 use maven_layout::CanonicalRepository;
 
 use crate::config::JavaBuilderConfig;
-use crate::source::clone::empty_repository;
+use crate::source::clone::{ask_any, empty_repository};
 use crate::source::{Budget, visit};
 
 /// Bytes that a server may send: with 100 bytes for a reference, more than half a million of them.
@@ -59,21 +59,10 @@ fn ask(url: &str, temp_dir: &Path, budget: &Budget) -> Result<Vec<RemoteTag>, So
     // Here this is no option of the call.
     let config = repository.config().and_then(|mut config| config.set_bool("http.followRedirects", false));
     config.map_err(|error| SourceError::Local(error.message().to_owned()))?;
-    let with_suffix = format!("{}.git", url.trim_end_matches('/'));
-    let second = Some(with_suffix.as_str()).filter(|_| !url.ends_with(".git"));
-    let failed = |problem: String| SourceError::Clone { repository: url.to_owned(), problem };
-    let listed = match (list(&repository, url, budget), second) {
-        (Err(first), Some(second)) if budget.exhausted().is_none() => {
-            list(&repository, second, budget).map_err(|_| first)
-        }
-        (listed, _) => listed,
-    };
-    let tags = listed.map_err(|error| match budget.exhausted() {
-        Some(reason) => failed(reason.to_owned()),
-        None => failed(error.message().to_owned()),
-    })?;
+    let tags = ask_any(url, budget, |url| list(&repository, url, budget))?;
     if tags.len() > MAX_TAGS {
-        return Err(failed(format!("it has more than {MAX_TAGS} tags")));
+        let problem = format!("it has more than {MAX_TAGS} tags");
+        return Err(SourceError::Clone { repository: url.to_owned(), problem });
     }
     Ok(tags.into_iter().map(|(name, target)| RemoteTag { name, target }).collect())
 }
@@ -82,12 +71,7 @@ fn list(repository: &git2::Repository, url: &str, budget: &Budget) -> Result<BTr
     let mut callbacks = RemoteCallbacks::new();
     callbacks.sideband_progress(|_| budget.exhausted().is_none());
     let mut remote = repository.remote_anonymous(url)?;
-    let proxy = budget.proxy.as_ref().map(|url| {
-        let mut proxy = ProxyOptions::new();
-        proxy.url(url);
-        proxy
-    });
-    let connection = remote.connect_auth(Direction::Fetch, Some(callbacks), proxy)?;
+    let connection = remote.connect_auth(Direction::Fetch, Some(callbacks), budget.proxy_options())?;
     let mut tags = BTreeMap::new();
     for head in connection.list()? {
         let Some(name) = head.name().strip_prefix("refs/tags/").filter(|name| name.len() <= MAX_NAME) else { continue };

@@ -10,7 +10,7 @@ use crate::source::tree_error;
 /// Bytes of a commit or tag object.
 const MAX_OBJECT: u64 = 4 * 1024 * 1024;
 /// Tags of tags of tags.
-pub(crate) const MAX_CHAIN: usize = 8;
+const MAX_CHAIN: usize = 8;
 /// Bytes of a signature that is kept.
 const MAX_SIGNATURE: usize = 16 * 1024;
 /// How the armour of a signature begins.
@@ -61,6 +61,22 @@ pub(crate) fn check_size(repository: &Repository, id: Oid) -> Result<(), SourceE
         Ok(size) if size <= MAX_OBJECT => Ok(()),
         Ok(_) => Err(tree_error(&id.to_string(), "the commit object is too large")),
         Err(error) => Err(tree_error(&id.to_string(), error.message())),
+    }
+}
+
+/// The tag objects that a tag leads through, and what the last of them is of. Each is looked at before it is inflated.
+pub(crate) fn chain(repository: &Repository, tag: Oid) -> Result<(Vec<Oid>, Oid), SourceError> {
+    let (mut objects, mut next) = (Vec::new(), tag);
+    loop {
+        check_size(repository, next)?;
+        match repository.find_tag(next) {
+            Ok(tag) if objects.len() < MAX_CHAIN => {
+                objects.push(next);
+                next = tag.target_id();
+            }
+            // One tag too many is no commit, which is what everybody asks for.
+            _ => return Ok((objects, next)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use pyrsia_api_types::Problem;
 use pyrsia_hosted::{HostedError, Refused};
 
 use super::access::Denied;
-use super::receive::NotReceived;
+use super::receive::{Interrupted, NotReceived};
 use crate::guard::CHALLENGE;
 use crate::problem::problem_response;
 
@@ -125,10 +125,10 @@ pub(crate) fn busy() -> Problem {
 pub(crate) fn not_received(error: &NotReceived, path: &RepoPath) -> Problem {
     match error {
         NotReceived::Hosted(error) => failed(error, path),
-        NotReceived::Late => Problem::new("late", 408, "The upload did not arrive in time.")
+        NotReceived::Interrupted(Interrupted::Late) => Problem::new("late", 408, "The upload did not arrive in time.")
             .detail(format!("{path}: {error}; nothing of it was stored."))
             .next("Try again."),
-        NotReceived::Broken(_) => Problem::new("broken", 400, "The upload broke off.")
+        NotReceived::Interrupted(Interrupted::Broken(_)) => Problem::new("broken", 400, "The upload broke off.")
             .detail(format!("{path}: {error}; nothing of it was stored."))
             .next("Try again."),
     }

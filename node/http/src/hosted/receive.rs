@@ -1,8 +1,8 @@
-//! The body of an upload, on its way in.
+//! The body of an upload, on its way in: of one to a private repository, or of what a worker has built.
 
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt as _;
 use pyrsia_hosted::{HostedError, Upload};
@@ -17,12 +17,20 @@ const WHOLE: Duration = Duration::from_secs(60 * 60);
 const REST_BYTES: u64 = 32 * 1024 * 1024;
 const REST_TIME: Duration = Duration::from_secs(10);
 
-/// Why a body did not arrive.
+/// Why an upload was not received.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotReceived {
     /// It was not taken.
     #[error(transparent)]
     Hosted(#[from] HostedError),
+    /// It did not arrive.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Why a body did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Interrupted {
     /// Nothing came for too long, or all of it took too long.
     #[error("the body did not arrive in time")]
     Late,
@@ -33,14 +41,33 @@ pub(crate) enum NotReceived {
 
 /// Hands a body on to an upload.
 pub(crate) async fn receive(body: &mut BodyDataStream, upload: &mut Upload) -> Result<(), NotReceived> {
-    let end = Instant::now() + WHOLE;
-    loop {
-        let until = end.min(Instant::now() + PAUSE);
-        match tokio::time::timeout_at(until, body.next()).await {
-            Err(_) => return Err(NotReceived::Late),
-            Ok(None) => return Ok(()),
-            Ok(Some(Err(error))) => return Err(NotReceived::Broken(error.to_string())),
-            Ok(Some(Ok(chunk))) => upload.write(chunk).await?,
+    let mut pieces = Pieces::of(body);
+    while let Some(piece) = pieces.piece().await? {
+        upload.write(piece).await?;
+    }
+    Ok(())
+}
+
+/// The pieces of a body, each of which has to come in time, and so have all together.
+pub(crate) struct Pieces<'a> {
+    body: &'a mut BodyDataStream,
+    end: Instant,
+}
+
+impl<'a> Pieces<'a> {
+    /// The time of the whole body begins now.
+    pub(crate) fn of(body: &'a mut BodyDataStream) -> Self {
+        Self { body, end: Instant::now() + WHOLE }
+    }
+
+    /// The next one; none at the end.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, Interrupted> {
+        let until = self.end.min(Instant::now() + PAUSE);
+        match tokio::time::timeout_at(until, self.body.next()).await {
+            Err(_) => Err(Interrupted::Late),
+            Ok(None) => Ok(None),
+            Ok(Some(Err(error))) => Err(Interrupted::Broken(error.to_string())),
+            Ok(Some(Ok(piece))) => Ok(Some(piece)),
         }
     }
 }

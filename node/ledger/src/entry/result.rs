@@ -63,7 +63,7 @@ pub struct FileResult {
 impl FileResult {
     fn check(&self) -> Result<(), EntryError> {
         check_text("files.name", &self.name, MAX_TEXT_BYTES)?;
-        let in_layout = self.name.parse::<FileName>().is_ok() && layout_rest(&self.coordinates, &self.name).is_some();
+        let in_layout = self.name.parse::<FileName>().is_ok() && self.coordinates.rest_of(&self.name).is_some();
         check_rule("files.name", "a file is named artifact-version and an ending", in_layout)?;
         let companion = COMPANIONS.iter().any(|ending| self.name.ends_with(ending));
         check_rule("files.name", "checksums and signatures are no outputs", !companion)?;
@@ -89,16 +89,10 @@ impl FileResult {
     }
 }
 
-/// What follows `artifact-version` in a file name, beginning with `.` or `-`.
-fn layout_rest<'a>(coordinates: &Coordinates, name: &'a str) -> Option<&'a str> {
-    let stem = format!("{}-{}", coordinates.artifact, coordinates.version);
-    name.strip_prefix(stem.as_str()).filter(|rest| rest.len() > 1 && rest.starts_with(['.', '-']))
-}
-
 /// Whether the file decides the headline of its release: the POM and the main artifact, which have no classifier.
 /// Gradle's module metadata has a line of its own.
 pub(crate) fn is_headline(coordinates: &Coordinates, name: &str) -> bool {
-    layout_rest(coordinates, name).is_some_and(|rest| rest.starts_with('.') && rest != ".module")
+    coordinates.rest_of(name).is_some_and(|rest| rest.starts_with('.') && rest != ".module")
 }
 
 /// A build that worked.

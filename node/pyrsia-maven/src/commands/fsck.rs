@@ -77,7 +77,7 @@ fn tell(hosted: &HostedReport) {
     let mebibytes = bytes / (1024 * 1024);
     terminal::line(&format!("hosted repository {id}: {files} files, {mebibytes} MiB, {} damaged", damaged.len()));
     // The node makes documents anew by itself.
-    if damaged.iter().any(|file| !file.path.ends_with(metadata::FILE_NAME)) {
+    if damaged.iter().any(|file| file.path.rsplit('/').next() != Some(metadata::FILE_NAME)) {
         terminal::line("No other place has them: upload the same files again, or restore them from a backup.");
     }
 }

@@ -8,6 +8,7 @@ use pyrsia_digest::Sha256;
 use serde::Serialize;
 
 use super::governance;
+use crate::asked::unless_asked;
 use crate::cli::{Global, ImageRef, ImagesCommand};
 use crate::client::Client;
 use crate::context::Context;
@@ -63,7 +64,7 @@ pub async fn run(global: &Global, command: &ImagesCommand) -> anyhow::Result<Exi
                 _ => {
                     let start = Instant::now();
                     terminal::note(&format!("making builder image {name}"));
-                    let image = store.build(name, &progress).await?;
+                    let image = unless_asked(store.build(name, &progress)).await?;
                     terminal::note(&format!("made in {:.1} s", start.elapsed().as_secs_f64()));
                     image
                 }
@@ -122,7 +123,9 @@ fn named(store: &ImageStore, image: &ImageRef) -> anyhow::Result<KnownImage> {
 
 async fn verify(global: &Global, store: &ImageStore, image: &ImageRef, again: bool) -> anyhow::Result<Exit> {
     let image = named(store, image)?;
-    let remade = if again { store.remake(&image, &progress).await? } else { store.remade(&image, &progress).await? };
+    let work =
+        async { if again { store.remake(&image, &progress).await } else { store.remade(&image, &progress).await } };
+    let remade = unless_asked(work).await?;
     if global.json {
         terminal::json(&remade)?;
     } else if remade.equal {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use build_infer::Checkout;
-use build_spec::{BuildLog, Builder as _, InputError, Mode, Phase, Source, SourceError, SourceRequest, Specification};
+use build_spec::{BuildLog, Builder as _, Mode, Phase, Source, SourceError, SourceRequest, Specification};
 use maven_layout::CanonicalRepository;
 use pyrsia_api_types::{InferredSource, RebuildVerdict, WrittenProvenance};
 use pyrsia_ledger::AuthorityKey;
 use pyrsia_provenance::{Envelope, key_id, local_builder, public_key_pem};
-use pyrsia_rebuilds::{PomChainError, pom_chain, provenance, resolve};
+use pyrsia_rebuilds::{pom_chain, provenance, resolve};
 
 use crate::asked::Asked;
 use crate::cli::{Global, RebuildArgs, SourceArgs};
@@ -224,13 +224,8 @@ async fn named_source(
     let repository = match given {
         Some(given) => given,
         None => {
-            let chain = pom_chain(&*session.inputs, &args.coordinates).await.map_err(|error| match error {
-                // That an upstream is down says nothing about the source.
-                PomChainError::Input(InputError::Unavailable { .. }) => {
-                    CommandError::new(Exit::Failed, format!("{error}; try again later"))
-                }
-                error => no_source(error.to_string()),
-            })?;
+            let chain = pom_chain(&*session.inputs, &args.coordinates).await;
+            let chain = chain.map_err(|error| inference::no_chain(&error))?;
             chain.repository.ok_or_else(|| {
                 no_source(format!("the POMs of {} name no git repository; name it with --source", args.coordinates))
             })?

@@ -14,7 +14,7 @@ use java_builder::{ImageLock, LockedFile};
 use pyrsia_blobs::Expected;
 use pyrsia_digest::Sha256;
 
-use super::{ImageStore, KnownImage, MAX_LAYER};
+use super::{ImageStore, KnownImage};
 
 /// Name of the description, the first entry.
 const DESCRIPTION: &str = "image.json";
@@ -69,7 +69,7 @@ impl ImageStore {
         anyhow::ensure!(first.path_bytes() == DESCRIPTION.as_bytes(), "it does not begin with {DESCRIPTION}");
         let image: KnownImage = serde_json::from_slice(&small(&mut first, MAX_DESCRIPTION)?)?;
         image.check()?;
-        let mut wanted = BTreeMap::from([(image.layer, MAX_LAYER)]);
+        let mut wanted = BTreeMap::from([(image.layer, image.layer_bytes)]);
         wanted.extend(image.lock.map(|lock| (lock, MAX_LOCK)));
         for entry in entries {
             let mut entry = entry?;

@@ -17,7 +17,7 @@ use maven_layout::Coordinates;
 
 pub use checkout::read as read_checkout;
 pub use find::{NotFound, failure, find};
-pub use published::Published;
+pub use published::{Published, no_chain};
 pub use session::Session;
 
 use crate::compose::DEFAULT_MAVEN;

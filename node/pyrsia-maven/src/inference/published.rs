@@ -35,11 +35,7 @@ impl Published {
             {
                 return Ok(Self::default());
             }
-            // That an upstream is down says nothing about the source.
-            Err(error @ PomChainError::Input(InputError::Unavailable { .. })) => {
-                return Err(CommandError::new(Exit::Failed, format!("{error}; try again later")).into());
-            }
-            Err(error) => return Err(CommandError::new(Exit::NoSource, error.to_string()).into()),
+            Err(error) => return Err(no_chain(&error).into()),
         };
         let mut published = Self { chain, ..Self::default() };
         let unread = &mut published.unread;
@@ -57,6 +53,17 @@ impl Published {
             }
         }
         Ok(published)
+    }
+}
+
+/// Why the POMs of a release could not be had, with the exit code of a command.
+pub fn no_chain(error: &PomChainError) -> CommandError {
+    match error {
+        // That an upstream is down says nothing about the source.
+        PomChainError::Input(InputError::Unavailable { .. }) => {
+            CommandError::new(Exit::Failed, format!("{error}; try again later"))
+        }
+        _ => CommandError::new(Exit::NoSource, error.to_string()),
     }
 }
 

@@ -9,12 +9,11 @@ use build_spec::{Builder as _, Inputs};
 use java_builder::{ImageReference, JavaBuilder};
 use tempfile::TempDir;
 
-use crate::asked::Asked;
+use crate::asked::{Asked, ended_early};
 use crate::cli::{Global, SourceArgs, SourceMirror};
 use crate::compose::{self, LocalRepository};
 use crate::context::Context;
 use crate::data_dir::{DataDir, DataDirLock};
-use crate::exit::{CommandError, Exit};
 use crate::inputs::RepositoryInputs;
 use crate::specs::{self, Chosen};
 use crate::upstream::NONE;
@@ -85,7 +84,7 @@ impl Session {
             () = self.settle() => {}
             () = asked.wait() => {}
         }
-        Err(CommandError::new(Exit::Failed, "ended before there was a result, as it was asked to").into())
+        Err(ended_early())
     }
 
     /// Waits, for a while, until nothing works any more for a future that was dropped: containers, and the threads that speak

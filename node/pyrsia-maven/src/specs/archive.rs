@@ -87,7 +87,8 @@ async fn fetch(context: &Context, url: &str, address: &CanonicalRepository, into
         let from = CloneAddress { url: url.to_owned(), mirrored: mapped.mirrored };
         // Everything together: names are looked up and connections made on the way as well.
         let limit = Duration::from_secs(java.clone_seconds);
-        let downloaded = tokio::time::timeout(limit, download(from, config.private_sources, most, into)).await;
+        let downloaded =
+            tokio::time::timeout(limit, download(from, config.private_sources, (java.clone_seconds, most), into)).await;
         downloaded.with_context(|| format!("it did not come within {} s", java.clone_seconds))??;
     }
     let into = into.to_owned();

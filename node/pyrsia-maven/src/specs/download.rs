@@ -4,56 +4,41 @@
 //! each address is looked at before it is connected to, those too that an answer leads on to, and a name means what it meant
 //! when it was looked at.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
-use java_builder::source::{CloneAddress, Way, check_address};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use anyhow::{Context as _, bail};
+use java_builder::source::{CloneAddress, check_address};
+use reqwest::Url;
 use reqwest::header::LOCATION;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
-use tokio::io::AsyncWriteExt as _;
+
+use crate::checked_download;
 
 /// How often an address may lead on to another one.
 const REDIRECTS: usize = 5;
-/// Time until a connection must stand.
-const CONNECT: Duration = Duration::from_secs(20);
 
-/// Writes what is at the address into a file, at most so many bytes.
+/// Writes what is at the address into a file, within so many seconds for each answer and at most so many bytes.
 ///
 /// # Errors
 /// The address or one that it leads on to is refused, does not answer with a file, or has more bytes.
-pub async fn download(first: CloneAddress, private_allowed: bool, most: u64, into: &Path) -> anyhow::Result<()> {
+pub async fn download(
+    first: CloneAddress,
+    private_allowed: bool,
+    (seconds, most): (u64, u64),
+    into: &Path,
+) -> anyhow::Result<()> {
     let mut address = first;
     for _ in 0..=REDIRECTS {
         let checked = check_address(&address, private_allowed).await?;
         let way = checked.with_context(|| format!("an archive is fetched over https, and not from {}", address.url))?;
-        // Without a proxy, which would look names up by itself: git sources are cloned without one, too.
-        let client = Client::builder().https_only(true).no_proxy().redirect(Policy::none()).connect_timeout(CONNECT);
-        let client = client.dns_resolver(Checked(Arc::new(way))).build()?;
+        let client = checked_download::client(Some(way), seconds)?;
         let answer = client.get(&address.url).send().await?;
         if !answer.status().is_redirection() {
-            return write(answer.error_for_status()?, most, into).await;
+            return Ok(checked_download::write(answer.error_for_status()?, most, into).await?);
         }
         let to = answer.headers().get(LOCATION).context("its answer leads on to nowhere")?;
         address = onward(&address, to.to_str().context("its answer leads on to no address")?)?;
     }
     bail!("its answers lead on more than {REDIRECTS} times")
-}
-
-async fn write(mut answer: Response, most: u64, into: &Path) -> anyhow::Result<()> {
-    let mut file = tokio::fs::File::create(into).await?;
-    let mut written = 0u64;
-    while let Some(chunk) = answer.chunk().await? {
-        written = written.saturating_add(chunk.len() as u64);
-        ensure!(written <= most, "it is larger than {} MiB", most / (1024 * 1024));
-        file.write_all(&chunk).await?;
-    }
-    file.flush().await?;
-    Ok(())
 }
 
 /// Where an answer leads on to. What the operator's source map allows is the server that it names, and no other.
@@ -63,26 +48,6 @@ fn onward(from: &CloneAddress, location: &str) -> anyhow::Result<CloneAddress> {
         base.join(location).with_context(|| format!("its answer leads on to {location:?}, which is no address"))?;
     let server = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
     Ok(CloneAddress { mirrored: from.mirrored && server(&base) == server(&to), url: to.into() })
-}
-
-/// Knows the one host that was looked at, by the addresses that it had then.
-#[derive(Clone)]
-struct Checked(Arc<Way>);
-
-impl Checked {
-    fn addresses(&self, name: &str) -> Option<Vec<SocketAddr>> {
-        name.eq_ignore_ascii_case(&self.0.host).then(|| self.0.addresses.clone())
-    }
-}
-
-impl Resolve for Checked {
-    fn resolve(&self, name: Name) -> Resolving {
-        let found = match self.addresses(name.as_str()) {
-            Some(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
-            None => Err(format!("{} was not looked at", name.as_str()).into()),
-        };
-        Box::pin(std::future::ready(found))
-    }
 }
 
 #[cfg(test)]
@@ -106,13 +71,13 @@ mod tests {
             "http://8.8.8.8/a.tar.gz",
             "file:///etc/passwd",
         ] {
-            let error = download(own(url), false, 10, &into).await.unwrap_err();
+            let error = download(own(url), false, (5, 10), &into).await.unwrap_err();
             assert!(error.is::<build_spec::SourceError>(), "{url}: {error:#}");
             assert!(error.to_string().contains("cannot be used as a source"), "{url}: {error:#}");
         }
         // Of the operator's own map: it may lead to this machine, over https all the same.
         let mapped = CloneAddress { mirrored: true, ..own("http://127.0.0.1:1/a.tar.gz") };
-        let error = download(mapped, false, 10, &into).await.unwrap_err();
+        let error = download(mapped, false, (5, 10), &into).await.unwrap_err();
         assert!(error.to_string().contains("over https"), "{error:#}");
         assert!(!into.exists());
     }
@@ -134,16 +99,5 @@ mod tests {
             assert!(!onward(&own(&mapped.url), location).unwrap().mirrored, "{location}");
         }
         assert!(onward(&mapped, "https://").is_err());
-    }
-
-    #[test]
-    fn a_name_means_what_it_meant_when_it_was_looked_at() {
-        let address: SocketAddr = "192.0.2.1:443".parse().unwrap();
-        let way = Way { host: "files.example".to_owned(), port: 443, addresses: vec![address] };
-        let checked = Checked(Arc::new(way));
-        assert_eq!(checked.addresses("Files.example"), Some(vec![address]));
-        for other in ["files.example.", "other.example", "localhost"] {
-            assert_eq!(checked.addresses(other), None, "{other}");
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! Calls to the authority.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,7 +9,6 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use build_spec::{ExtraInput, Input, InputError, Inputs, ManifestBlobs, RepositoryId};
 use maven_layout::RepoPath;
-use pyrsia_api_types::Problem;
 use pyrsia_blobs::{BlobStore, Expected};
 use pyrsia_digest::{KnownDigests, Sha256};
 use pyrsia_workers::LeaseId;
@@ -21,7 +19,9 @@ use reqwest::{Body, Certificate, Method, RequestBuilder, Response, StatusCode, U
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::client::{cause, said};
 use crate::image_store::{ImagePeers, KnownImage};
+use crate::known_nodes::is_this_machine;
 
 /// Longest silence of the authority: while it gets an input from far away it says nothing.
 const SILENCE: Duration = Duration::from_secs(10 * 60);
@@ -82,7 +82,7 @@ impl Link {
         let url: Url = authority.parse().with_context(|| format!("{authority:?} is no address"))?;
         anyhow::ensure!(matches!(url.scheme(), "http" | "https"), "{authority:?} is no address of HTTP or HTTPS");
         anyhow::ensure!(
-            url.scheme() == "https" || is_loopback(&url),
+            url.scheme() == "https" || is_this_machine(&url),
             "beyond loopback an authority is reached by https: plain HTTP would show the token to whoever listens"
         );
         let mut http = reqwest::Client::builder()
@@ -369,10 +369,7 @@ async fn send(request: RequestBuilder) -> Result<Response, LinkError> {
         return Err(LinkError::Gone);
     }
     let text = bounded(response, MAX_DESCRIPTION).await.unwrap_or_default();
-    let detail = match serde_json::from_slice::<Problem>(&text) {
-        Ok(problem) => problem.detail.unwrap_or(problem.title),
-        Err(_) => String::from_utf8_lossy(&text).chars().take(300).collect(),
-    };
+    let (detail, _) = said(&text);
     match status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
         true => Err(LinkError::Silent(format!("{status}: {detail}"))),
         false => Err(LinkError::Refused { status: status.as_u16(), detail }),
@@ -398,17 +395,7 @@ async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, LinkErr
 }
 
 fn silent(error: &reqwest::Error) -> LinkError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    LinkError::Silent(cause.to_string())
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    LinkError::Silent(cause(error))
 }
 
 #[cfg(test)]

@@ -82,8 +82,12 @@ impl Worker {
                 told = sentence;
             }
         };
+        let mut has_grown = true;
         while !stop.is_cancelled() {
-            self.bench.cache.make_room().await;
+            // Measuring it looks at every file: not for each question of a worker that waits.
+            if std::mem::take(&mut has_grown) {
+                self.bench.cache.make_room().await;
+            }
             // An engine that is not there takes nothing that another worker could build.
             if let Err(reason) = self.bench.builder.available().await {
                 tell(format!("waiting for the container engine: {reason}"));
@@ -102,6 +106,7 @@ impl Worker {
                 Ok(Some(leased)) => {
                     tell(describe(&leased));
                     self.work(leased, stop).await;
+                    has_grown = true;
                 }
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {

@@ -299,7 +299,7 @@ async fn a_build_goes_to_a_worker_and_comes_back() {
     assert_eq!(built.asked, [Sha256::of(b"<project/>")].into());
     let heard = world.heard.0.lock().unwrap().clone();
     for wanted in ["worker w/one builds it", "recorded it", "it begins", "it ends"] {
-        assert_eq!(heard.iter().filter(|line| *line == wanted).count().min(1), 1, "{wanted}: {heard:?}");
+        assert!(heard.iter().any(|line| line == wanted), "{wanted}: {heard:?}");
     }
 }
 

@@ -109,6 +109,23 @@ async fn the_same_commit_gives_the_same_bytes_from_anywhere() {
 }
 
 #[tokio::test]
+async fn a_tag_that_is_too_large_to_be_read_is_left_out_of_the_history() {
+    let world = World::new();
+    let (folder, _) = history(&world);
+    let repository = git2::Repository::open(&folder).unwrap();
+    let old = git(&folder, &["rev-parse", "between"]);
+    let who = "A <a@example.org> 1767225600 +0000";
+    for (name, length) in [("large", 5 << 20), ("usual", 5)] {
+        let message = "x".repeat(length);
+        let content = format!("object {}\ntype commit\ntag {name}\ntagger {who}\n\n{message}\n", old.trim());
+        let object = repository.odb().unwrap().write(git2::ObjectType::Tag, content.as_bytes()).unwrap();
+        repository.reference(&format!("refs/tags/{name}"), object, false, "a tag").unwrap();
+    }
+    let source = world.resolve("acme/lib", Some("v1"), as_checkout(Newline::Lf, GitState::History)).await.unwrap();
+    assert_eq!(git(unpacked(&source).path(), &["tag"]).trim(), "between\nusual\nv0.9\nv1");
+}
+
+#[tokio::test]
 async fn a_history_that_has_an_end_elsewhere_is_refused() {
     let world = World::new();
     let (folder, _) = history(&world);

@@ -32,14 +32,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = JavaBuilderConfig {
-            temp_dir: Some(folder.path().join("temp")),
-            source_mirrors: vec![SourceMirror {
-                prefix: "https://git.example/".to_owned(),
-                replacement: format!("file://{}/", folder.path().display()),
-            }],
-            ..JavaBuilderConfig::default()
-        };
+        let config = config(folder.path());
         Self { folder, config }
     }
 
