@@ -126,6 +126,8 @@ mod tests {
         let serve = async {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                // An answer without a question is none.
+                tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await.unwrap();
                 stream
                     .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n12345")
                     .await
